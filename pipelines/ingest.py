@@ -1,0 +1,17 @@
+"""Ingest: bring a task's raw files here, and read them into its canonical table."""
+
+from unroll import ingestion, store
+from unroll.stage import main
+from unroll.tasks import Task
+
+
+def ingest(task: Task) -> None:
+    """Write ``data/raw/<task>/``: the raw files, the table of their rows, and the rows that could not be read."""
+    dataset, config = task.dataset()
+    with store.atomic_folder(task.layout.raw) as folder:
+        ingestion.fetch(dataset, config, task.source(config), folder)
+        ingestion.read(dataset, config, folder)
+
+
+if __name__ == "__main__":
+    main(ingest)

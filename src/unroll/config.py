@@ -1,0 +1,189 @@
+"""Strict, frozen, typed parameters: ``params.yaml`` is their only home.
+
+``Params`` opens the file and hands out one block at a time, so that a stage reads the keys that its entry in
+``dvc.yaml`` lists and no others (``Params.reads`` keeps count; a test compares the two). Datasets and problems declare
+their own blocks as subclasses of ``Config``, beside the code that uses them.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from unroll.errors import ConfigError
+
+PositiveInt = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+C = TypeVar("C", bound="Config")
+
+
+class Config(BaseModel):
+    """A block of parameters: unknown keys are refused, types are exact, instances do not change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class DataConfig(Config):
+    """What every dataset's ``data`` block has; a dataset adds its own keys."""
+
+    dataset: str = Field(description="Name of the module in unroll/datasets")
+    source: str | None = Field(None, description="sample, lab or a folder; overrides the source of all tasks")
+    seed: int = Field(ge=0, description="Seed of the embedded sample")
+    max_rejected_share: Share = Field(description="Share of rows that may be set aside before validation fails")
+
+
+class PrepareConfig(Config):
+    """What every problem's ``prepare`` block has; a problem adds its own keys."""
+
+    problem: str = Field(description="Name of the module in unroll/problems")
+
+
+class TrainConfig(Config):
+    """How ``training.fit`` trains: the same keys for every problem."""
+
+    seed: int = Field(ge=0)
+    threads: PositiveInt = Field(description="CPU threads of torch; part of what makes a run repeatable")
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    precision: Literal["auto", "float32", "bfloat16"] = Field(description="auto: bfloat16 where the device gains")
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    optimizer: Literal["adam", "adamw", "sgd"]
+    learning_rate: float = Field(gt=0)
+    momentum: float = Field(ge=0, lt=1, description="Of sgd; the first beta of adam and adamw")
+    weight_decay: float = Field(ge=0)
+    schedule: Literal["constant", "cosine", "one_cycle"]
+    clip_norm: float | None = Field(gt=0, description="Upper bound of the gradient's L2 norm; null: no clipping")
+    patience: PositiveInt | None = Field(description="Epochs without a better validation loss; null: never stop early")
+
+
+class GateConfig(Config):
+    """What a model must show on the test part before it may carry the alias ``champion``."""
+
+    metric: str = Field(description="A key of metrics.json under test")
+    direction: Literal["higher", "lower"] = Field(description="Which direction of the metric is better")
+    threshold: float = Field(description="The value that must be reached")
+    baselines: tuple[str, ...] = Field(strict=False, description="Baselines that must be beaten")
+
+
+class Params:
+    """The parsed ``params.yaml``; ``reads`` collects the dotted keys handed out."""
+
+    def __init__(self, path: Path) -> None:
+        """Parse ``path``; raises ConfigError that names the line if it is no YAML mapping."""
+        self.path = path
+        self.reads: set[str] = set()
+        self._values = _parse(path)
+
+    def tasks(self) -> list[str]:
+        """Names of all tasks, in file order."""
+        return list(self._mapping("tasks"))
+
+    def source(self) -> str:
+        """The source of all tasks that do not override it."""
+        value = self._at("source")
+        if not isinstance(value, str) or not value:
+            raise ConfigError(f"{self.path}: source: {value!r} is not allowed; expected sample, lab or a folder")
+        return value
+
+    def value(self, task: str, key: str) -> str:
+        """One string of a task's block, such as ``data.dataset``."""
+        value = self._at(f"tasks.{task}.{key}")
+        if not isinstance(value, str):
+            raise ConfigError(f"{self.path}: tasks.{task}.{key}: {value!r} is not allowed; expected a name")
+        return value
+
+    def block(self, task: str, name: str, kind: type[C]) -> C:
+        """The block ``tasks.<task>.<name>`` checked against ``kind``.
+
+        Raises ConfigError that names each faulty key, the value seen and what is allowed.
+        """
+        key = f"tasks.{task}.{name}"
+        try:
+            return kind.model_validate(self._at(key))
+        except ValidationError as error:
+            faults = [_explain(fault, key, kind) for fault in error.errors()]
+            raise ConfigError(f"{self.path}: " + "; ".join(faults)) from None
+
+    def check_keys(self) -> None:
+        """Refuse keys at the top and task level that nothing reads."""
+        _refuse_unknown(self._values, ("source", "tasks"), self.path, "")
+        for task in self.tasks():
+            _refuse_unknown(self._mapping(f"tasks.{task}"), ("data", "prepare", "model", "train", "gate"), self.path, f"tasks.{task}.")
+
+    def _at(self, key: str) -> Any:
+        self.reads.add(key)
+        value: Any = self._values
+        walked: list[str] = []
+        for part in key.split("."):
+            self._require_mapping(value, walked)
+            if part not in value:
+                where = ".".join([*walked, part])
+                raise ConfigError(f"{self.path}: {where}: missing{_nearest(part, [str(k) for k in value])}")
+            value = value[part]
+            walked.append(part)
+        return value
+
+    def _mapping(self, key: str) -> dict[str, Any]:
+        value = self._at(key)
+        self._require_mapping(value, [key])
+        self.reads.discard(key)  # only its names were looked at
+        return dict(value)
+
+    def _require_mapping(self, value: Any, walked: list[str]) -> None:
+        if not isinstance(value, dict):
+            raise ConfigError(f"{self.path}: {'.'.join(walked)}: {value!r} is not allowed; expected a mapping")
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    # The YAML 1.2 reader that DVC itself uses, so that both see the same value (YAML 1.1 takes 1e-3 for text).
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}; expected the project's parameters") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: no valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: {type(values).__name__} at the top; expected the keys source and tasks")
+    return values
+
+
+def _refuse_unknown(values: dict[str, Any], known: tuple[str, ...], path: Path, prefix: str) -> None:
+    for key in values:
+        if key not in known:
+            raise ConfigError(
+                f"{path}: {prefix}{key}: unknown key{_nearest(str(key), list(known))}; allowed: {', '.join(known)}"
+            )
+
+
+def _nearest(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _explain(fault: Any, key: str, kind: type[Config]) -> str:
+    """One pydantic fault in words: key path, value seen, what is allowed."""
+    path = ".".join([key, *(str(part) for part in fault["loc"])])
+    seen = fault["input"]
+    match fault["type"]:
+        case "extra_forbidden":
+            known = _fields_at(kind, fault["loc"][:-1])
+            return f"{path}: unknown key (value {seen!r}){_nearest(str(fault['loc'][-1]), known)}" + (
+                f"; allowed: {', '.join(known)}" if known else ""
+            )
+        case "missing":
+            return f"{path}: missing; every tuned value must be given"
+        case _:
+            return f"{path}: {seen!r} is not allowed; {fault['msg'][0].lower()}{fault['msg'][1:]}"
+
+
+def _fields_at(kind: type[Config], location: tuple[Any, ...]) -> list[str]:
+    for part in location:
+        inner = kind.model_fields[part].annotation if part in kind.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, Config)):
+            return []
+        kind = inner
+    return list(kind.model_fields)

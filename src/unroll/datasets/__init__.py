@@ -1,0 +1,22 @@
+"""The datasets: one module each, found by its name in ``data.dataset``."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from unroll.datasets.base import Dataset
+from unroll.errors import ConfigError
+
+
+def load(name: str) -> Dataset[Any]:
+    """The dataset of the module ``unroll.datasets.<name>``; raises ConfigError for a name that is none."""
+    known = names()
+    if name not in known:
+        raise ConfigError(f"data.dataset: {name!r} is not allowed; expected one of {', '.join(known)}")
+    dataset: Dataset[Any] = importlib.import_module(f"unroll.datasets.{name}").DATASET
+    return dataset
+
+
+def names() -> list[str]:
+    """Names of all datasets, found without importing them."""
+    return sorted(p.stem for p in Path(__file__).parent.glob("[a-z]*.py") if p.stem != "base")

@@ -1,0 +1,22 @@
+"""The kinds of problem: one module each, found by its name in ``prepare.problem``."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from unroll.errors import ConfigError
+from unroll.problems.base import Problem
+
+
+def load(name: str) -> Problem[Any, Any]:
+    """The problem of the module ``unroll.problems.<name>``; raises ConfigError for a name that is none."""
+    known = names()
+    if name not in known:
+        raise ConfigError(f"prepare.problem: {name!r} is not allowed; expected one of {', '.join(known)}")
+    problem: Problem[Any, Any] = importlib.import_module(f"unroll.problems.{name}").PROBLEM
+    return problem
+
+
+def names() -> list[str]:
+    """Names of all problems, found without importing them."""
+    return sorted(p.stem for p in Path(__file__).parent.glob("[a-z]*.py") if p.stem != "base")

@@ -1,0 +1,27 @@
+"""What every entry point in ``pipelines/`` shares: one task by name, errors in one line, no traceback."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from unroll import store
+from unroll.errors import UnrollError
+from unroll.tasks import Task
+
+
+def main(stage: Callable[[Task], None]) -> None:
+    """Run ``stage`` for the task named on the command line, in the project around the working folder."""
+    # Before any heavy import: no stage may send usage data.
+    os.environ.update(
+        DVC_NO_ANALYTICS="1", DO_NOT_TRACK="1", MLFLOW_DISABLE_TELEMETRY="true", GX_ANALYTICS_ENABLED="false"
+    )
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: python pipelines/{stage.__name__}.py TASK")
+    try:
+        stage(Task.open(store.project_root(), sys.argv[1]))
+    except UnrollError as error:
+        sys.stderr.write(f"{stage.__name__} {sys.argv[1]}: {error}\n")
+        sys.exit(1)
+    except OSError as error:  # a full disk, an unwritable folder: the person's to mend, not a fault of ours
+        sys.stderr.write(f"{stage.__name__} {sys.argv[1]}: {error.filename}: {error.strerror}\n")
+        sys.exit(1)

@@ -1,0 +1,64 @@
+"""A task: one block of ``params.yaml`` that joins a dataset and a problem. The only place where the two meet."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unroll.config import Config, DataConfig, GateConfig, Params, PrepareConfig, TrainConfig
+from unroll.errors import ConfigError
+from unroll.store import Layout
+
+if TYPE_CHECKING:
+    from unroll.datasets.base import Dataset
+    from unroll.problems.base import Problem
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of a project. Each method reads only the parameters that it names."""
+
+    name: str
+    params: Params
+    layout: Layout
+
+    @classmethod
+    def open(cls, root: Path, name: str) -> "Task":
+        """The task ``name`` of the project at ``root``; raises ConfigError that offers the nearest name."""
+        params = Params(root / "params.yaml")
+        known = params.tasks()
+        if name not in known:
+            raise ConfigError(f"{params.path}: tasks.{name}: no such task; expected one of {', '.join(known)}")
+        return cls(name, params, Layout(root, name))
+
+    def dataset(self) -> "tuple[Dataset[Any], DataConfig]":
+        """The dataset and its ``data`` block."""
+        from unroll import datasets
+
+        dataset = datasets.load(self.params.value(self.name, "data.dataset"))
+        return dataset, self.params.block(self.name, "data", dataset.Config)
+
+    def problem(self) -> "Problem[Any, Any]":
+        """The problem."""
+        from unroll import problems
+
+        return problems.load(self.params.value(self.name, "prepare.problem"))
+
+    def prepare_config(self) -> PrepareConfig:
+        """The ``prepare`` block, typed by the problem."""
+        return self.params.block(self.name, "prepare", self.problem().Prepare)
+
+    def model_config(self) -> Config:
+        """The ``model`` block, typed by the problem."""
+        return self.params.block(self.name, "model", self.problem().Model)
+
+    def train_config(self) -> TrainConfig:
+        """The ``train`` block."""
+        return self.params.block(self.name, "train", TrainConfig)
+
+    def gate_config(self) -> GateConfig:
+        """The ``gate`` block."""
+        return self.params.block(self.name, "gate", GateConfig)
+
+    def source(self, data: DataConfig) -> str:
+        """Where the raw files come from: the task's own source, or that of all tasks."""
+        return data.source or self.params.source()
