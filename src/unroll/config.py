@@ -16,6 +16,7 @@ from unroll.errors import ConfigError
 PositiveInt = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 C = TypeVar("C", bound="Config")
+BLOCKS = ("data", "prepare", "model", "train", "gate")
 
 
 class Config(BaseModel):
@@ -109,7 +110,7 @@ class Params:
         """Refuse keys at the top and task level that nothing reads."""
         _refuse_unknown(self._values, ("source", "tasks"), self.path, "")
         for task in self.tasks():
-            _refuse_unknown(self._mapping(f"tasks.{task}"), ("data", "prepare", "model", "train", "gate"), self.path, f"tasks.{task}.")
+            _refuse_unknown(self._mapping(f"tasks.{task}"), BLOCKS, self.path, f"tasks.{task}.")
 
     def _at(self, key: str) -> Any:
         self.reads.add(key)

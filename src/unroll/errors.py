@@ -28,3 +28,7 @@ class StoreError(UnrollError):
 
 class TrackingError(UnrollError):
     """The tracking server or the model registry cannot be reached or refused a call."""
+
+
+class TrainingError(UnrollError):
+    """Training cannot go on: the loss is no number, or the device asked for is not there."""

@@ -34,6 +34,12 @@ class Scores:
     rows: "pd.DataFrame | None" = None
     groups: Mapping[str, np.ndarray] = field(default_factory=dict)
 
+    def table(self) -> "pd.DataFrame":
+        """Truth and guess of each example; raises ValueError where none were kept."""
+        if self.rows is None:
+            raise ValueError("these scores keep no rows")
+        return self.rows
+
     def summary(self, metrics: Metrics, seed: int) -> dict[str, float]:
         """Every metric with its 95 % bootstrap interval: ``r2``, ``r2_low``, ``r2_high``, …"""
         whole = metrics(self.statistics_NK.sum(axis=0))

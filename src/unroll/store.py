@@ -214,3 +214,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def fingerprint(folder: Path, *parts: Any) -> str:
+    """The SHA-256 over the names and bytes of a folder's files, and over ``parts`` as JSON."""
+    import hashlib
+
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        digest.update(f"{path.relative_to(folder).as_posix()} {sha256(path)}\n".encode())
+    return digest.hexdigest()

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 
@@ -29,7 +29,8 @@ Meta = Mapping[str, Any]
 Batch = Mapping[str, "torch.Tensor"]
 
 
-class Loss(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Loss:
     """A sum over the units scored and their number: padding never enters a denominator.
 
     ``state`` is carried into the next batch (truncated backpropagation through time), or None.
@@ -137,6 +138,10 @@ class Problem(ABC, Generic[P, M]):
     @abstractmethod
     def metrics(self, sums: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
         """Named metrics of shape (…) from summed statistics of shape (…, K)."""
+
+    def breakdown(self, scores: Scores, meta: Meta) -> dict[str, dict[str, dict[str, float]]]:
+        """The scores by group (class, number of digits, …): grouping, group, named numbers."""
+        return scores.by_group(lambda sums: self.metrics(sums, meta))
 
     @abstractmethod
     def figures(

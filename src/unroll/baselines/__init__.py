@@ -1,0 +1,1 @@
+"""What a recurrent network must beat: methods without a network, fitted on the train split alone."""

@@ -1,0 +1,23 @@
+"""Classifiers of labelled series without a network. Shapes: N series, T steps, M train series."""
+
+import numpy as np
+
+
+def majority(train_labels_M: np.ndarray, count: int) -> np.ndarray:
+    """The most frequent class of train, ``count`` times."""
+    labels, counts = np.unique(train_labels_M, return_counts=True)
+    return np.full(count, labels[counts.argmax()])
+
+
+def nearest_neighbour(
+    train_MT: np.ndarray, train_labels_M: np.ndarray, values_NT: np.ndarray, chunk: int = 512
+) -> np.ndarray:
+    """The class of the train series at the smallest Euclidean distance (1-NN); of equals, the first."""
+    train = np.asarray(train_MT, dtype=np.float32)
+    squared_M = np.einsum("mt,mt->m", train, train)
+    nearest = []
+    for low in range(0, len(values_NT), chunk):  # |a − b|² = |a|² − 2ab + |b|², and |a|² is the same for all b
+        values = np.asarray(values_NT[low : low + chunk], dtype=np.float32)
+        nearest.append((squared_M - 2 * values @ train.T).argmin(axis=1))
+    labels: np.ndarray = train_labels_M[np.concatenate(nearest)]
+    return labels

@@ -1,0 +1,1 @@
+"""Pure functions from tables to arrays: windows, scaling, vocabularies. No torch."""

@@ -1,0 +1,39 @@
+"""Calendar inputs: a small code a row, looked up as points on a circle when a batch is made. T rows, C features."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+Feature = Literal["hour", "weekday", "month"]
+PERIODS: dict[Feature, int] = {"hour": 24, "weekday": 7, "month": 12}
+
+_DAY_S = 86_400
+
+
+def codes(seconds_T: np.ndarray, features: Sequence[Feature]) -> np.ndarray:
+    """Codes (T, C) uint8, counted from 0, of UTC times in seconds since 1970: hour, weekday (Monday 0), month."""
+    result = np.empty((len(seconds_T), len(features)), dtype=np.uint8)
+    for column, feature in enumerate(features):
+        if feature == "hour":
+            result[:, column] = seconds_T // 3600 % 24
+        elif feature == "weekday":
+            result[:, column] = (seconds_T // _DAY_S + 3) % 7  # 1 January 1970 was a Thursday
+        else:
+            result[:, column] = seconds_T.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64) % 12
+    return result
+
+
+def width(features: Sequence[Feature]) -> int:
+    """Number of inputs that ``expand`` makes: sine and cosine of each feature."""
+    return 2 * len(features)
+
+
+def expand(codes_C: np.ndarray, features: Sequence[Feature]) -> np.ndarray:
+    """Codes (…, C) to float32 (…, 2C): sine and cosine, so that 23 h and 0 h are neighbours."""
+    parts = []
+    for column, feature in enumerate(features):
+        angle = 2 * np.pi * np.arange(PERIODS[feature]) / PERIODS[feature]
+        circle = np.stack([np.sin(angle), np.cos(angle)], axis=1).astype(np.float32)
+        parts.append(circle[codes_C[..., column]])
+    return np.concatenate(parts, axis=-1) if parts else np.empty((*codes_C.shape[:-1], 0), dtype=np.float32)

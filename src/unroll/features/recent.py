@@ -1,0 +1,76 @@
+"""Raw recent rows, as a person has them, to the windows of a trained forecaster. Shapes: N windows, L lag, F inputs."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unroll.errors import DataError
+from unroll.features import calendar, scaling, windows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def recent_windows(frame: "pd.DataFrame", meta: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Scaled inputs (N, L, F) float32 of every whole window, and the time of each one's last row in seconds.
+
+    ``frame`` has ``time`` (timestamps or text), ``site`` where the model knows sites, and its variables. Raises
+    DataError that names the row and column of a value that cannot be used, or says how many rows are missing.
+    """
+    needed = ["time", *(["site"] if meta["target_site"] else []), *meta["variables"]]
+    for name in needed:
+        if name not in frame:
+            raise DataError(f"input: column {name!r} is missing; expected {', '.join(needed)}")
+    if frame.empty:
+        raise DataError(f"input: no rows; expected at least {meta['lag']} of each site")
+    seconds = _seconds(frame["time"])
+    times, rows = np.unique(seconds, return_inverse=True)
+    values = np.full((len(times), len(meta["columns"])), np.nan, dtype=np.float32)
+    width = len(meta["variables"])
+    for number, site in enumerate(meta["sites"]):
+        where = (
+            np.flatnonzero((frame["site"].astype(str) == site).to_numpy())
+            if meta["target_site"]
+            else np.arange(len(frame))
+        )
+        for offset, name in enumerate(meta["variables"]):
+            values[rows[where], number * width + offset] = _numbers(frame, name, where)
+    good = np.isfinite(values).all(axis=1)
+    joined = np.asarray(np.diff(times, prepend=times[0] - meta["step_s"]) == meta["step_s"])
+    lag, runs_R2 = meta["lag"], windows.runs(good, joined)
+    found = windows.split_windows(runs_R2, 0, len(times), lag, horizon=0, stride=1)
+    last = found.starts(np.arange(len(found))) + lag - 1
+    if not len(last):
+        sites = f" for each of the sites {', '.join(meta['sites'])}" if meta["target_site"] else ""
+        longest = np.diff(runs_R2).max(initial=0)
+        raise DataError(
+            f"input: the longest stretch without a gap or a missing value has {longest} rows; expected {lag} rows "
+            f"{meta['step_s']} s apart{sites}"
+        )
+    circle = calendar.expand(calendar.codes(times, meta["calendar"]), meta["calendar"])
+    inputs = np.concatenate([scaling.apply(values, meta["scaler"]), circle], axis=1)
+    return inputs[last[:, None] + np.arange(1 - lag, 1)], times[last]
+
+
+def _seconds(time: "pd.Series[Any]") -> np.ndarray:
+    import pandas as pd
+
+    parsed = pd.to_datetime(time, utc=True, errors="coerce", format="ISO8601" if time.dtype == "str" else None)
+    bad = np.flatnonzero(parsed.isna())
+    if len(bad):
+        raise DataError(f"input: row {bad[0] + 1}, column time: {time.iloc[bad[0]]!r}; expected a time (ISO 8601, UTC)")
+    seconds: np.ndarray = parsed.dt.as_unit("s").astype("int64").to_numpy()
+    return seconds
+
+
+def _numbers(frame: "pd.DataFrame", name: str, where: np.ndarray) -> np.ndarray:
+    import pandas as pd
+
+    column = frame[name].iloc[where]
+    numbers = pd.to_numeric(column, errors="coerce").astype("float32")
+    bad = np.flatnonzero(numbers.isna() & column.notna())
+    if len(bad):
+        raise DataError(f"input: row {where[bad[0]] + 1}, column {name}: {column.iloc[bad[0]]!r}; expected a number")
+    values: np.ndarray = numbers.to_numpy()
+    return values

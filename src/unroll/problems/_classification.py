@@ -1,0 +1,59 @@
+"""What classifiers share: additive statistics of truth and guess, and the metrics made of them.
+
+Shapes: N examples, C classes; the statistics are the flattened confusion matrix, truth by row.
+"""
+
+import numpy as np
+
+from unroll.problems.base import Figure
+
+
+def statistics(truth_N: np.ndarray, guess_N: np.ndarray, classes: int) -> np.ndarray:
+    """One-hot cells of the confusion matrix, (N, C²) uint8."""
+    cells = np.zeros((len(truth_N), classes * classes), dtype=np.uint8)
+    cells[np.arange(len(truth_N)), truth_N * classes + guess_N] = 1
+    return cells
+
+
+def metrics(sums: np.ndarray, classes: int) -> dict[str, np.ndarray]:
+    """Accuracy and macro-F1 of shape (…) from summed cells (…, C²).
+
+    A class without a truth and without a guess has no F1 and does not enter the mean.
+    """
+    matrix = sums.reshape(*sums.shape[:-1], classes, classes)
+    right = np.diagonal(matrix, axis1=-2, axis2=-1)
+    asked = matrix.sum(axis=-1) + matrix.sum(axis=-2)
+    f1 = np.divide(2 * right, asked, out=np.full(right.shape, np.nan), where=asked > 0)
+    return {"accuracy": right.sum(axis=-1) / matrix.sum(axis=(-2, -1)), "macro_f1": np.nanmean(f1, axis=-1)}
+
+
+def by_class(sums: np.ndarray, names: list[str]) -> dict[str, dict[str, float]]:
+    """Count, precision, recall and F1 of each class from summed cells (C²,); 0 where a class was never guessed."""
+    matrix = sums.reshape(len(names), len(names)).astype(float)
+    result = {}
+    for number, name in enumerate(names):
+        right, count, guessed = matrix[number, number], matrix[number].sum(), matrix[:, number].sum()
+        result[name] = {
+            "count": int(count),
+            "precision": right / guessed if guessed else 0.0,
+            "recall": right / count if count else 0.0,
+            "f1": 2 * right / (count + guessed) if count + guessed else 0.0,
+        }
+    return result
+
+
+def confusion_figure(sums: np.ndarray, names: list[str]) -> Figure:
+    """The confusion matrix, a row for each pair of truth and guess."""
+    import pandas as pd
+
+    pairs = [(truth, guess) for truth in names for guess in names]
+    frame = pd.DataFrame(pairs, columns=["truth", "guess"]).assign(count=sums.astype(int))
+    return Figure("confusion", "confusion", "Truth by row, guess by column", frame, "guess", "guess", "truth")
+
+
+def class_figure(sums: np.ndarray, names: list[str]) -> Figure:
+    """F1 of each class."""
+    import pandas as pd
+
+    frame = pd.DataFrame([{"class": name, "value": row["f1"]} for name, row in by_class(sums, names).items()])
+    return Figure("f1_by_class", "bars", "F1 of each class", frame, "class", "class", "F1")

@@ -1,0 +1,289 @@
+"""Tell the class of a whole series. Shapes: B batch, N series, T steps, C classes."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from unroll import store
+from unroll.baselines.labelled_series import majority, nearest_neighbour
+from unroll.config import Config, PositiveInt, PrepareConfig
+from unroll.errors import DataError
+from unroll.expectation import Expectation
+from unroll.features import scaling, splits
+from unroll.problems import _classification as classification
+from unroll.problems.base import Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
+from unroll.scores import Scores
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import nn
+
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+_STEP = re.compile(r"t\d+$")
+
+
+class SeriesClassificationPrepare(PrepareConfig):
+    """The ``prepare`` block of a series classification task."""
+
+    validation_share: float = Field(gt=0, lt=1, description="Share of the source's train part, class by class")
+    seed: int = Field(ge=0, description="Seed of the split")
+
+
+class SeriesClassificationModel(Config):
+    """The ``model`` block of a series classification task."""
+
+    cell: Literal["rnn", "lstm", "gru"]
+    hidden: PositiveInt
+    layers: PositiveInt
+    bidirectional: bool
+    dropout: float = Field(ge=0, lt=1)
+    pooling: tuple[Literal["last", "mean", "max"], ...] = Field(strict=False, min_length=1)
+    difference: bool = Field(description="Whether the change from step to step is a second input")
+
+
+class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassificationModel]):
+    """Many to one: a class for each series."""
+
+    Prepare = SeriesClassificationPrepare
+    Model = SeriesClassificationModel
+    takes = "labelled series"
+    headline = "accuracy"
+    unit = "series"
+
+    def prepare(self, table: "pd.DataFrame", config: SeriesClassificationPrepare, folder: Path) -> dict[str, Any]:
+        """Arrays: ``values`` (N, T) scaled, ``labels`` (N,), and the row numbers of each split."""
+        steps = sorted((c for c in table.columns if _STEP.match(c)), key=lambda c: int(c[1:]))
+        in_test = table["split"].to_numpy() == "test"
+        names = sorted(table.loc[~in_test, "label"].unique(), key=_natural)
+        unknown = sorted(set(table.loc[in_test, "label"]) - set(names))
+        if unknown:
+            raise DataError(f"class {unknown[0]!r} is in test but not in train; expected one of {', '.join(names)}")
+        labels = table["label"].map({name: number for number, name in enumerate(names)}).to_numpy(dtype=np.int16)
+        values = store.create_array(folder / "values.npy", (len(table), len(steps)), np.float32)
+        for column, step in enumerate(steps):
+            values[:, column] = table[step].to_numpy()
+        groups = splits.group_rows(values)
+        rng = np.random.default_rng(config.seed)
+        train = np.flatnonzero(~in_test)
+        held = splits.stratified(labels[train], groups[train], config.validation_share, rng)
+        rows = {"train": train[~held], "validation": train[held], "test": np.flatnonzero(in_test)}
+        scaler = scaling.fit(np.asarray(values[rows["train"]]).reshape(-1, 1), slice(None))
+        values[:] = scaling.apply(values[..., None], scaler)[..., 0]
+        values.flush()
+        store.write_array(folder / "labels.npy", labels)
+        for split, index in rows.items():
+            store.write_array(folder / f"{split}.npy", index.astype(np.int32))
+        shared = np.isin(groups[rows["test"]], groups[rows["train"]])
+        return {
+            "classes": names,
+            "steps": len(steps),
+            "scaler": scaler,
+            "examples": {split: len(index) for split, index in rows.items()},
+            "test_rows_also_in_train": int(shared.sum()),
+        }
+
+    def check(self, prepared: Prepared, config: SeriesClassificationPrepare) -> Check:  # noqa: ARG002
+        """Each series once in one split; no series of validation stands in train; every class in train."""
+        import pandas as pd
+
+        groups = splits.group_rows(prepared.arrays["values"])
+        labels = np.array(prepared.meta["classes"])[prepared.arrays["labels"]]
+        in_train = np.isin(groups, groups[prepared.arrays["train"]])
+        parts = [
+            pd.DataFrame(
+                {
+                    "row": np.asarray(index),
+                    "split": split,
+                    "label": labels[index],
+                    "validation_in_train": in_train[index] if split == "validation" else False,
+                    "test_in_train": in_train[index] if split == "test" else False,
+                }
+            )
+            for split in SPLITS
+            for index in [prepared.arrays[split]]
+        ]
+        never = {"value_set": [False]}
+        return Check(
+            pd.concat(parts, ignore_index=True),
+            [
+                Expectation("expect_column_values_to_be_unique", {"column": "row"}, reason="a series in two splits"),
+                Expectation(
+                    "expect_column_values_to_be_in_set",
+                    {"column": "validation_in_train", **never},
+                    reason="an equal series stands in validation and in train",
+                ),
+                Expectation(
+                    "expect_column_values_to_be_in_set",
+                    {"column": "test_in_train", **never},
+                    severity="warning",
+                    reason="an equal series stands in the source's test and train parts",
+                ),
+                Expectation(
+                    "expect_column_distinct_values_to_equal_set",
+                    {"column": "split", "value_set": list(SPLITS)},
+                    reason="each split has series",
+                ),
+            ],
+        )
+
+    def model(self, config: SeriesClassificationModel, meta: Meta) -> "nn.Module":
+        """Recurrent layers, pooled over time."""
+        from unroll.nn.series_classifier import SeriesClassifier
+
+        return SeriesClassifier(
+            config.cell,
+            config.hidden,
+            config.layers,
+            config.bidirectional,
+            config.dropout,
+            config.pooling,
+            config.difference,
+            len(meta["classes"]),
+        )
+
+    def train_batches(self, prepared: Prepared, batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
+        """Series in random order."""
+        return _batches(prepared, rng.permutation(prepared.arrays["train"]), batch_size)
+
+    def batches(self, prepared: Prepared, split: Split, batch_size: int) -> Iterator[Batch]:
+        """Series in the source's order."""
+        return _batches(prepared, prepared.arrays[split], batch_size)
+
+    def loss(self, model: "nn.Module", batch: Batch, state: Any = None) -> Loss:  # noqa: ARG002
+        """Cross-entropy."""
+        from torch.nn.functional import cross_entropy
+
+        scores_BC = model(batch["x_BT"]).float()
+        return Loss(cross_entropy(scores_BC, batch["y_B"], reduction="sum"), len(scores_BC))
+
+    def score(self, model: "nn.Module", prepared: Prepared, split: Split, batch_size: int) -> Scores:
+        """Class and probability of each series."""
+        chances = [_chances(model, batch["x_BT"].numpy()) for batch in self.batches(prepared, split, batch_size)]
+        chances_NC = np.concatenate(chances)
+        return _scores(prepared, split, chances_NC.argmax(axis=1), chances_NC.max(axis=1))
+
+    def baselines(self, prepared: Prepared, split: Split) -> Mapping[str, Scores]:
+        """The largest class, and the nearest neighbour by Euclidean distance."""
+        values, labels = prepared.arrays["values"], prepared.arrays["labels"]
+        train, index = prepared.arrays["train"], prepared.arrays[split]
+        neighbours = nearest_neighbour(values[train], labels[train], values[index])
+        return {
+            "majority": _scores(prepared, split, majority(labels[train], len(index))),
+            "nearest_neighbour": _scores(prepared, split, neighbours),
+        }
+
+    def metrics(self, sums: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
+        """Accuracy and macro-F1."""
+        return classification.metrics(sums, len(meta["classes"]))
+
+    def breakdown(self, scores: Scores, meta: Meta) -> dict[str, dict[str, dict[str, float]]]:
+        """Precision, recall and F1 by class."""
+        return {"by_class": classification.by_class(scores.statistics_NK.sum(axis=0), meta["classes"])}
+
+    def figures(
+        self,
+        model: "nn.Module",  # noqa: ARG002
+        prepared: Prepared,
+        scores: Scores,
+        baselines: Mapping[str, Scores],  # noqa: ARG002
+    ) -> Iterable[Figure]:
+        """Confusion matrix, recall by class, and the mean series of each class."""
+        import pandas as pd
+
+        names = prepared.meta["classes"]
+        yield classification.confusion_figure(scores.statistics_NK.sum(axis=0), names)
+        yield classification.class_figure(scores.statistics_NK.sum(axis=0), names)
+        train = prepared.arrays["train"]
+        labels = prepared.arrays["labels"][train]
+        values = prepared.arrays["values"][train]
+        means = {f"class {name}": values[labels == number].mean(axis=0) for number, name in enumerate(names)}
+        frame = pd.DataFrame({"step": np.arange(prepared.meta["steps"]), **means})
+        yield Figure("class_means", "lines", "Mean series of each class in train", frame, "step", "step", "scaled")
+
+    def predict(self, model: "nn.Module", meta: Meta, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """Class and probabilities for each row of columns t000, t001, …"""
+        import pandas as pd
+
+        chances_NC = _chances(model, scaling.apply(_numbers(frame, meta)[..., None], meta["scaler"])[..., 0])
+        names = meta["classes"]
+        answer: dict[str, Any] = {"label": np.array(names, dtype=object)[chances_NC.argmax(axis=1)]}
+        answer |= {f"probability_{name}": chances_NC[:, number] for number, name in enumerate(names)}
+        return pd.DataFrame(answer).astype({"label": "str"})
+
+    def example(self, prepared: Prepared) -> "pd.DataFrame":
+        """The first test series, as the source has them."""
+        import pandas as pd
+
+        scaler, rows = prepared.meta["scaler"], prepared.arrays["test"][:3]
+        raw = prepared.arrays["values"][rows] * np.float32(scaler["deviation"]) + np.float32(scaler["mean"])
+        return pd.DataFrame(raw, columns=_step_names(prepared.meta))
+
+
+def _natural(name: str) -> tuple[int, float, str]:
+    """Sorts numbers as numbers, before other names."""
+    try:
+        return 0, float(name), name
+    except ValueError:
+        return 1, 0.0, name
+
+
+def _step_names(meta: Meta) -> list[str]:
+    return [f"t{step:03d}" for step in range(meta["steps"])]
+
+
+def _numbers(frame: "pd.DataFrame", meta: Meta) -> np.ndarray:
+    """The values of a raw input (N, T), or DataError that names row and column."""
+    import pandas as pd
+
+    names = _step_names(meta)
+    missing = [name for name in names if name not in frame]
+    if missing:
+        raise DataError(f"input: column {missing[0]!r} is missing; expected {names[0]} … {names[-1]}")
+    numbers = frame[names].apply(pd.to_numeric, errors="coerce")
+    values: np.ndarray = numbers.to_numpy(dtype=np.float32)
+    bad = np.argwhere(~np.isfinite(values))
+    if len(bad):
+        row, column = bad[0]
+        seen = frame[names].iloc[row, column]
+        raise DataError(f"input: row {row + 1}, column {names[column]}: {seen!r}; expected a finite number")
+    return values
+
+
+def _batches(prepared: Prepared, index: np.ndarray, batch_size: int) -> Iterator[Batch]:
+    import torch
+
+    values, labels = prepared.arrays["values"], prepared.arrays["labels"]
+    for low in range(0, len(index), batch_size):
+        rows = index[low : low + batch_size]
+        yield {"x_BT": torch.from_numpy(values[rows]), "y_B": torch.from_numpy(labels[rows].astype(np.int64))}
+
+
+def _chances(model: "nn.Module", values_NT: np.ndarray) -> np.ndarray:
+    import torch
+
+    model.eval()
+    device = next(model.parameters()).device
+    with torch.inference_mode():
+        parts = [
+            model(torch.from_numpy(values_NT[low : low + 512]).to(device)).float().softmax(dim=1).cpu().numpy()
+            for low in range(0, len(values_NT), 512)
+        ]
+    return np.concatenate(parts)
+
+
+def _scores(prepared: Prepared, split: Split, guess_N: np.ndarray, probability_N: np.ndarray | None = None) -> Scores:
+    import pandas as pd
+
+    names = np.array(prepared.meta["classes"])
+    truth_N = np.asarray(prepared.arrays["labels"][prepared.arrays[split]])
+    rows = pd.DataFrame({"truth": names[truth_N], "guess": names[guess_N]})
+    if probability_N is not None:
+        rows["probability"] = probability_N
+    return Scores(classification.statistics(truth_N, guess_N, len(names)), rows=rows)
+
+
+PROBLEM = SeriesClassification()

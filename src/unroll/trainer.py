@@ -1,0 +1,105 @@
+"""Train the network of one task: from prepared arrays to ``models/<task>/``."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from unroll import store, timings, tracking
+from unroll.checkpoint import Checkpoint
+from unroll.config import Config, TrainConfig
+from unroll.problems.base import Batch, Prepared, Problem
+from unroll.progress import Progress
+from unroll.tasks import Task
+from unroll.training import Epoch, History, fit
+
+
+def train(task: Task) -> None:
+    """Fit the task's network and write weights, configuration and history; go on where a killed run stopped."""
+    problem, prepare, model, config = task.problem(), task.prepare_config(), task.model_config(), task.train_config()
+    prepared = Prepared.load(task.layout.prepared)
+    blocks = {"prepare": _plain(prepare), "model": _plain(model), "train": _plain(config)}
+    fingerprint = store.fingerprint(task.layout.prepared, task.name, blocks, torch.__version__)
+    checkpoint = Checkpoint(task.layout.state / "checkpoint.safetensors", fingerprint)
+    torch.set_num_threads(config.threads)
+
+    with timings.measure(task.layout, "train"):
+        live = tracking.LiveRun.start(task.layout.root, task.name, fingerprint, blocks, config.epochs)
+        network = build(problem, model, prepared, config)
+        with Progress(task.name, config.epochs, problem.headline, problem.unit) as progress:
+
+            def on_epoch(epoch: Epoch, seconds: float, units: int) -> None:
+                progress.update(epoch, seconds, units)
+                live.log(epoch.epoch, record(epoch, problem.headline))
+
+            history = fit_network(network, problem, prepared, config, on_epoch, checkpoint)
+    _write(task, network, history, problem.headline, {**blocks, "meta": prepared.meta, "fingerprint": fingerprint})
+    live.finish(tracking.model_hash(task.layout.model))
+    checkpoint.clear()
+
+
+def build(problem: Problem[Any, Any], model: Config, prepared: Prepared, config: TrainConfig) -> nn.Module:
+    """The untrained network, its weights drawn from the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return problem.model(model, prepared.meta)
+
+
+def fit_network(
+    network: nn.Module,
+    problem: Problem[Any, Any],
+    prepared: Prepared,
+    config: TrainConfig,
+    on_epoch: Any,
+    checkpoint: Checkpoint | None = None,
+) -> History:
+    """``training.fit`` with the data path, loss and validation metric of ``problem``."""
+
+    def train_batches(rng: np.random.Generator) -> Iterable[Batch]:
+        return problem.train_batches(prepared, config.batch_size, rng)
+
+    def valid_batches() -> Iterable[Batch]:
+        return problem.batches(prepared, "validation", config.batch_size)
+
+    def metric(model: nn.Module) -> float:
+        scores = problem.score(model, prepared, "validation", config.batch_size)
+        return float(problem.metrics(scores.statistics_NK.sum(axis=0), prepared.meta)[problem.headline])
+
+    return fit(network, problem.loss, train_batches, valid_batches, metric, config, on_epoch, checkpoint)
+
+
+def record(epoch: Epoch, headline: str) -> dict[str, float]:
+    """One epoch as named numbers: a row of ``history.csv`` and a step of the run."""
+    return {
+        "train_loss": epoch.train_loss,
+        "validation_loss": epoch.validation_loss,
+        f"validation_{headline}": epoch.validation_metric,
+        "learning_rate": epoch.learning_rate,
+        "gradient_norm": epoch.gradient_norm,
+    }
+
+
+def _write(task: Task, network: nn.Module, history: History, headline: str, config: dict[str, Any]) -> None:
+    import pandas as pd
+
+    rows = [{"epoch": epoch.epoch, **record(epoch, headline)} for epoch in history.epochs]
+    with store.atomic_folder(task.layout.model) as folder:
+        store.write_tensors(folder / "weights.safetensors", network.state_dict())
+        store.write_csv(folder / "history.csv", pd.DataFrame(rows))
+        store.write_json(
+            folder / "config.json",
+            {
+                "task": task.name,
+                "problem": config["prepare"]["problem"],
+                "epochs": len(rows),
+                "best_epoch": history.best.epoch,
+                "parameters": sum(p.numel() for p in network.parameters()),
+                **config,
+            },
+        )
+
+
+def _plain(config: Config) -> dict[str, Any]:
+    return config.model_dump(mode="json")
