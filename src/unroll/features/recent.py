@@ -36,8 +36,9 @@ def recent_windows(frame: "pd.DataFrame", meta: Mapping[str, Any]) -> tuple[np.n
         )
         for offset, name in enumerate(meta["variables"]):
             values[rows[where], number * width + offset] = _numbers(frame, name, where)
-    good = np.isfinite(values).all(axis=1)
-    joined = np.asarray(np.diff(times, prepend=times[0] - meta["step_s"]) == meta["step_s"])
+    good: np.ndarray = np.isfinite(values).all(axis=1)
+    step_s = int(meta["step_s"])
+    joined = np.ediff1d(times, to_begin=step_s) == step_s
     lag, runs_R2 = meta["lag"], windows.runs(good, joined)
     found = windows.split_windows(runs_R2, 0, len(times), lag, horizon=0, stride=1)
     last = found.starts(np.arange(len(found))) + lag - 1

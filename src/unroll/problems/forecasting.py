@@ -11,7 +11,6 @@ import numpy as np
 from pydantic import Field
 
 from unroll import store
-from unroll.baselines.series import Autoregression, persistence, seasonal_naive
 from unroll.config import Config, PositiveInt, PrepareConfig
 from unroll.errors import DataError
 from unroll.expectation import Expectation
@@ -178,6 +177,8 @@ class Forecasting(Problem[ForecastingPrepare, ForecastingModel]):
 
     def baselines(self, prepared: Prepared, split: Split) -> Mapping[str, Scores]:
         """Persistence, seasonal naive, and AR(lag) on the target alone."""
+        from unroll.baselines.series import Autoregression, persistence, seasonal_naive
+
         meta, seconds = prepared.meta, prepared.arrays["seconds"]
         target_T = _unscale(prepared.arrays["values"][:, meta["target_column"]], meta)
         last_N = _last_rows(prepared, split)

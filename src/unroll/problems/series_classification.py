@@ -9,7 +9,6 @@ import numpy as np
 from pydantic import Field
 
 from unroll import store
-from unroll.baselines.labelled_series import majority, nearest_neighbour
 from unroll.config import Config, PositiveInt, PrepareConfig
 from unroll.errors import DataError
 from unroll.expectation import Expectation
@@ -168,6 +167,8 @@ class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassifica
 
     def baselines(self, prepared: Prepared, split: Split) -> Mapping[str, Scores]:
         """The largest class, and the nearest neighbour by Euclidean distance."""
+        from unroll.baselines.labelled_series import majority, nearest_neighbour
+
         values, labels = prepared.arrays["values"], prepared.arrays["labels"]
         train, index = prepared.arrays["train"], prepared.arrays[split]
         neighbours = nearest_neighbour(values[train], labels[train], values[index])
