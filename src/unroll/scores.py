@@ -25,7 +25,7 @@ class Scores:
     """What a model, or a baseline, did on each example of a split.
 
     ``block`` consecutive examples are resampled together: neighbours in a series or a text are not independent, and
-    drawing them singly would make the interval too narrow (Künsch 1989, the block bootstrap).
+    drawing them singly would make the interval too narrow (Carlstein 1986, blocks that do not overlap).
     ``rows`` keeps truth and guess of each example for the figures, ``groups`` names a group for each example.
     """
 
@@ -40,26 +40,36 @@ class Scores:
             raise ValueError("these scores keep no rows")
         return self.rows
 
+    def sums(self) -> np.ndarray:
+        """Statistics of all examples together, (K,), in double precision whatever they are stored in."""
+        total_K: np.ndarray = self.statistics_NK.sum(axis=0, dtype=np.float64)
+        return total_K
+
     def summary(self, metrics: Metrics, seed: int) -> dict[str, float]:
-        """Every metric with its 95 % bootstrap interval: ``r2``, ``r2_low``, ``r2_high``, …"""
-        whole = metrics(self.statistics_NK.sum(axis=0))
-        drawn = metrics(self.resampled_sums(seed))
+        """Every metric with its 95 % bootstrap interval: ``r2``, ``r2_low``, ``r2_high``, …
+
+        NaN is what is undefined: a metric without examples, an interval from fewer than two blocks. Draws in which a
+        metric is undefined (a class that was not drawn) do not enter its interval.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            whole, drawn = metrics(self.sums()), metrics(self.resampled_sums(seed))
         result: dict[str, float] = {}
         for name, value in whole.items():
-            low, high = np.nanquantile(drawn[name], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-            result |= {name: float(value), f"{name}_low": float(low), f"{name}_high": float(high)}
+            low, high = _interval(drawn[name]) if len(self.statistics_NK) > self.block else (np.nan, np.nan)
+            result |= {name: float(value), f"{name}_low": low, f"{name}_high": high}
         return result
 
     def by_group(self, metrics: Metrics) -> dict[str, dict[str, dict[str, float]]]:
         """For each grouping and each of its groups: the metrics and the number of examples."""
-        return {
-            name: {
-                str(group): {"count": int((labels == group).sum())}
-                | {k: float(v) for k, v in metrics(self.statistics_NK[labels == group].sum(axis=0)).items()}
-                for group in np.unique(labels)
-            }
-            for name, labels in self.groups.items()
-        }
+        found: dict[str, dict[str, dict[str, float]]] = {}
+        for name, labels in self.groups.items():
+            found[name] = {}
+            for group in np.unique(labels):
+                part = Scores(self.statistics_NK[labels == group])
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    values = {key: float(value) for key, value in metrics(part.sums()).items()}
+                found[name][str(group)] = {"count": len(part.statistics_NK), **values}
+        return found
 
     def resampled_sums(self, seed: int) -> np.ndarray:
         """Sums of shape (D, K) over rows drawn with replacement in whole blocks.
@@ -76,3 +86,12 @@ class Scores:
             weights_J = np.bincount(rng.integers(0, count, count), minlength=count)
             sums_DK[draw] = weights_J @ blocks_JK
         return sums_DK
+
+
+def _interval(drawn_D: np.ndarray) -> tuple[float, float]:
+    known = drawn_D[~np.isnan(drawn_D)]
+    if not len(known):
+        return np.nan, np.nan
+    with np.errstate(invalid="ignore"):  # between infinite draws
+        low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)

@@ -65,7 +65,7 @@ def fit_network(
 
     def metric(model: nn.Module) -> float:
         scores = problem.score(model, prepared, "validation", config.batch_size)
-        return float(problem.metrics(scores.statistics_NK.sum(axis=0), prepared.meta)[problem.headline])
+        return float(problem.metrics(scores.sums(), prepared.meta)[problem.headline])
 
     return fit(network, problem.loss, train_batches, valid_batches, metric, config, on_epoch, checkpoint)
 

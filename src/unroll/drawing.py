@@ -1,0 +1,271 @@
+"""Figures as files: each becomes a CSV that DVC plots and a PNG that a person reads in a README 900 pixels wide.
+
+The same figure gives the same bytes: no times, no library version, nothing of a person's own matplotlib settings.
+"""
+
+import math
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unroll import canvases, store
+from unroll.canvases import INK, MUTED, PALETTE, SHADE
+from unroll.problems.base import Figure
+from unroll.wording import cell, label, number, shorten, words
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure as Canvas
+
+NETWORK = "network"
+"""The name of the trained model beside its baselines."""
+MAX_TABLE_ROWS, MAX_TABLE_WIDTH, MAX_TEXT_ROWS, MAX_TEXT_WIDTH = 20, 104, 12, 54
+MAX_MARKED_POINTS, MAX_WRITTEN_CLASSES = 40, 16
+CHARACTER_IN = 0.085
+
+
+def write(figure: Figure, folder: Path) -> None:
+    """Write ``<name>.csv`` and ``<name>.png`` into ``folder``."""
+    store.write_csv(folder / f"{figure.name}.csv", data(figure))
+    with canvases.own_style():
+        canvas = _DRAW[figure.kind](figure)
+        with store.atomic_file(folder / f"{figure.name}.png") as temporary:
+            canvas.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def data(figure: Figure) -> "pd.DataFrame":
+    """What the picture shows, as a table: the frame itself, or the counts of a histogram's bins."""
+    if figure.kind != "histogram":
+        return figure.frame
+    import pandas as pd
+
+    name = _only_column(figure)
+    counts, edges = _bins(figure)
+    return pd.DataFrame({name: (edges[:-1] + edges[1:]) / 2, "low": edges[:-1], "high": edges[1:], "count": counts})
+
+
+def _lines(figure: Figure) -> "Canvas":
+    import pandas as pd
+
+    canvas, axes = canvases.with_axes(figure, 4.2)
+    x = figure.frame[figure.x]
+    ys = [name for name in figure.frame if name != figure.x]
+    compared = {"truth", "guess"} <= set(ys)
+    colours = iter(PALETTE * (len(ys) // len(PALETTE) + 1))
+    for name in ys:
+        if name == "truth":
+            look: dict[str, Any] = {"color": INK, "linewidth": 1.9}
+        elif compared and name != "guess":  # what truth and guess are seen against
+            look = {"color": "#A0A6AB", "linewidth": 1.1, "linestyle": (0, (3, 1.2)), "zorder": 1.5}
+        else:
+            look = {"color": next(colours), "linewidth": 1.5}
+        marker = "o" if len(x) <= MAX_MARKED_POINTS else ""
+        y = figure.frame[name].to_numpy()
+        axes.plot(x.to_numpy(), y, label=words(name), marker=marker, markersize=3.5, **look)
+    if isinstance(x.dtype, pd.DatetimeTZDtype) or x.dtype.kind == "M":
+        canvases.date_axis(axes)
+    elif x.dtype.kind in "iu":
+        canvases.whole_numbers(axes)
+    axes.margins(x=0.01)
+    if len(ys) > 1:
+        canvases.legend_below(canvas, axes)
+    return canvas
+
+
+def _histogram(figure: Figure) -> "Canvas":
+    canvas, axes = canvases.with_axes(figure, 4.0)
+    counts, edges = _bins(figure)
+    values = _finite(figure)
+    axes.stairs(counts, edges, fill=True, color=PALETTE[0], alpha=0.85)
+    axes.grid(visible=False, axis="x")
+    if edges[0] < 0 < edges[-1]:
+        axes.axvline(0, color=INK, linewidth=1)
+    canvases.note(axes, _spread(values, edges))
+    return canvas
+
+
+def _spread(values: np.ndarray, edges: np.ndarray) -> str:
+    if not len(values):
+        return "no values"
+    text = f"median {number(float(np.median(values)))} · standard deviation {number(float(values.std()))}"
+    outside = int(((values < edges[0]) | (values > edges[-1])).sum())
+    return text + (f" · {outside} of {len(values)} lie outside the picture" if outside else "")
+
+
+def _bins(figure: Figure) -> tuple[np.ndarray, np.ndarray]:
+    """Counts and edges of 60 bins over the middle 99.8 % of the values, so that single far values do not squeeze it."""
+    values = _finite(figure)
+    if not len(values):
+        return np.zeros(1, dtype=np.int64), np.array([0.0, 1.0])
+    low, high = np.quantile(values, [0.001, 0.999])
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    return np.histogram(values, bins=60, range=(low, high))
+
+
+def _finite(figure: Figure) -> np.ndarray:
+    values: np.ndarray = figure.frame[_only_column(figure)].to_numpy(dtype=np.float64)
+    return values[np.isfinite(values)]
+
+
+def _only_column(figure: Figure) -> str:
+    return figure.x or str(figure.frame.columns[0])
+
+
+def _confusion(figure: Figure) -> "Canvas":
+    frame = figure.frame
+    names = list(dict.fromkeys([*frame["truth"], *frame["guess"]]))
+    place = {name: index for index, name in enumerate(names)}
+    counts = np.zeros((len(names), len(names)), dtype=np.int64)
+    for truth, guess, count in zip(frame["truth"], frame["guess"], frame["count"], strict=True):
+        counts[place[truth], place[guess]] += count
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+
+    canvas, axes = canvases.with_axes(figure, 1.4 + min(max(0.46 * len(names), 1.8), 6.0))
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    labels = [shorten(str(name), 16) for name in names]
+    turned = len(names) > 4 and max(map(len, labels)) > 6
+    axes.set_xticks(range(len(names)), labels, rotation=45 if turned else 0, ha="right" if turned else "center")
+    axes.set_yticks(range(len(names)), labels)
+    if len(names) <= MAX_WRITTEN_CLASSES:
+        for row, column in np.ndindex(counts.shape):
+            share, count = shares[row, column], counts[row, column]
+            text = f"{count:,}" + (f"  {_percent(share)}" if count and len(names) <= 8 else "")
+            colour = "white" if share > 0.55 else (INK if count else "#AAAAAA")
+            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
+    bar = canvas.colorbar(image, ax=axes, fraction=0.025, pad=0.02)
+    bar.set_label("share of the true class")
+    bar.outline.set_visible(False)
+    bar.ax.yaxis.set_major_formatter(lambda share, _: _percent(share))
+    return canvas
+
+
+def _percent(share: float) -> str:
+    return "<1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
+
+
+def _bars(figure: Figure) -> "Canvas":
+    frame = figure.frame
+    names = [words(str(name)) for name in frame[figure.x]]
+    values = frame["value"].to_numpy(dtype=np.float64)
+    low, high = (frame.get(name, frame["value"] * np.nan).to_numpy(dtype=np.float64) for name in ("low", "high"))
+    has_network = NETWORK in set(frame[figure.x])
+    colours = [PALETTE[0] if not has_network or name == NETWORK else "#B4B9BE" for name in names]
+
+    length_in = 0.42 * max(len(names), 3)
+    canvas, axes = canvases.with_axes(figure, 1.4 + length_in)
+    rows = np.arange(len(names))
+    axes.barh(rows, np.nan_to_num(values), color=colours, height=0.62)
+    known = np.isfinite(low) & np.isfinite(high)
+    axes.hlines(rows[known], low[known], high[known], color=INK, linewidth=1.4)
+    for ends in (low, high):
+        axes.vlines(ends[known], rows[known] - 0.13, rows[known] + 0.13, color=INK, linewidth=1.4)
+    # The numbers stand in one column at the right, clear of bars and whiskers.
+    for row, value in enumerate(values):
+        text = number(value) if math.isfinite(value) else "undefined"
+        axes.text(
+            1.02, row, text, transform=axes.get_yaxis_transform(), va="center", ha="left",
+            fontweight="bold" if has_network and names[row] == NETWORK else "normal",
+        )  # fmt: skip
+    axes.set_yticks(rows, [shorten(name, 28) for name in names])
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    axes.axvline(0, color=MUTED, linewidth=0.8)
+    # Bars lie on their side: the figure's x is what the bars are of, its y what their length means.
+    axes.set_xlabel(label(figure.y_label))
+    axes.set_ylabel(textwrap.fill(label(figure.x_label), int(length_in / CHARACTER_IN)))
+    if known.any():
+        canvases.note(axes, "whiskers: 95 % interval")
+    return canvas
+
+
+def _scatter(figure: Figure) -> "Canvas":
+    canvas, axes = canvases.with_axes(figure, 5.4)
+    other = next(name for name in figure.frame if name != figure.x)
+    x, y = figure.frame[figure.x].to_numpy(), figure.frame[other].to_numpy()
+    crowded = len(x) > 300
+    axes.scatter(x, y, s=9 if crowded else 22, color=PALETTE[0], alpha=0.35 if crowded else 0.7, linewidths=0)
+    if {figure.x, other} == {"truth", "guess"} and len(x):
+        low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
+        edge = 0.03 * (high - low) or 1.0
+        axes.plot([low, high], [low, high], color=INK, linewidth=1, label="forecast = truth")
+        axes.set_xlim(low - edge, high + edge)
+        axes.set_ylim(low - edge, high + edge)
+        axes.set_aspect("equal")
+        axes.legend(loc="upper left")
+    return canvas
+
+
+def _table(figure: Figure) -> "Canvas":
+    """Columns as wide as their longest cell; numbers to the right, a rule under the heads, every other row shaded."""
+    shown = figure.frame.head(MAX_TABLE_ROWS)
+    heads = [words(str(name)) for name in shown]
+    for limit in range(MAX_TABLE_WIDTH, 8, -4):  # the longest cells give way until the table fits
+        columns = [[shorten(cell(value), limit) for value in shown[name]] for name in shown]
+        widths = [max(map(len, [head, *cells])) + 3 for head, cells in zip(heads, columns, strict=True)]
+        if sum(widths) <= MAX_TABLE_WIDTH:
+            break
+    rows = len(shown)
+    canvas, axes = canvases.with_axes(figure, 1.1 + 0.28 * (rows + 1))
+    axes.set_axis_off()
+    axes.set_xlim(0, max(sum(widths), 0.6 * MAX_TABLE_WIDTH))
+    axes.set_ylim(rows + 0.6, -1.5)
+    for row in range(1, rows, 2):
+        axes.axhspan(row - 0.5, row + 0.5, color=SHADE, linewidth=0)
+    axes.axhline(-0.5, color=MUTED, linewidth=0.8)
+    left = 0
+    for name, head, cells, width in zip(shown, heads, columns, widths, strict=True):
+        is_number = shown[name].dtype.kind in "iuf"
+        x, align = (left + width - 1.5, "right") if is_number else (left + 0.5, "left")
+        axes.text(x, -1, head, fontweight="bold", ha=align, va="center")
+        for row, text in enumerate(cells):
+            colour = {"✓": PALETTE[2], "✗": PALETTE[1]}.get(text, INK)
+            axes.text(x, row, text, ha=align, va="center", color=colour, family="DejaVu Sans Mono", fontsize=9)
+        left += width
+    if len(figure.frame) > rows:
+        axes.text(0.5, rows, f"the first {rows} of {len(figure.frame)} rows", color=MUTED, fontsize=9, va="center")
+    return canvas
+
+
+def _text(figure: Figure) -> "Canvas":
+    """Texts two side by side, each under its heading."""
+    texts = [_fold(str(text)) for text in figure.frame["text"]]
+    headings = [str(heading) for heading in figure.frame["heading"]]
+    across = min(2, max(len(texts), 1))
+    down = max(1, math.ceil(len(texts) / across))
+    lines = max([len(text) for text in texts], default=1)
+    canvas = canvases.blank(0.7 + down * (0.55 + 0.2 * lines))
+    canvas.suptitle(figure.title, x=0.015, ha="left", fontsize=12.5, fontweight="bold")
+    grid = canvas.subplots(down, across, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes, heading, text in zip(grid.flat, headings, texts, strict=False):
+        axes.set_title(heading, fontsize=10.5, color=PALETTE[0], pad=4)
+        axes.text(
+            0, 1, "\n".join(text), transform=axes.transAxes, va="top", family="DejaVu Serif", fontsize=9.5,
+            linespacing=1.4,
+        )  # fmt: skip
+    return canvas
+
+
+def _fold(text: str) -> list[str]:
+    lines = [shorten(line.expandtabs(4), MAX_TEXT_WIDTH) for line in text.strip("\n").split("\n")]
+    return [*lines[: MAX_TEXT_ROWS - 1], "…"] if len(lines) > MAX_TEXT_ROWS else lines
+
+
+_DRAW: dict[str, "Callable[[Figure], Canvas]"] = {
+    "lines": _lines,
+    "histogram": _histogram,
+    "confusion": _confusion,
+    "bars": _bars,
+    "scatter": _scatter,
+    "table": _table,
+    "text": _text,
+}

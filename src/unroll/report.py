@@ -1,0 +1,287 @@
+"""What a person reads of an evaluated model: figures, a model card, and the table at the end of ``unroll repro``."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+from unroll import drawing, store, timings
+from unroll.errors import StoreError
+from unroll.problems.base import Figure
+from unroll.store import Layout
+from unroll.tasks import Task
+from unroll.trained import Trained
+from unroll.wording import cell, number, words
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
+Metrics = Mapping[str, Any]
+"""The content of ``metrics.json``."""
+
+SCOPE = (
+    "The numbers hold for data like the test part: the same source, place and time. The intervals tell how much they "
+    "would move with other rows of that kind, not with data of another kind."
+)
+MIN_GROUP = 20
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a task's data come from."""
+
+    dataset: str
+    source: str
+
+    @classmethod
+    def read(cls, task: Task) -> "Origin":
+        """From the parameters and the manifest that ingest wrote; a folder outside the project is not named."""
+        source = str(store.read_json(task.layout.raw / "manifest.json")["source"])
+        named = "a folder on disk" if PurePath(source).is_absolute() else f"`{source}`"
+        return cls(task.params.value(task.name, "data.dataset"), named)
+
+
+def write(layout: Layout, trained: Trained, origin: Origin, metrics: Metrics, figures: Iterable[Figure]) -> None:
+    """Write ``figures/`` and ``model_card.md``."""
+    history = read_history(layout.model / "history.csv")
+    every = [comparison(metrics, trained), *figures, *learning_curves(history, trained)]
+    with store.atomic_folder(layout.reports / "figures") as folder:
+        for figure in every:
+            drawing.write(figure, folder)
+    store.write_text(layout.reports / "model_card.md", model_card(trained, origin, metrics, every))
+
+
+def read_history(path: Path) -> "pd.DataFrame":
+    """The epochs of a training; raises StoreError where they are missing or no table."""
+    import pandas as pd
+
+    try:
+        history = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: no history of epochs: {error}") from None
+    wanted = ("epoch", "train_loss", "validation_loss")
+    missing = [name for name in wanted if name not in history]
+    if missing:
+        raise StoreError(f"{path}: column {missing[0]!r} is missing; expected {', '.join(wanted)}")
+    return history
+
+
+def learning_curves(history: "pd.DataFrame", trained: Trained) -> list[Figure]:
+    """Losses by epoch, and the headline metric on validation by epoch."""
+    problem, best = trained.problem, trained.config["best_epoch"]
+    kept = f"(weights kept: epoch {best})"
+    loss_label = f"loss (mean over {problem.unit})"
+    losses = history[["epoch", "train_loss", "validation_loss"]]
+    curves = [Figure("learning_curves", "lines", f"Learning curves {kept}", losses, "epoch", "epoch", loss_label)]
+    column = f"validation_{problem.headline}"
+    if column in history:
+        title = f"{_capital(words(problem.headline))} on validation {kept}"
+        frame = history[["epoch", column]]
+        curves.append(Figure("learning_metric", "lines", title, frame, "epoch", "epoch", words(problem.headline)))
+    return curves
+
+
+def comparison(metrics: Metrics, trained: Trained) -> Figure:
+    """The headline metric of the model beside each baseline, with 95 % intervals."""
+    import pandas as pd
+
+    headline = metrics["headline"]
+    rows = [
+        {"name": name, "value": found[headline], "low": found[f"{headline}_low"], "high": found[f"{headline}_high"]}
+        for name, found in {drawing.NETWORK: metrics["test"], **metrics["baselines"]}.items()
+    ]
+    frame = pd.DataFrame(rows).astype({"value": float, "low": float, "high": float})
+    direction = "higher" if trained.problem.higher_is_better else "lower"
+    title = f"{_capital(words(headline))} on the test part"
+    return Figure("comparison", "bars", title, frame, "name", "", f"{words(headline)} ({direction} is better)")
+
+
+def model_card(trained: Trained, origin: Origin, metrics: Metrics, figures: Sequence[Figure]) -> str:
+    """The card as Markdown: what it is, on what and how it was trained, how good it is, where it is weak."""
+    config, task = trained.config, metrics["task"]
+    course = (
+        f"{config['epochs']} of at most {config['train']['epochs']} epochs; the weights kept are those of epoch "
+        f"{config['best_epoch']}, which had the lowest validation loss. The block `train`:"
+    )
+    rows = (
+        f"On {metrics['examples']:,} examples of the test part, which neither training nor any choice "
+        "has seen. In brackets: 95 % bootstrap intervals."
+    )
+    parts = [
+        f"# Model card: {task}",
+        _purpose(trained),
+        "## Data",
+        _data(trained, origin),
+        "## Network",
+        f"{sum(p.numel() for p in trained.model.parameters()):,} parameters, from the block `model`:",
+        _pairs(config["model"]),
+        "## Training",
+        course,
+        _pairs(config["train"]),
+        "## Results",
+        rows,
+        _results(metrics),
+        *verdicts(metrics),
+        "## Figures",
+        *(f"![{figure.title}](figures/{figure.name}.png)" for figure in figures),
+        "## Limits",
+        "\n".join(f"- {limit}" for limit in _limits(trained, origin, metrics)),
+        "## Reproduce",
+        f"```console\ndvc repro evaluate@{task}\n```",
+        "The same data, parameters and versions give the same weights and the same numbers.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def verdicts(metrics: Metrics) -> list[str]:
+    """For each baseline one sentence: better, worse, or not to be told apart by these rows."""
+    headline = metrics["headline"]
+    sentences = []
+    for name, found in metrics["advantage"].items():
+        value, low, high = (found[f"{headline}{end}"] for end in ("", "_low", "_high"))
+        if None in (value, low, high):
+            sentences.append(f"**Cannot be compared with {words(name)}**: the difference is undefined.")
+            continue
+        verdict = "Better than" if low > 0 else "Worse than" if high < 0 else "Not told apart from"
+        sentences.append(
+            f"**{verdict} {words(name)}** in {words(headline)}: the difference, counted as positive where the network "
+            f"is better, is {number(value)} [{number(low)}, {number(high)}]."
+        )
+    return sentences
+
+
+def results_table(root: Path, tasks: Sequence[str]) -> "Table":
+    """One row a task: its headline metric, the best baseline, what the gate said, and the seconds of all stages."""
+    from rich.table import Table
+
+    table = Table(title="Results on the test part", title_justify="left", title_style="bold")
+    table.add_column("task", style="bold", no_wrap=True)
+    table.add_column("metric", no_wrap=True)
+    table.add_column("network [95 %]", no_wrap=True)
+    table.add_column("best baseline", no_wrap=True)
+    table.add_column("registry", overflow="fold")
+    table.add_column("seconds", justify="right", no_wrap=True)
+    for task in tasks:
+        layout = Layout(root, task)
+        seconds = sum(timings.read(layout).values())
+        table.add_row(task, *_measured(layout), _gate(layout), f"{seconds:.0f}" if seconds else "–")
+    return table
+
+
+def _measured(layout: Layout) -> tuple[str, str, str]:
+    path = layout.reports / "metrics.json"
+    if not path.is_file():
+        return "–", "not evaluated", "–"
+    metrics = store.read_json(path)
+    headline = metrics["headline"]
+    return words(headline), _with_interval(metrics["test"], headline), _best_baseline(metrics)
+
+
+def _best_baseline(metrics: Metrics) -> str:
+    """The baseline over which the model's advantage is smallest."""
+    headline = metrics["headline"]
+    advantages = {name: found[headline] for name, found in metrics["advantage"].items() if found[headline] is not None}
+    if not advantages:
+        return "–"
+    best = min(advantages, key=lambda name: advantages[name])
+    return f"{words(best)} {number(metrics['baselines'][best][headline])}"
+
+
+def _gate(layout: Layout) -> str:
+    path = layout.reports / "gate.json"
+    if not path.is_file():
+        return "–"
+    gate = store.read_json(path)
+    return gate["alias"] if gate["passed"] else f"{gate['alias']}: {gate['reason']}"
+
+
+def _purpose(trained: Trained) -> str:
+    doc = (type(trained.problem).__doc__ or "").strip().split("\n\n")[0]
+    return f"A recurrent network for the problem `{trained.config['problem']}`. {' '.join(doc.split())}"
+
+
+def _data(trained: Trained, origin: Origin) -> str:
+    text = f"Dataset `{origin.dataset}`, source {origin.source}."
+    counts = trained.meta.get("examples")
+    if not isinstance(counts, Mapping):
+        return text
+    return (
+        text
+        + "\n\n"
+        + _markdown(["split", "examples"], [[str(split), f"{count:,}"] for split, count in counts.items()])
+    )
+
+
+def _pairs(block: Mapping[str, Any]) -> str:
+    return _markdown(["key", "value"], [[f"`{key}`", _value(value)] for key, value in block.items()])
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "none"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _results(metrics: Metrics) -> str:
+    names = [name for name in metrics["test"] if not name.endswith(("_low", "_high"))]
+    rows = [
+        [f"**{words(who)}**" if who == drawing.NETWORK else words(who), *(_with_interval(found, n) for n in names)]
+        for who, found in {drawing.NETWORK: metrics["test"], **metrics["baselines"]}.items()
+    ]
+    return _markdown(["", *(words(name) for name in names)], rows)
+
+
+def _with_interval(found: Mapping[str, float | None], name: str) -> str:
+    value, low, high = found[name], found[f"{name}_low"], found[f"{name}_high"]
+    if value is None:
+        return "undefined"
+    return number(value) + (f" [{number(low)}, {number(high)}]" if low is not None and high is not None else "")
+
+
+def _limits(trained: Trained, origin: Origin, metrics: Metrics) -> list[str]:
+    config = trained.config
+    limits = [SCOPE, "Inputs unlike the training data are answered all the same; nothing warns of them."]
+    if origin.source == "`sample`":
+        limits.insert(0, "Trained and tested on generated sample data: nothing here is measured on the real source.")
+    limits += filter(None, [_weakest_group(metrics, trained.problem.higher_is_better), _rule_of_three(metrics)])
+    if config["best_epoch"] == config["epochs"] == config["train"]["epochs"]:
+        limits.append("The last epoch was the best one: with more epochs it may become better.")
+    return limits
+
+
+def _weakest_group(metrics: Metrics, higher_is_better: bool) -> str:
+    """The group with the worst headline metric (by class: F1), where it has examples enough; else empty."""
+    headline = metrics["headline"]
+    found = []
+    for grouping, groups in metrics["groups"].items():
+        for group, values in groups.items():
+            name = next((name for name in (headline, "f1") if values.get(name) is not None), None)
+            if name and values["count"] >= MIN_GROUP:
+                found.append((values[name], name, f"{words(grouping).removeprefix('by ')} {group}", values["count"]))
+    if not found:
+        return ""
+    value, name, where, count = (min if higher_is_better else max)(found, key=lambda entry: entry[0])
+    return f"Weakest group: {where}, with {words(name)} {number(value)} on {count:,} examples."
+
+
+def _rule_of_three(metrics: Metrics) -> str:
+    """Where every example came out the same, the bootstrap sees no spread; 3 / N bounds the rate all the same."""
+    headline, test = metrics["headline"], metrics["test"]
+    value = test[headline]
+    if value not in (0, 1) or (test[f"{headline}_low"], test[f"{headline}_high"]) != (value, value):
+        return ""
+    bound = number(3 / metrics["examples"])
+    return (
+        f"Every example gave the same {words(headline)}, so its interval has no width; the true rate may still be up "
+        f"to {bound} from {value:.0f} (rule of three, Hanley & Lippman-Hand 1983)."
+    )
+
+
+def _markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(cell(text).replace("|", "\\|") for text in line) + " |" for line in lines)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

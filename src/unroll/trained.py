@@ -1,0 +1,85 @@
+"""A trained model as ``train`` left it: what evaluation, publication and serving load."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from unroll import problems, store
+from unroll.errors import ConfigError, StoreError
+from unroll.problems.base import Meta, Problem
+
+if TYPE_CHECKING:
+    from torch import nn
+
+CONFIG = "config.json"
+WEIGHTS = "weights.safetensors"
+KEYS = ("problem", "model", "meta")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network with its weights, on the CPU and in evaluation mode, and the problem that knows how to ask it."""
+
+    problem: Problem[Any, Any]
+    model: "nn.Module"
+    config: dict[str, Any]
+
+    @property
+    def meta(self) -> Meta:
+        """All that the model needs beside its weights (scalers, vocabularies, names)."""
+        meta: Meta = self.config["meta"]
+        return meta
+
+    @classmethod
+    def load(cls, folder: Path) -> "Trained":
+        """Build the network that ``config.json`` describes and fill it from ``weights.safetensors``.
+
+        Raises StoreError that names the file if one is missing or damaged, or if the two do not fit each other.
+        """
+        config = _config(folder / CONFIG)
+        problem, model_config = _problem(folder / CONFIG, config)
+        path = folder / WEIGHTS
+        if not path.is_file():
+            raise StoreError(f"{path}: not there; expected the weights that the stage train wrote (run: unroll repro)")
+        tensors, _ = store.read_tensors(path)
+        model = problem.model(model_config, config["meta"])
+        _require_fit(path, tensors, model)
+        model.load_state_dict(tensors)
+        return cls(problem, model.cpu().eval(), config)
+
+
+def _config(path: Path) -> dict[str, Any]:
+    config = store.read_json(path)
+    if not isinstance(config, dict):
+        raise StoreError(f"{path}: {type(config).__name__} at the top; expected an object with {', '.join(KEYS)}")
+    missing = [key for key in KEYS if key not in config]
+    if missing:
+        raise StoreError(f"{path}: {missing[0]}: missing; expected the keys {', '.join(KEYS)}")
+    return config
+
+
+def _problem(path: Path, config: dict[str, Any]) -> tuple[Problem[Any, Any], Any]:
+    try:
+        problem = problems.load(config["problem"])
+        return problem, problem.Model.model_validate(config["model"])
+    except ConfigError as error:
+        raise StoreError(f"{path}: problem: {error}") from None
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(["model", *(str(part) for part in fault["loc"])])
+        raise StoreError(f"{path}: {key}: {fault['input']!r} is not allowed; {fault['msg'].lower()}") from None
+
+
+def _require_fit(path: Path, tensors: dict[str, Any], model: "nn.Module") -> None:
+    """Refuse the first tensor that is missing, left over or of another shape, in one line."""
+    wanted = model.state_dict()
+    for name in [*wanted, *tensors]:
+        if name not in tensors:
+            raise StoreError(f"{path}: tensor {name!r} is missing; expected the weights of the network in {CONFIG}")
+        if name not in wanted:
+            raise StoreError(f"{path}: tensor {name!r} is not part of the network in {CONFIG}")
+        seen, expected = tuple(tensors[name].shape), tuple(wanted[name].shape)
+        if seen != expected:
+            raise StoreError(f"{path}: tensor {name!r} has the shape {seen}; expected {expected}")

@@ -1,0 +1,62 @@
+"""Numbers and names as people read them, in pictures, cards and tables."""
+
+import math
+import re
+
+import numpy as np
+
+METRICS = {
+    "r2": "R²",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "macro_f1": "macro-F1",
+    "f1": "F1",
+}
+UNITS = {"_ug_m3": " (µg/m³)", "_mg_m3": " (mg/m³)", "_kwh": " (kWh)", "_kw": " (kW)", "_s": " (s)", "_h": " (h)"}
+
+
+def number(value: float) -> str:
+    """A number with about four digits.
+
+    >>> [number(0.81234), number(12.3456), number(1234.5), number(0.00012)]
+    ['0.812', '12.35', '1,234', '1.2e-04']
+    """
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else str(value)
+    size = abs(value)
+    if size < 0.0005:
+        return f"{value:.1e}"
+    decimals = 3 if size < 10 else 2 if size < 100 else 1 if size < 1000 else 0
+    return f"{value:,.{decimals}f}"
+
+
+def words(name: str) -> str:
+    """A name of ours (lower case, underscores) as words; any other name as it is.
+
+    >>> [words("bits_per_character"), words("r2"), words("Late_Flight")]
+    ['bits per character', 'R²', 'Late_Flight']
+    """
+    return METRICS.get(name) or (name.replace("_", " ") if name.islower() else name)
+
+
+def label(text: str) -> str:
+    """The label of an axis, in which names of columns show their unit as it is written.
+
+    >>> label("forecast, pm10_ug_m3")
+    'forecast, pm10 (µg/m³)'
+    """
+    return re.sub(rf"(?<=\w)({'|'.join(UNITS)})\b", lambda match: UNITS[match[1]], text)
+
+
+def cell(value: object) -> str:
+    """A value in one line of a table."""
+    if isinstance(value, bool | np.bool_):
+        return "✓" if value else "✗"
+    if isinstance(value, float | np.floating):
+        return number(float(value))
+    return " ".join(str(value).split())
+
+
+def shorten(text: str, width: int) -> str:
+    """At most ``width`` characters, the last one an ellipsis where some were left out."""
+    return text if len(text) <= width else text[: width - 1].rstrip() + "…"

@@ -1,0 +1,128 @@
+"""Model card and results table: what they say, and that a verdict follows the interval."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import TASK, Line, write_trained
+from rich.console import Console
+
+from unroll import evaluation, problems, report, store
+from unroll.errors import StoreError
+from unroll.store import Layout
+from unroll.tasks import Task
+from unroll.trained import Trained
+
+
+@pytest.fixture
+def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    monkeypatch.setattr(problems, "load", lambda name: Line())
+    layout = write_trained(tmp_path)
+    evaluation.evaluate(Task.open(tmp_path, TASK))
+    return layout
+
+
+def card(layout: Layout) -> str:
+    return (layout.reports / "model_card.md").read_text(encoding="utf-8")
+
+
+def shown(root: Path, *tasks: str) -> str:
+    console = Console(width=160, record=True, file=(root / "out.txt").open("w", encoding="utf-8"))
+    console.print(report.results_table(root, tasks))
+    return console.export_text()
+
+
+def test_card_says_what_on_what_and_how(layout: Layout) -> None:
+    text = card(layout)
+    assert text.startswith(
+        "# Model card: points\n\nA recurrent network for the problem `line`. Fits a straight line.\n"
+    )
+    assert "not for the card" not in text
+    assert "Dataset `ruler`, source `sample`." in text
+    assert "| train | 1,000 |" in text
+    assert "2 parameters, from the block `model`" in text
+    assert "3 of at most 5 epochs; the weights kept are those of epoch 2" in text
+    assert "| `clip_norm` | none |" in text
+    assert "generated sample data" in text
+    assert f"dvc repro evaluate@{TASK}" in text
+
+
+def test_card_gives_results_with_intervals_and_verdicts(layout: Layout) -> None:
+    text = card(layout)
+    metrics = store.read_json(layout.reports / "metrics.json")
+    test = metrics["test"]
+    assert f"| **network** | {test['mse']:.3f} [{test['mse_low']:.3f}, {test['mse_high']:.3f}] | undefined |" in text
+    assert "**Better than constant** in mse" in text
+    assert "**Worse than near truth** in mse" in text
+    worst = max(metrics["groups"]["by_side"].items(), key=lambda item: item[1]["mse"])
+    assert f"Weakest group: side {worst[0]}, with mse {worst[1]['mse']:.3f} on 120 examples." in text
+
+
+def test_every_figure_of_the_card_is_there(layout: Layout) -> None:
+    links = [line.split("](")[1].rstrip(")") for line in card(layout).splitlines() if line.startswith("![")]
+    assert [Path(link).stem for link in links] == ["comparison", "points", "learning_curves", "learning_metric"]
+    assert all((layout.reports / link).is_file() for link in links)
+
+
+def test_card_holds_no_path_of_this_machine(layout: Layout) -> None:
+    store.write_json(layout.raw / "manifest.json", {"source": str(layout.root / "mine"), "files": {}})
+    evaluation.evaluate(Task.open(layout.root, TASK))
+    assert "source a folder on disk." in card(layout)
+    assert str(layout.root) not in card(layout)
+    assert "generated sample data" not in card(layout)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [(0.01, 0.03, "Better than"), (-0.01, 0.03, "Not told apart from"), (-0.03, -0.01, "Worse than"),
+     (None, None, "Cannot be compared with")],
+)  # fmt: skip
+def test_verdict_follows_the_interval(low: float | None, high: float | None, words: str) -> None:
+    advantage = {"seasonal_naive": {"r2": 0.02, "r2_low": low, "r2_high": high}}
+    (sentence,) = report.verdicts({"headline": "r2", "advantage": advantage})
+    assert sentence.startswith(f"**{words} seasonal naive**")
+
+
+def test_training_that_ended_on_its_best_epoch_is_named(layout: Layout) -> None:
+    config = store.read_json(layout.model / "config.json")
+    assert "with more epochs" not in card(layout)
+    store.write_json(layout.model / "config.json", config | {"epochs": 5, "best_epoch": 5})
+    evaluation.evaluate(Task.open(layout.root, TASK))
+    assert "with more epochs it may become better" in card(layout)
+
+
+@pytest.mark.parametrize(("value", "low", "named"), [(1.0, 1.0, True), (1.0, 0.99, False), (0.5, 0.5, False)])
+def test_an_interval_without_width_is_explained(layout: Layout, value: float, low: float, named: bool) -> None:
+    metrics = store.read_json(layout.reports / "metrics.json")
+    metrics["test"] |= {"mse": value, "mse_low": low, "mse_high": value}
+    text = report.model_card(Trained.load(layout.model), report.Origin("ruler", "`sample`"), metrics, [])
+    assert ("the true rate may still be up to 0.013 from 1" in text) == named  # 3 / 240
+
+
+def test_faulty_history_is_one_line(layout: Layout) -> None:
+    path = layout.model / "history.csv"
+    path.write_text("epoch,train_loss\n1,0.5\n")
+    with pytest.raises(StoreError, match="column 'validation_loss' is missing"):
+        report.read_history(path)
+    path.unlink()
+    with pytest.raises(StoreError, match="no history of epochs"):
+        report.read_history(path)
+
+
+def test_results_table(layout: Layout) -> None:
+    metrics: dict[str, Any] = store.read_json(layout.reports / "metrics.json")
+    gate = {"passed": False, "alias": "challenger", "reason": "mse 0.12, ≤ 0.1 is asked"}
+    store.write_json(layout.reports / "gate.json", gate)
+    store.write_json(layout.state / "timings.json", {"train": 40.0, "evaluate": 2.6})
+    text = shown(layout.root, TASK, "absent")
+    row = next(line for line in text.splitlines() if TASK in line)
+    for part in (
+        f"{metrics['test']['mse']:.3f} [",
+        "near truth 1.0e-06",
+        "challenger: mse 0.12, ≤ 0.1 is asked",
+        " 43 ",
+    ):
+        assert part in row
+    store.write_json(layout.reports / "gate.json", gate | {"passed": True, "alias": "champion"})
+    assert " champion " in shown(layout.root, TASK)
+    assert "not evaluated" in next(line for line in text.splitlines() if "absent" in line)
