@@ -1,0 +1,198 @@
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from trained_project import METRICS, NAME, make, write_model
+
+from unroll import publication, registry, store, tracking
+from unroll.config import GateConfig
+from unroll.errors import ConfigError, TrackingError
+from unroll.tasks import Task
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    return make(tmp_path / "project")
+
+
+def client(task: Task) -> MlflowClient:
+    return MlflowClient(tracking.uri(task.layout.root))
+
+
+def register(task: Task) -> registry.Verdict:
+    return registry.register(task, publication.publish(task))
+
+
+def aliases(task: Task) -> dict[str, str]:
+    return {alias: str(version) for alias, version in client(task).get_registered_model(NAME).aliases.items()}
+
+
+def gate(**changes: Any) -> GateConfig:
+    values = {"metric": "r2", "direction": "higher", "threshold": 0.75, "baselines": ["persistence"]}
+    return GateConfig.model_validate(values | changes)
+
+
+def set_gate(task: Task, old: str, new: str) -> Task:
+    path = task.params.path
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    return Task.open(task.layout.root, NAME)
+
+
+def metrics(value: float, baseline: float, name: str = "r2") -> dict[str, Any]:
+    return {"test": {name: value, f"{name}_low": 0.0}, "baselines": {"persistence": {name: baseline}}}
+
+
+@pytest.mark.parametrize(
+    ("value", "baseline", "direction", "threshold", "passed", "reason"),
+    [
+        (0.80, 0.70, "higher", 0.75, True, "r2 0.8 ≥ 0.75; better than persistence 0.7"),
+        (0.75, 0.70, "higher", 0.75, True, "r2 0.75 ≥ 0.75; better than persistence 0.7"),
+        (0.74, 0.70, "higher", 0.75, False, "r2 0.74, ≥ 0.75 is asked"),
+        (0.80, 0.80, "higher", 0.75, False, "r2 0.8 does not beat persistence 0.8"),
+        (0.70, 0.90, "higher", 0.75, False, "r2 0.7, ≥ 0.75 is asked; r2 0.7 does not beat persistence 0.9"),
+        (2.50, 2.90, "lower", 3.00, True, "r2 2.5 ≤ 3; better than persistence 2.9"),
+        (3.00, 3.10, "lower", 3.00, True, "r2 3 ≤ 3; better than persistence 3.1"),
+        (3.10, 3.20, "lower", 3.00, False, "r2 3.1, ≤ 3 is asked"),
+        (2.50, 2.50, "lower", 3.00, False, "r2 2.5 does not beat persistence 2.5"),
+    ],
+)
+def test_the_gate(value: float, baseline: float, direction: str, threshold: float, passed: bool, reason: str) -> None:
+    verdict = registry.judge(metrics(value, baseline), gate(direction=direction, threshold=threshold))
+    assert (verdict.passed, verdict.reason) == (passed, reason)
+    assert verdict.alias == ("champion" if passed else "challenger")
+
+
+def test_an_undefined_metric_is_refused() -> None:
+    verdict = registry.judge({"test": {"r2": None}, "baselines": {"persistence": {"r2": 0.7}}}, gate())
+    assert (verdict.passed, verdict.value) == (False, None)
+    assert verdict.reason == "r2 undefined, ≥ 0.75 is asked; r2 undefined does not beat persistence 0.7"
+    verdict = registry.judge({"test": {"r2": 0.8}, "baselines": {"persistence": {"r2": None}}}, gate())
+    assert (verdict.passed, verdict.reason) == (False, "r2 0.8 does not beat persistence undefined")
+
+
+def test_a_gate_without_baselines_asks_for_the_threshold_alone() -> None:
+    assert registry.judge({"test": {"r2": 0.8}, "baselines": {}}, gate(baselines=[])).passed
+
+
+def test_a_gate_on_unknown_names_says_what_there_is() -> None:
+    with pytest.raises(ConfigError, match=r"^gate\.metric: 'r3' is not in metrics\.json; expected one of: r2$"):
+        registry.judge(metrics(0.8, 0.7), gate(metric="r3"))
+    with pytest.raises(ConfigError, match=r"^gate\.baselines: 'naive' is not .*; expected one of: persistence$"):
+        registry.judge(metrics(0.8, 0.7), gate(baselines=["naive"]))
+    with pytest.raises(ConfigError, match=r"^gate\.metric: baseline persistence: 'r2' is not .*: rmse$"):
+        registry.judge({"test": {"r2": 1}, "baselines": {"persistence": {"rmse": 1}}}, gate())
+
+
+def test_an_unknown_name_is_told_with_file_and_key_and_nothing_is_registered(task: Task) -> None:
+    task = set_gate(task, "metric: r2", "metric: r3")
+    with pytest.raises(ConfigError, match=rf"params\.yaml: tasks\.{NAME}\.gate\.metric: 'r3' .* r2, rmse$"):
+        register(task)
+    assert client(task).search_registered_models() == []
+
+
+def test_a_model_that_passes_is_champion(task: Task) -> None:
+    verdict = register(task)
+    assert (verdict.passed, verdict.version) == (True, 1)
+    assert aliases(task) == {"champion": "1"}
+    version = client(task).get_model_version_by_alias(NAME, "champion")
+    assert version.tags["unroll.model_hash"] == tracking.model_hash(task.layout.model)
+    assert version.tags["unroll.verdict"] == "passed"
+    assert version.tags["gate.threshold"] == "0.75"
+    assert version.run_id == version.tags["unroll.run_id"]
+    assert client(task).get_run(version.run_id).data.tags["unroll.reason"] == verdict.reason
+    assert json.loads((task.layout.reports / "gate.json").read_text(encoding="utf-8")) == {
+        "passed": True, "reason": verdict.reason, "metric": "r2", "value": 0.8, "threshold": 0.75,
+        "direction": "higher", "baselines": {"persistence": 0.7, "seasonal_naive": 0.2}, "version": 1,
+        "alias": "champion",
+    }  # fmt: skip
+
+
+def test_a_model_that_fails_is_registered_with_the_reason(task: Task) -> None:
+    store.write_json(task.layout.reports / "metrics.json", METRICS | {"test": {"r2": 0.6}})
+    verdict = register(task)
+    assert not verdict.passed
+    assert aliases(task) == {"challenger": "1"}
+    tags = client(task).get_model_version(NAME, "1").tags
+    assert tags["unroll.verdict"] == "refused"
+    assert tags["unroll.reason"] == "r2 0.6, ≥ 0.75 is asked; r2 0.6 does not beat persistence 0.7"
+
+
+def test_registering_twice_makes_one_version_and_one_logged_model(task: Task) -> None:
+    first = register(task)
+    run_id = publication.publish(task)
+    kept = client(task).get_model_version(NAME, "1")
+    assert registry.register(task, run_id) == first
+    assert len(client(task).search_model_versions(f"name = '{NAME}'")) == 1
+    assert len(client(task).get_run(run_id).outputs.model_outputs) == 1
+    assert client(task).get_model_version(NAME, "1").last_updated_timestamp == kept.last_updated_timestamp
+
+
+def test_a_gate_that_rises_takes_the_alias_away_and_one_that_falls_gives_it_back(task: Task) -> None:
+    register(task)
+    register(set_gate(task, "threshold: 0.75", "threshold: 0.95"))
+    assert aliases(task) == {"challenger": "1"}
+    assert client(task).get_model_version(NAME, "1").tags["gate.threshold"] == "0.95"
+    register(set_gate(task, "threshold: 0.95", "threshold: 0.5"))
+    assert aliases(task) == {"champion": "1"}
+    assert len(client(task).search_model_versions()) == 1
+
+
+def test_a_worse_model_leaves_the_champion_where_it_is(task: Task) -> None:
+    register(task)
+    write_model(task, 2)
+    store.write_json(task.layout.reports / "metrics.json", METRICS | {"test": {"r2": 0.6}})
+    assert register(task).version == 2
+    assert aliases(task) == {"champion": "1", "challenger": "2"}
+
+
+def test_the_registry_is_asked_without_mlflow_and_at_once(task: Task) -> None:
+    root = task.layout.root
+    assert not registry.is_published(root, NAME)
+    assert registry.unpublished(root) == [NAME]
+    register(task)
+    started = time.monotonic()
+    assert registry.is_published(root, NAME)
+    assert time.monotonic() - started < 0.05
+    assert registry.unpublished(root) == []
+    write_model(task, 2)
+    assert not registry.is_published(root, NAME)
+
+
+def test_a_version_that_was_deleted_is_made_again(task: Task) -> None:
+    register(task)
+    client(task).delete_model_version(NAME, "1")
+    assert not registry.is_published(task.layout.root, NAME)
+    assert register(task).version == 2
+    assert aliases(task) == {"champion": "2"}
+
+
+def test_a_store_that_is_missing_empty_or_damaged(task: Task, tmp_path: Path) -> None:
+    root, path = task.layout.root, task.layout.root / "mlflow.db"
+    path.unlink()
+    assert not registry.is_published(root, NAME)
+    path.touch()
+    assert not registry.is_published(root, NAME)
+    path.write_text("no database, but long enough to be read as one" * 100, encoding="utf-8")
+    with pytest.raises(TrackingError, match=r"mlflow\.db: file is not a database; expected MLflow's SQLite store"):
+        registry.is_published(root, NAME)
+
+
+def test_a_task_without_model_or_evaluation_is_not_waiting(task: Task) -> None:
+    (task.layout.reports / "metrics.json").unlink()
+    assert registry.unpublished(task.layout.root) == []
+
+
+def test_a_new_store_is_filled_from_files(task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = task.layout.root
+    register(task)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/new.db")
+    assert registry.unpublished(root) == [NAME]
+    (verdict,) = registry.publish_all(root, [NAME]).values()
+    assert (verdict.passed, verdict.version) == (True, 1)
+    assert registry.unpublished(root) == []
+    assert aliases(task) == {"champion": "1"}

@@ -1,0 +1,152 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import PyFuncModel, scoring_server
+from pandas.testing import assert_frame_equal
+from trained_project import NAME, make, network
+
+from unroll import problems, publication, registry, serving, tracking
+from unroll.errors import StoreError
+from unroll.problems.base import Prepared
+from unroll.tasks import Task
+from unroll.tracking_store import as_default
+
+LOAD_ELSEWHERE = """
+import json, sys
+import mlflow
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model("models:/air_quality@champion")
+answer = model.predict(model.input_example)
+import unroll
+heavy = {"sklearn", "great_expectations", "matplotlib", "dvc", "ray"} & set(sys.modules)
+print(json.dumps({"code": unroll.__file__, "answer": float(answer["pm10_ug_m3"][0]), "heavy": sorted(heavy)}))
+"""
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
+    """Registered once for all tests here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        task = make(tmp_path_factory.mktemp("serving") / "project")
+        registry.register(task, publication.publish(task))
+    return task
+
+
+@pytest.fixture
+def served(task: Task) -> PyFuncModel:
+    with as_default(task.layout.root):
+        return mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
+
+
+def expected(task: Task, frame: pd.DataFrame) -> pd.DataFrame:
+    """The answer of the network itself, which has never been written and read."""
+    return problems.load("forecasting").predict(network(task), Prepared.load(task.layout.prepared).meta, frame)
+
+
+def example(task: Task) -> pd.DataFrame:
+    return problems.load("forecasting").example(Prepared.load(task.layout.prepared))
+
+
+def post(served: PyFuncModel, body: Any) -> list[dict[str, Any]]:
+    """What the scoring server does with a request."""
+    schema = served.metadata.get_input_schema()
+    answer = scoring_server.invocations(json.dumps(body), "application/json", served, schema)
+    assert answer.status == 200
+    rows: list[dict[str, Any]] = json.loads(answer.response)["predictions"]
+    return rows
+
+
+def test_a_model_folder_answers_as_the_network_does(task: Task) -> None:
+    answer = serving.Predictor.load(task.layout.model).predict(example(task))
+    assert_frame_equal(answer, expected(task, example(task)))
+
+
+def test_a_damaged_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"config\.json: not there"):
+        serving.Predictor.load(tmp_path)
+
+
+def test_the_champion_answers_as_the_network_does(task: Task, served: PyFuncModel) -> None:
+    recent = pd.read_parquet(task.layout.validated / "table.parquet").groupby("site").tail(48)
+    answer = served.predict(recent)
+    assert_frame_equal(answer, expected(task, recent))
+    assert len(answer) > 24
+
+
+def test_a_time_may_be_text_or_a_timestamp_with_or_without_a_zone(task: Task, served: PyFuncModel) -> None:
+    frame, wanted = example(task), expected(task, example(task))
+    assert_frame_equal(served.predict(frame), wanted)
+    assert_frame_equal(served.predict(frame.assign(time=frame["time"].dt.tz_localize(None))), wanted)
+    assert_frame_equal(served.predict(frame.assign(time=frame["time"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"))), wanted)
+
+
+def test_numbers_may_be_single_or_double(task: Task, served: PyFuncModel) -> None:
+    frame = example(task)
+    for kind in ("float32", "float64"):
+        assert_frame_equal(served.predict(frame.astype({"pm10_ug_m3": kind, "no_ug_m3": kind})), expected(task, frame))
+
+
+def test_json_in_json_out(task: Task, served: PyFuncModel) -> None:
+    rows = json.loads(example(task).to_json(orient="records", date_format="iso"))
+    (answer,) = post(served, {"dataframe_records": rows})
+    wanted = expected(task, example(task))
+    assert pd.Timestamp(answer["time"]) == wanted["time"][0]
+    assert answer["pm10_ug_m3"] == pytest.approx(wanted["pm10_ug_m3"][0], abs=1e-4)
+
+
+def test_a_faulty_request_is_answered_with_row_column_and_value(task: Task, served: PyFuncModel) -> None:
+    rows = json.loads(example(task).to_json(orient="records", date_format="iso"))
+    rows[3]["time"] = "noon"
+    with pytest.raises(MlflowException, match=r"input: row 4, column time: 'noon'; expected a time") as caught:
+        post(served, {"dataframe_records": rows})
+    assert caught.value.error_code == "INVALID_PARAMETER_VALUE"
+    with pytest.raises(MlflowException, match=r"missing inputs \['site'\]"):
+        post(served, {"dataframe_records": [{k: v for k, v in row.items() if k != "site"} for row in rows]})
+
+
+def test_the_signature_is_raw_input_and_answer(served: PyFuncModel) -> None:
+    signature = served.metadata.signature
+    assert [(spec.name, str(spec.type)) for spec in signature.inputs.inputs] == [
+        ("time", "Any"), ("site", "DataType.string"),
+        ("pm10_ug_m3", "DataType.double"), ("no_ug_m3", "DataType.double"),
+    ]  # fmt: skip
+    assert signature.outputs.input_names() == ["time", "site", "pm10_ug_m3"]
+
+
+def test_nothing_is_pickled(task: Task) -> None:
+    files = [path for path in (task.layout.root / "mlartifacts").rglob("*") if path.is_file()]
+    names = {path.name for path in files}
+    assert {"MLmodel", "serving_model.py", "weights.safetensors", "config.json"} <= names
+    assert not {path for path in files if path.suffix in {".pkl", ".pickle", ".pt", ".pth", ".joblib", ".bin", ".pyc"}}
+    for path in files:
+        assert not path.read_bytes().startswith(b"\x80"), f"{path} starts as a pickle does"
+
+
+def test_requirements_are_pinned_and_public(task: Task) -> None:
+    (path,) = (task.layout.root / "mlartifacts").rglob("requirements.txt")
+    lines = path.read_text(encoding="utf-8").split()
+    assert lines == serving.requirements()
+    assert {line.split("==")[0] for line in lines} == set(serving.PACKAGES)
+    assert not [line for line in lines if "+" in line]
+
+
+def test_another_process_needs_the_model_alone(task: Task, tmp_path: Path) -> None:
+    """It runs the code that came with the model, and imports nothing that only training needs."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD_ELSEWHERE, tracking.uri(task.layout.root)],
+        cwd=tmp_path, env={**os.environ, "MLFLOW_LOGGING_LEVEL": "ERROR"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert Path(told["code"]).is_relative_to(task.layout.root / "mlartifacts")
+    assert told["heavy"] == []
+    assert told["answer"] == pytest.approx(expected(task, example(task))["pm10_ug_m3"][0], abs=1e-4)
