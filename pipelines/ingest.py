@@ -8,9 +8,10 @@ from unroll.tasks import Task
 def ingest(task: Task) -> None:
     """Write ``data/raw/<task>/``: the raw files, the table of their rows, and the rows that could not be read."""
     dataset, config = task.dataset()
+    source = task.source(config)
     with store.atomic_folder(task.layout.raw) as folder:
-        ingestion.fetch(dataset, config, task.source(config), folder)
-        ingestion.read(dataset, config, folder)
+        ingestion.fetch(dataset, config, source, folder, task.layout.root)
+        ingestion.read(dataset, config, source, folder)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ their own blocks as subclasses of ``Config``, beside the code that uses them.
 """
 
 import difflib
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -77,8 +79,12 @@ class Params:
         self._values = _parse(path)
 
     def tasks(self) -> list[str]:
-        """Names of all tasks, in file order."""
-        return list(self._mapping("tasks"))
+        """Names of all tasks, in file order; raises ConfigError for one that cannot name a folder and a key path."""
+        names = list(self._mapping("tasks"))
+        for name in names:
+            if not (isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_-]+", name)):
+                raise ConfigError(f"{self.path}: tasks: {name!r} is no name; expected letters, digits, _ and -")
+        return names
 
     def source(self) -> str:
         """The source of all tasks that do not override it."""
@@ -103,8 +109,7 @@ class Params:
         try:
             return kind.model_validate(self._at(key))
         except ValidationError as error:
-            faults = [_explain(fault, key, kind) for fault in error.errors()]
-            raise ConfigError(f"{self.path}: " + "; ".join(faults)) from None
+            raise ConfigError(f"{self.path}: {_explain_all(error.errors(), key, kind)}") from None
 
     def check_keys(self) -> None:
         """Refuse keys at the top and task level that nothing reads."""
@@ -148,7 +153,8 @@ def _parse(path: Path) -> dict[str, Any]:
     except (YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: no valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: {type(values).__name__} at the top; expected the keys source and tasks")
+        seen = "empty" if values is None else f"{type(values).__name__} at the top"
+        raise ConfigError(f"{path}: {seen}; expected the keys source and tasks")
     return values
 
 
@@ -165,20 +171,29 @@ def _nearest(key: str, known: list[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _explain(fault: Any, key: str, kind: type[Config]) -> str:
-    """One pydantic fault in words: key path, value seen, what is allowed."""
-    path = ".".join([key, *(str(part) for part in fault["loc"])])
-    seen = fault["input"]
+def _explain_all(faults: Sequence[Any], key: str, kind: type[Config]) -> str:
+    """Every key with its faults; a value of which several types are allowed has one fault for each of them."""
+    told: dict[str, list[str]] = {}
+    for fault in faults:
+        location = [str(part) for part in fault["loc"] if "[" not in str(part)]  # without pydantic's names of types
+        told.setdefault(".".join([key, *location]), []).append(_explain(fault, kind))
+    return "; ".join(f"{path}: {', or '.join(texts)}" for path, texts in told.items())
+
+
+def _explain(fault: Any, kind: type[Config]) -> str:
+    """One pydantic fault in words: value seen, what is allowed."""
     match fault["type"]:
         case "extra_forbidden":
             known = _fields_at(kind, fault["loc"][:-1])
-            return f"{path}: unknown key (value {seen!r}){_nearest(str(fault['loc'][-1]), known)}" + (
+            return f"unknown key (value {fault['input']!r}){_nearest(str(fault['loc'][-1]), known)}" + (
                 f"; allowed: {', '.join(known)}" if known else ""
             )
         case "missing":
-            return f"{path}: missing; every tuned value must be given"
+            return "missing; every tuned value must be given"
+        case "value_error" if not fault["loc"]:  # a rule over several keys, in our own words
+            return str(fault["ctx"]["error"])
         case _:
-            return f"{path}: {seen!r} is not allowed; {fault['msg'][0].lower()}{fault['msg'][1:]}"
+            return f"{fault['input']!r} is not allowed; {fault['msg'][0].lower()}{fault['msg'][1:]}"
 
 
 def _fields_at(kind: type[Config], location: tuple[Any, ...]) -> list[str]:

@@ -5,7 +5,10 @@ import sys
 import time
 from types import TracebackType
 
+from unroll.errors import ConfigError
 from unroll.training import Epoch
+
+MODES = ("live", "plain", "quiet")
 
 
 class Progress:
@@ -20,7 +23,7 @@ class Progress:
         from rich.progress import Progress as Bar
 
         self._task, self._epochs, self._headline, self._unit = task, epochs, headline, unit
-        self._mode = os.environ.get("UNROLL_PROGRESS") or _default_mode()
+        self._mode = _mode()
         self._bar = Bar(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=24),
@@ -56,7 +59,12 @@ class Progress:
         self._bar.update(self._line, completed=epoch.epoch, text=text)
 
 
-def _default_mode() -> str:
+def _mode() -> str:
+    asked = os.environ.get("UNROLL_PROGRESS")
+    if asked:
+        if asked not in MODES:
+            raise ConfigError(f"UNROLL_PROGRESS: {asked!r} is not allowed; expected live, plain or quiet")
+        return asked
     if os.environ.get("CI"):
         return "quiet"
     return "live" if sys.stderr.isatty() else "plain"

@@ -8,13 +8,18 @@ from unroll import store
 from unroll.errors import UnrollError
 from unroll.tasks import Task
 
+NO_TELEMETRY = {
+    "DVC_NO_ANALYTICS": "1",
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GX_ANALYTICS_ENABLED": "false",
+}
+"""What keeps every library from sending usage data."""
+
 
 def main(stage: Callable[[Task], None]) -> None:
     """Run ``stage`` for the task named on the command line, in the project around the working folder."""
-    # Before any heavy import: no stage may send usage data.
-    os.environ.update(
-        DVC_NO_ANALYTICS="1", DO_NOT_TRACK="1", MLFLOW_DISABLE_TELEMETRY="true", GX_ANALYTICS_ENABLED="false"
-    )
+    os.environ.update(NO_TELEMETRY)  # before any heavy import
     if len(sys.argv) != 2:
         sys.exit(f"usage: python pipelines/{stage.__name__}.py TASK")
     try:

@@ -7,7 +7,7 @@ and nothing of the machine, so that the same content gives the same bytes.
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,12 @@ from unroll.errors import StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow.parquet as pq
     import torch
+
+
+ROW_GROUP = 1 << 17
+"""Rows of a table that are written, and read, at a time: what reading holds beside the table itself."""
 
 
 @dataclass(frozen=True)
@@ -146,21 +151,52 @@ def write_table(path: Path, frame: "pd.DataFrame") -> None:
 
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     with atomic_file(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP, write_page_checksum=True)
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None) -> "pd.DataFrame":
-    """Read a canonical table or some columns of it, without a second copy of the numbers in memory."""
+def read_table(path: Path, columns: Sequence[str] | None = None, categories: Sequence[str] = ()) -> "pd.DataFrame":
+    """Read a canonical table or some columns of it, without a second copy of the numbers in memory.
+
+    Those of ``categories`` that are there are read as codes of their distinct values.
+    """
+    import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path, columns=list(columns) if columns else None, memory_map=True)
+        there = pq.read_schema(path).names
+        coded = [name for name in categories if name in there]
+        with pq.ParquetFile(path, read_dictionary=coded, page_checksum_verification=True) as file:
+            missing = [name for name in columns or () if name not in there]
+            if missing:
+                raise StoreError(f"{path}: column {missing[0]!r} is missing; expected one of {', '.join(there)}")
+            found = {name: _read_column(file, name) for name in columns or there}
+            return pd.DataFrame(found, index=pd.RangeIndex(file.metadata.num_rows), copy=False)
     except FileNotFoundError:
         raise StoreError(f"{path}: not there; expected the output of an earlier stage (run: unroll repro)") from None
     except (OSError, pa.ArrowInvalid) as error:
         raise StoreError(f"{path}: no valid Parquet: {error}") from None
-    return table.to_pandas(split_blocks=True, self_destruct=True)
+
+
+def _read_column(file: "pq.ParquetFile", name: str) -> "pd.Series[Any]":
+    """One column; all but text goes group by group into one buffer, where Arrow's own conversion would hold a second."""
+    import pandas as pd
+    import pyarrow as pa
+
+    kind = file.schema_arrow.field(name).type
+    groups = (file.read_row_group(group, [name], use_threads=False) for group in range(file.num_row_groups))
+    if pa.types.is_dictionary(kind):
+        return pd.Series(pd.api.types.union_categoricals([group.to_pandas()[name] for group in groups]))
+    if not (pa.types.is_floating(kind) or pa.types.is_timestamp(kind)):
+        return file.read([name], use_threads=False).to_pandas()[name]
+    timed, dtype = pa.types.is_timestamp(kind), kind.to_pandas_dtype()
+    values = np.empty(file.metadata.num_rows, dtype=f"datetime64[{kind.unit}]" if timed else dtype)
+    row = 0
+    for group in groups:
+        part = group.column(0).to_numpy()
+        values[row : row + len(part)] = part
+        row += len(part)
+    return pd.Series(values.view("int64") if timed else values, dtype=dtype, copy=False)
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
@@ -169,21 +205,36 @@ def write_array(path: Path, array: np.ndarray) -> None:
         np.save(handle, array, allow_pickle=False)
 
 
+def write_parts(path: Path, shape: tuple[int, ...], dtype: "np.typing.DTypeLike", parts: Iterable[np.ndarray]) -> None:
+    """Write one array as ``.npy`` from consecutive parts, for arrays that should not stand in memory whole."""
+    kind = np.dtype(dtype)
+    header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+    with atomic_file(path) as temporary, temporary.open("wb") as handle:
+        np.lib.format.write_array_header_1_0(handle, header)
+        for part in parts:
+            handle.write(np.ascontiguousarray(part, dtype=kind).data)
+
+
 def create_array(path: Path, shape: tuple[int, ...], dtype: "np.typing.DTypeLike") -> np.memmap:
     """An empty memory-mapped ``.npy`` to fill part by part, for arrays that should not stand in memory whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
+    except OSError as error:
+        raise StoreError(f"{path.parent}: cannot be written: {error.strerror or error}") from None
 
 
 def read_arrays(folder: Path) -> dict[str, np.ndarray]:
     """All ``.npy`` files of a folder as read-only memory maps, by name without the ending."""
+    return {path.stem: _read_array(path) for path in sorted(folder.glob("*.npy"))}
+
+
+def _read_array(path: Path) -> np.ndarray:
     try:
-        return {
-            path.stem: np.load(path, mmap_mode="r", allow_pickle=False) if path.stat().st_size else np.empty(0)
-            for path in sorted(folder.glob("*.npy"))
-        }
+        array: np.ndarray = np.lib.format.open_memmap(path, mode="r")
+        return array
     except (OSError, ValueError) as error:
-        raise StoreError(f"{folder}: damaged array: {error}") from None
+        raise StoreError(f"{path}: damaged array: {' '.join(str(error).split())}") from None
 
 
 def write_tensors(path: Path, tensors: Mapping[str, "torch.Tensor"], metadata: Mapping[str, str] | None = None) -> None:

@@ -23,7 +23,7 @@ class Task:
 
     @classmethod
     def open(cls, root: Path, name: str) -> "Task":
-        """The task ``name`` of the project at ``root``; raises ConfigError that offers the nearest name."""
+        """The task ``name`` of the project at ``root``; raises ConfigError that names those there are."""
         params = Params(root / "params.yaml")
         known = params.tasks()
         if name not in known:

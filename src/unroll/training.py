@@ -88,8 +88,8 @@ def fit(
             batches = train(np.random.default_rng([config.seed, number]))
             done = _train_epoch(model, loss, batches, optimizer, config, device, precision, (number - 1) * steps, steps)
         validation_loss = mean_loss(model, loss, valid(), device, precision)
+        _require_finite(number, done.loss, validation_loss)
         epoch = Epoch(number, done.loss, validation_loss, metric(model), done.rate, done.norm)
-        _require_finite(epoch)
         history.epochs.append(epoch)
         if history.best is epoch:
             best = copy.deepcopy(model.state_dict())
@@ -234,9 +234,9 @@ def _seeded(seed: int, epoch: int) -> Iterator[None]:
         yield
 
 
-def _require_finite(epoch: Epoch) -> None:
-    if not (math.isfinite(epoch.train_loss) and math.isfinite(epoch.validation_loss)):
+def _require_finite(epoch: int, train_loss: float, validation_loss: float) -> None:
+    if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
         raise TrainingError(
-            f"epoch {epoch.epoch}: loss {epoch.train_loss} on train, {epoch.validation_loss} on validation; expected "
-            "finite numbers (lower train.learning_rate, or set train.clip_norm)"
+            f"epoch {epoch}: loss {train_loss} on train, {validation_loss} on validation; expected finite numbers "
+            "(lower train.learning_rate, or set train.clip_norm)"
         )

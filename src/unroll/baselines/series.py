@@ -2,6 +2,8 @@
 
 import numpy as np
 
+CHUNK = 1 << 16
+
 
 def persistence(target_T: np.ndarray, last_N: np.ndarray) -> np.ndarray:
     """The last value seen: at row ``last_N``."""
@@ -26,8 +28,8 @@ class Autoregression:
         self.lag = lag
         # The normal equations in chunks: the lagged matrix is never materialised.
         gram, moment = np.zeros((lag + 1, lag + 1)), np.zeros(lag + 1)
-        for low in range(0, len(last_N), 1 << 16):
-            last = last_N[low : low + (1 << 16)]
+        for low in range(0, len(last_N), CHUNK):
+            last = last_N[low : low + CHUNK]
             design = self._design(target_T, last)
             gram += design.T @ design
             moment += design.T @ target_T[last + horizon].astype(np.float64)
@@ -35,7 +37,10 @@ class Autoregression:
 
     def forecast(self, target_T: np.ndarray, last_N: np.ndarray) -> np.ndarray:
         """Forecasts from the ``lag`` rows that end at ``last_N``."""
-        return self._design(target_T, last_N) @ self.coefficients
+        forecast = np.empty(len(last_N))
+        for low in range(0, len(last_N), CHUNK):
+            forecast[low : low + CHUNK] = self._design(target_T, last_N[low : low + CHUNK]) @ self.coefficients
+        return forecast
 
     def _design(self, target_T: np.ndarray, last_N: np.ndarray) -> np.ndarray:
         lags = target_T[last_N[:, None] - np.arange(self.lag)].astype(np.float64)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 D = TypeVar("D", bound=DataConfig)
+MAX_BYTES = 1 << 30
+"""The most that one raw file may hold, packed or unpacked: more is a mistake or an attack."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Dataset(ABC, Generic[D]):
         whole cannot be read; single unreadable rows go to ``rejected``.
         """
 
-    def facts(self, table: "pd.DataFrame", config: D) -> "pd.DataFrame":  # noqa: ARG002
+    def facts(self, table: "pd.DataFrame", config: D) -> "pd.DataFrame":
         """Columns derived from ``table``, row by row, that expectations speak about (such as the step in time)."""
         return table.iloc[:, :0]
 

@@ -34,9 +34,10 @@ def recent_windows(frame: "pd.DataFrame", meta: Mapping[str, Any]) -> tuple[np.n
             if meta["target_site"]
             else np.arange(len(frame))
         )
+        _require_single(seconds, where, site)
         for offset, name in enumerate(meta["variables"]):
             values[rows[where], number * width + offset] = _numbers(frame, name, where)
-    good: np.ndarray = np.isfinite(values).all(axis=1)
+    good = np.asarray(np.isfinite(values).all(axis=1))
     step_s = int(meta["step_s"])
     joined = np.ediff1d(times, to_begin=step_s) == step_s
     lag, runs_R2 = meta["lag"], windows.runs(good, joined)
@@ -57,21 +58,33 @@ def recent_windows(frame: "pd.DataFrame", meta: Mapping[str, Any]) -> tuple[np.n
 def _seconds(time: "pd.Series[Any]") -> np.ndarray:
     import pandas as pd
 
-    parsed = pd.to_datetime(time, utc=True, errors="coerce", format="ISO8601" if time.dtype == "str" else None)
+    time_or_none = time.mask(time.map(pd.api.types.is_number).astype(bool))  # pandas takes 5 for 5 ns after 1970
+    parsed = pd.to_datetime(time_or_none, utc=True, errors="coerce", format="ISO8601" if time.dtype == "str" else None)
     bad = np.flatnonzero(parsed.isna())
     if len(bad):
-        raise DataError(f"input: row {bad[0] + 1}, column time: {time.iloc[bad[0]]!r}; expected a time (ISO 8601, UTC)")
+        (seen,) = time.iloc[bad[:1]].tolist()
+        raise DataError(f"input: row {bad[0] + 1}, column time: {seen!r}; expected a time (ISO 8601, UTC)")
     seconds: np.ndarray = parsed.dt.as_unit("s").astype("int64").to_numpy()
     return seconds
+
+
+def _require_single(seconds: np.ndarray, where: np.ndarray, site: str) -> None:
+    _, first = np.unique(seconds[where], return_index=True)
+    again = np.delete(where, first)
+    if len(again):
+        when = np.datetime64(int(seconds[again[0]]), "s")
+        of_site = f" of site {site}" if site else ""
+        raise DataError(f"input: row {again[0] + 1}, column time: a second row{of_site} at {when}; expected one")
 
 
 def _numbers(frame: "pd.DataFrame", name: str, where: np.ndarray) -> np.ndarray:
     import pandas as pd
 
     column = frame[name].iloc[where]
-    numbers = pd.to_numeric(column, errors="coerce").astype("float32")
-    bad = np.flatnonzero(numbers.isna() & column.notna())
+    with np.errstate(over="ignore"):  # told below
+        values: np.ndarray = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float32, na_value=np.nan)
+    bad = np.flatnonzero(~np.isfinite(values) & column.notna().to_numpy())
     if len(bad):
-        raise DataError(f"input: row {where[bad[0]] + 1}, column {name}: {column.iloc[bad[0]]!r}; expected a number")
-    values: np.ndarray = numbers.to_numpy()
+        (seen,) = column.iloc[bad[:1]].tolist()
+        raise DataError(f"input: row {where[bad[0]] + 1}, column {name}: {seen!r}; expected a number")
     return values

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-CHUNK = 1 << 18
+CHUNK = 1 << 14
 
 
 def fit(values_TF: np.ndarray, rows: slice) -> dict[str, list[float]]:

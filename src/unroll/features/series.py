@@ -1,8 +1,9 @@
 """A series table in long form (time, site, variables) to one regular array. Shapes: T times, F columns."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from unroll.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+BLOCK = 1 << 16
 
 
 class Series(NamedTuple):
@@ -36,59 +39,101 @@ def choose(asked: str | Sequence[str], there: Sequence[str], what: str) -> list[
 def lay_out(
     table: "pd.DataFrame", sites: str | Sequence[str], variables: str | Sequence[str], target: str, path: Path
 ) -> Series:
-    """Write ``values`` (T, F) float32 as a memory map at ``path``: a column for each site and variable, time by row.
+    """Write ``values`` (T, F) float32 as ``.npy`` at ``path``: a column for each site and variable, time by row.
 
-    Consumes ``table`` column by column, so that it never stands in memory beside a second copy. A value that is not
-    there is NaN. Raises DataError for an unknown site or variable, or for two rows of one site at one time.
+    Consumes ``table`` and writes block by block, so that neither stands in memory beside a second copy. A value that
+    is not there is NaN. Raises DataError for an unknown site or variable, a row without a time, or two rows of one
+    site at one time.
     """
     there = [str(c) for c in table.columns if c not in ("time", "site")]
     names = choose(variables, there, "column")
     if target not in names:
         raise DataError(f"target {target!r} is not among the variables; expected one of {', '.join(names)}")
-    seconds = table.pop("time").dt.as_unit("s").astype("int64").to_numpy()
     code, levels = _site_codes(table)
     chosen = choose(sites, levels, "site")
-    times, rows = _index_times(seconds)
-    keys = [(site, np.flatnonzero(code == levels.index(site)) if len(levels) > 1 else slice(None)) for site in chosen]
-    for site, where in keys:
-        _require_single(seconds[where], site)
-    values = store.create_array(path, (len(times), len(chosen) * len(names)), np.float32)
-    values[:] = np.nan
-    for offset, name in enumerate(names):
-        column = table.pop(name).to_numpy(dtype=np.float32)
-        for number, (_, where) in enumerate(keys):
-            values[rows[where], number * len(names) + offset] = column[where]
-    values.flush()
+    seconds = _seconds(table.pop("time"))
+    rows = [_in_time(_site_rows(code, levels.index(site)), seconds, site) for site in chosen]
+    columns = [table.pop(name).to_numpy(dtype=np.float32) for name in names]
+    seconds_S = [seconds[where] for where in rows]
+    times = _merge(seconds_S)
+    shape = (len(times), len(chosen) * len(names))
+    store.write_parts(path, shape, np.float32, _blocks(times, rows, seconds_S, columns))
     prefixed = [f"{site}/{name}" if site else name for site in chosen for name in names]
     return Series(chosen, names, prefixed, times)
 
 
 def _site_codes(table: "pd.DataFrame") -> tuple[np.ndarray, list[str]]:
     if "site" not in table:
-        return np.zeros(0, dtype=np.int8), [""]
+        return np.zeros(len(table), dtype=np.int8), [""]
     category = table.pop("site").astype("category").cat
     return category.codes.to_numpy(), [str(level) for level in category.categories]
 
 
-def _index_times(seconds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sorted distinct times, and for each row of the table its place among them."""
-    if len(seconds) and (np.diff(seconds) > 0).all():
-        return seconds, np.arange(len(seconds))
-    times, rows = np.unique(seconds, return_inverse=True)
-    return times, rows
+def _seconds(time: "pd.Series[Any]") -> np.ndarray:
+    missing = np.flatnonzero(time.isna())
+    if len(missing):
+        raise DataError(f"row {missing[0] + 1} of the table, column time: missing; expected a time")
+    seconds: np.ndarray = time.dt.as_unit("s").astype("int64").to_numpy()
+    return seconds
 
 
-def _require_single(seconds: np.ndarray, site: str) -> None:
-    sorted_s = np.sort(seconds)
-    twice = np.flatnonzero(sorted_s[1:] == sorted_s[:-1])
+def _site_rows(code: np.ndarray, level: int) -> slice | np.ndarray:
+    """The table's rows of one site: a slice, which takes no memory, where they stand together."""
+    rows = np.flatnonzero(code == level)
+    together = len(rows) and rows[-1] - rows[0] + 1 == len(rows)
+    return slice(rows[0], rows[-1] + 1) if together else rows
+
+
+def _in_time(rows: slice | np.ndarray, seconds: np.ndarray, site: str) -> slice | np.ndarray:
+    """The same rows in the order of time."""
+    here = seconds[rows]
+    if (here[1:] > here[:-1]).all():
+        return rows
+    order = np.argsort(here, kind="stable")
+    twice = np.flatnonzero(np.diff(here[order]) == 0)
     if len(twice):
-        when = np.datetime64(int(sorted_s[twice[0]]), "s")
+        when = np.datetime64(int(here[order[twice[0]]]), "s")
         raise DataError(f"site {site or '(only one)'}: two rows at {when}; expected one row a time")
+    return np.arange(len(seconds))[rows][order]
+
+
+def _merge(seconds_S: Sequence[np.ndarray]) -> np.ndarray:
+    """The sorted distinct times of all sites."""
+    times, *others = seconds_S
+    for other in others:
+        times = times if np.array_equal(times, other) else np.union1d(times, other)
+    return times
+
+
+def _blocks(
+    times: np.ndarray, rows: Sequence[slice | np.ndarray], seconds_S: Sequence[np.ndarray], columns: list[np.ndarray]
+) -> Iterator[np.ndarray]:
+    """``values`` block by block: each site's rows that fall into the block's times, at their place."""
+    for low in range(0, len(times), BLOCK):
+        here = times[low : low + BLOCK]
+        block = np.full((len(here), len(rows) * len(columns)), np.nan, dtype=np.float32)
+        for number, (where, seconds) in enumerate(zip(rows, seconds_S, strict=True)):
+            first, stop = np.searchsorted(seconds, here[0]), np.searchsorted(seconds, here[-1], side="right")
+            place = np.searchsorted(here, seconds[first:stop])
+            for offset, column in enumerate(columns):
+                found = column[where][first:stop] if isinstance(where, slice) else column[where[first:stop]]
+                block[place, number * len(columns) + offset] = found
+        yield block
+
+
+def follows(seconds_T: np.ndarray, step_s: int) -> np.ndarray:
+    """Whether each row follows the one before by one regular step; the first row counts as one that does."""
+    joined_T = np.ones(len(seconds_T), dtype=bool)
+    np.equal(seconds_T[1:] - seconds_T[:-1], step_s, out=joined_T[1:])
+    return joined_T
 
 
 def step_s(seconds_T: np.ndarray) -> int:
     """The regular step: the most frequent difference between neighbouring times, in seconds."""
     if len(seconds_T) < 2:
         raise DataError(f"{len(seconds_T)} times in the table; expected at least two")
-    steps, counts = np.unique(np.diff(seconds_T), return_counts=True)
-    return int(steps[counts.argmax()])
+    counts: Counter[int] = Counter()
+    for low in range(0, len(seconds_T) - 1, BLOCK):
+        steps, times = np.unique(np.diff(seconds_T[low : low + BLOCK + 1]), return_counts=True)
+        counts.update(dict(zip(steps.tolist(), times.tolist(), strict=True)))
+    return min(counts, key=lambda step: (-counts[step], step))

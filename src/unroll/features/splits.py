@@ -25,8 +25,8 @@ def stratified(labels_N: np.ndarray, groups_N: np.ndarray, share: float, rng: np
 
 
 def group_rows(values_NT: np.ndarray) -> np.ndarray:
-    """A number for each row, the same for rows whose bytes are equal."""
-    rows = np.ascontiguousarray(values_NT)
+    """A number for each row, the same for equal rows."""
+    rows = np.ascontiguousarray(values_NT) + 0  # -0.0 becomes 0.0: equal numbers have equal bytes
     keys = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
     groups: np.ndarray = np.unique(keys, return_inverse=True)[1]
     return groups

@@ -71,7 +71,7 @@ def pool(states_BTH: Tensor, last_BH: Tensor, lengths_B: Tensor | None, kinds: t
     inside_BT1 = (torch.arange(steps, device=states_BTH.device) < lengths_B.to(states_BTH.device)[:, None])[..., None]
     parts = {
         "last": lambda: last_BH,
-        "mean": lambda: (states_BTH * inside_BT1).sum(1) / inside_BT1.sum(1),
+        "mean": lambda: states_BTH.masked_fill(~inside_BT1, 0.0).sum(1) / inside_BT1.sum(1),
         "max": lambda: states_BTH.masked_fill(~inside_BT1, float("-inf")).amax(1),
     }
     return torch.cat([parts[kind]() for kind in kinds], dim=1)

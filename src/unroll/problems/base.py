@@ -94,6 +94,8 @@ class Problem(ABC, Generic[P, M]):
     higher_is_better: ClassVar[bool] = True
     unit: ClassVar[str]
     """What a loss is counted in: windows, series, texts, characters."""
+    categories: ClassVar[tuple[str, ...]] = ()
+    """Text columns of few distinct values: ``prepare`` takes them as categories, which need far less memory."""
 
     def columns(self, config: P) -> Sequence[str] | None:  # noqa: ARG002
         """Columns of the table that are needed, so that no others are read; None for all."""

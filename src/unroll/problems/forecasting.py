@@ -3,7 +3,7 @@
 Shapes: B batch, T rows, L lag, F inputs, N windows, K statistics.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -60,12 +60,20 @@ class Forecasting(Problem[ForecastingPrepare, ForecastingModel]):
     takes = "series"
     headline = "r2"
     unit = "windows"
+    categories = ("site",)
+
+    def columns(self, config: ForecastingPrepare) -> Sequence[str] | None:
+        """Time, site and the variables chosen."""
+        if isinstance(config.variables, str):
+            return None
+        return ["time", *(["site"] if config.target_site else []), *config.variables]
 
     def prepare(self, table: "pd.DataFrame", config: ForecastingPrepare, folder: Path) -> dict[str, Any]:
         """Arrays: ``values`` (T, F) scaled, ``calendar`` (T, C) codes, ``seconds`` (T,), a ``*_ranges`` a split."""
         laid = series.lay_out(table, config.sites, config.variables, config.target, folder / "values.npy")
         target = _target_column(laid, config)
         step_s = series.step_s(laid.seconds_T)
+        joined_T = series.follows(laid.seconds_T, step_s)
         bounds = _bounds(laid.seconds_T, config)
         values = np.lib.format.open_memmap(folder / "values.npy", mode="r+")
         scaler = scaling.fit(values, slice(*bounds["train"]))
@@ -75,7 +83,6 @@ class Forecasting(Problem[ForecastingPrepare, ForecastingModel]):
             values[chunk] = scaling.apply(values[chunk], scaler)
             good_T[chunk] = np.isfinite(values[chunk]).all(axis=1)
         values.flush()
-        joined_T = np.diff(laid.seconds_T, prepend=laid.seconds_T[0] - step_s) == step_s
         ranges = windows.runs(good_T, joined_T)
         counts = {}
         for split, (low, high) in bounds.items():
@@ -171,8 +178,7 @@ class Forecasting(Problem[ForecastingPrepare, ForecastingModel]):
 
     def score(self, model: "nn.Module", prepared: Prepared, split: Split, batch_size: int) -> Scores:
         """Forecasts in the target's own unit."""
-        device = next(model.parameters()).device
-        forecast = [_forecast(model, batch["x_BLF"].to(device)) for batch in self.batches(prepared, split, batch_size)]
+        forecast = [_forecast(model, batch["x_BLF"]) for batch in self.batches(prepared, split, batch_size)]
         return _scores(prepared, split, _unscale(np.concatenate(forecast), prepared.meta))
 
     def baselines(self, prepared: Prepared, split: Split) -> Mapping[str, Scores]:
@@ -191,13 +197,17 @@ class Forecasting(Problem[ForecastingPrepare, ForecastingModel]):
         }
 
     def metrics(self, sums: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:  # noqa: ARG002
-        """R², RMSE and MAE in the target's unit; skill = 1 − MSE / MSE of persistence (Murphy 1988)."""
+        """R², RMSE and MAE in the target's unit; skill = 1 − MSE / MSE of persistence (Murphy 1988).
+
+        R² of a constant truth, and skill where persistence makes no error, are NaN: there is nothing to explain.
+        """
         count, square, absolute, y, y2, persistent = np.moveaxis(sums, -1, 0)
+        variance = y2 - y**2 / count
         return {
-            "r2": 1 - square / (y2 - y**2 / count),
+            "r2": _explained(square, np.where(variance > 1e-12 * y2, variance, 0)),  # less is rounding
             "rmse": np.sqrt(square / count),
             "mae": absolute / count,
-            "skill": 1 - square / persistent,
+            "skill": _explained(square, persistent),
         }
 
     def figures(
@@ -307,7 +317,7 @@ def _forecast(model: "nn.Module", x_BLF: "Tensor") -> np.ndarray:
 
     model.eval()
     with torch.inference_mode():
-        forecast: np.ndarray = model(x_BLF).float().cpu().numpy()
+        forecast: np.ndarray = model(x_BLF.to(next(model.parameters()).device)).float().cpu().numpy()
     return forecast
 
 
@@ -315,6 +325,11 @@ def _unscale(scaled: np.ndarray, meta: Meta) -> np.ndarray:
     column = meta["target_column"]
     unscaled: np.ndarray = scaled.astype(np.float64) * meta["scaler"]["deviation"][column]
     return unscaled + meta["scaler"]["mean"][column]
+
+
+def _explained(left: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    share: np.ndarray = np.divide(left, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
+    return 1 - share
 
 
 def _scores(prepared: Prepared, split: Split, guess_N: np.ndarray) -> Scores:
@@ -325,9 +340,8 @@ def _scores(prepared: Prepared, split: Split, guess_N: np.ndarray) -> Scores:
     last_N = _last_rows(prepared, split)
     truth_N = target_T[last_N + meta["horizon"]]
     error_N, persistent_N = guess_N - truth_N, target_T[last_N] - truth_N
-    statistics_NK = np.stack(
-        [np.ones_like(truth_N), error_N**2, np.abs(error_N), truth_N, truth_N**2, persistent_N**2], axis=1
-    )
+    y_N = truth_N - meta["scaler"]["mean"][meta["target_column"]]  # a variance from sums keeps its digits near zero
+    statistics_NK = np.stack([np.ones_like(y_N), error_N**2, np.abs(error_N), y_N, y_N**2, persistent_N**2], axis=1)
     time = pd.to_datetime(prepared.arrays["seconds"][last_N + meta["horizon"]], unit="s", utc=True)
     # A week of hours is resampled together: errors within an episode of pollution are alike.
     block = max(1, 7 * 86_400 // meta["step_s"] // meta["stride"])

@@ -56,7 +56,12 @@ class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassifica
     def prepare(self, table: "pd.DataFrame", config: SeriesClassificationPrepare, folder: Path) -> dict[str, Any]:
         """Arrays: ``values`` (N, T) scaled, ``labels`` (N,), and the row numbers of each split."""
         steps = sorted((c for c in table.columns if _STEP.match(c)), key=lambda c: int(c[1:]))
+        if not steps:
+            raise DataError(f"no column t000, t001, … in the table; there are {', '.join(map(str, table.columns))}")
         in_test = table["split"].to_numpy() == "test"
+        for part, there in (("train", ~in_test), ("test", in_test)):
+            if not there.any():
+                raise DataError(f"split {part}: no rows; expected at least one series")
         names = sorted(table.loc[~in_test, "label"].unique(), key=_natural)
         unknown = sorted(set(table.loc[in_test, "label"]) - set(names))
         if unknown:
@@ -183,7 +188,7 @@ class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassifica
 
     def breakdown(self, scores: Scores, meta: Meta) -> dict[str, dict[str, dict[str, float]]]:
         """Precision, recall and F1 by class."""
-        return {"by_class": classification.by_class(scores.statistics_NK.sum(axis=0), meta["classes"])}
+        return {"by_class": classification.by_class(scores.sums(), meta["classes"])}
 
     def figures(
         self,
@@ -196,8 +201,8 @@ class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassifica
         import pandas as pd
 
         names = prepared.meta["classes"]
-        yield classification.confusion_figure(scores.statistics_NK.sum(axis=0), names)
-        yield classification.class_figure(scores.statistics_NK.sum(axis=0), names)
+        yield classification.confusion_figure(scores.sums(), names)
+        yield classification.class_figure(scores.sums(), names)
         train = prepared.arrays["train"]
         labels = prepared.arrays["labels"][train]
         values = prepared.arrays["values"][train]
@@ -244,12 +249,14 @@ def _numbers(frame: "pd.DataFrame", meta: Meta) -> np.ndarray:
     missing = [name for name in names if name not in frame]
     if missing:
         raise DataError(f"input: column {missing[0]!r} is missing; expected {names[0]} … {names[-1]}")
+    if frame.empty:
+        raise DataError("input: no rows; expected at least one series")
     numbers = frame[names].apply(pd.to_numeric, errors="coerce")
     values: np.ndarray = numbers.to_numpy(dtype=np.float32)
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         row, column = bad[0]
-        seen = frame[names].iloc[row, column]
+        (seen,) = frame[names[column]].iloc[[row]].tolist()
         raise DataError(f"input: row {row + 1}, column {names[column]}: {seen!r}; expected a finite number")
     return values
 

@@ -1,0 +1,64 @@
+"""The network of a text classification task. Shapes: B batch, T tokens, G n-grams of all texts, H hidden, C classes."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from unroll.nn.recurrent import Cell, Pooling, RecurrentEncoder, pool
+
+PADDING = 0
+"""The token that fills up the shorter texts of a batch."""
+
+
+class TextClassifier(nn.Module):
+    """Wide and deep (Cheng et al. 2016): a linear layer over a bag of hashed n-grams beside a recurrent network.
+
+    The two add up before the softmax. The bag's weights start at zero: it starts silent.
+    """
+
+    def __init__(
+        self,
+        tokens: int,
+        embedding: int,
+        cell: Cell,
+        hidden: int,
+        layers: int,
+        bidirectional: bool,
+        pooling: tuple[Pooling, ...],
+        dropout: float,
+        buckets: int,
+        bag_dropout: float,
+        bag_scale: float,
+        classes: int,
+    ) -> None:
+        """``tokens`` counts the padding, too. With 0 ``buckets`` there is no bag.
+
+        ``dropout`` acts on embeddings, between layers and before the softmax, ``bag_dropout`` on single n-grams.
+        ``bag_scale`` is what the bag is multiplied with: how fast it learns beside the rest.
+        """
+        super().__init__()
+        self.embedding = nn.Embedding(tokens, embedding, padding_idx=PADDING)
+        nn.init.normal_(self.embedding.weight, std=0.3)
+        self.encoder = RecurrentEncoder(cell, embedding, hidden, layers, bidirectional, dropout)
+        self.pooling = pooling
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(self.encoder.outputs * len(pooling), classes)
+        self.bag = nn.Parameter(torch.zeros(buckets, classes)) if buckets else None
+        self.bag_dropout, self.bag_scale = bag_dropout, bag_scale
+
+    def forward(self, tokens_BT: Tensor, lengths_B: Tensor, grams_G: Tensor, starts_B: Tensor) -> Tensor:
+        """Unnormalised log-probabilities (B, C).
+
+        ``grams_G`` holds the buckets of all n-grams, text by text, and ``starts_B`` where each text's begin.
+        """
+        x_BTE = self.dropout(self.embedding(tokens_BT))
+        states_BTH, last_BH, _ = self.encoder(x_BTE, lengths_B)
+        scores_BC: Tensor = self.head(self.dropout(pool(states_BTH, last_BH, lengths_B, self.pooling)))
+        return scores_BC if self.bag is None else scores_BC + self._bag_scores(self.bag, grams_G, starts_B)
+
+    def _bag_scores(self, bag: Tensor, grams_G: Tensor, starts_B: Tensor) -> Tensor:
+        """Sums over each text's n-grams, divided by the root of their number."""
+        counts_B = torch.diff(starts_B, append=starts_B.new_tensor([len(grams_G)]))
+        weights_G = torch.repeat_interleave(counts_B.to(bag.dtype).rsqrt(), counts_B) * self.bag_scale
+        weights_G = functional.dropout(weights_G, self.bag_dropout, self.training)
+        return functional.embedding_bag(grams_G, bag, starts_B, mode="sum", per_sample_weights=weights_G)

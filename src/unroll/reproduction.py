@@ -1,0 +1,170 @@
+"""``unroll repro``: bring every task up to date, several side by side, and say what came of it."""
+
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unroll import ingestion, registry, report, schema, tracking, workflow
+from unroll.config import Params
+from unroll.errors import ConfigError
+from unroll.tasks import Task
+from unroll.workflow import Chain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_MARKS = {"waiting": "·", "running": "▸", "done": "[green]✓[/]", "failed": "[red]✗[/]"}
+
+
+def main(
+    root: Path, names: Sequence[str], jobs: int | None, force: bool, progress: "Console", output: "Console"
+) -> bool:
+    """All of ``unroll repro``: run, publish, show. Returns whether a task failed."""
+    chains = reproduce(root, names, jobs, force, progress)
+    failed = [chain.layout.task for chain in chains if chain.state == "failed"]
+    for line in publish(root, [name for name in choose(Params(root / "params.yaml"), names) if name not in failed]):
+        progress.print(line, markup=False, highlight=False, soft_wrap=True)
+    show_results(root, output)
+    if not chains:
+        output.print("nothing to do: every stage is up to date")
+    for chain in chains:
+        if chain.state == "failed":
+            progress.print(f"{chain.layout.task}: {describe(chain)}", style="red", markup=False, soft_wrap=True)
+    return bool(failed)
+
+
+def reproduce(root: Path, names: Sequence[str], jobs: int | None, force: bool, console: "Console") -> list[Chain]:
+    """Run what is not up to date of the named tasks (all where none is named); the chains that were run.
+
+    Raises ConfigError for faulty parameters before anything runs. A task that fails does not stop the others.
+    """
+    params = schema.check(root)
+    workflow.require_repository(root)
+    tasks = [Task.open(root, name) for name in choose(params, names)]
+    moved = [task.name for task in tasks if ingestion.source_changed(task)]
+    changed = {} if force else workflow.changed(root)
+    stale = [task for task in tasks if force or task.name in moved or task.name in changed]
+    threads = {task.name: task.train_config().threads for task in stale}
+    chains = [
+        Chain(task.layout, ["ingest"] if task.name in moved and not force else [], force, threads[task.name])
+        for task in stale
+    ]
+    if chains:
+        tracking.initialise(root)  # once: several processes that create the store at the same time crash
+        run_side_by_side(chains, jobs or default_jobs(max(threads.values())), console)
+    return chains
+
+
+def publish(root: Path, names: Sequence[str]) -> list[str]:
+    """Fill the tracking store with what it lacks of the named tasks (all where none is named); a line for each.
+
+    A stage that was restored from DVC's cache ran no command, and the store may be a new one: both leave models that
+    it does not know. A task whose files do not belong together, as after a failure, is left alone.
+    """
+    lacking = set(registry.unpublished(root)) & set(choose(Params(root / "params.yaml"), names))
+    if not lacking:
+        return []
+    stale = {task for task, stages in workflow.changed(root).items() if set(stages) - {"register"}}
+    verdicts = registry.publish_all(root, sorted(lacking - stale))
+    return [f"{task}: published as {verdict.alias}: {verdict.reason}" for task, verdict in verdicts.items()]
+
+
+def show_results(root: Path, output: "Console") -> None:
+    """The table of results of all tasks, and where to look next."""
+    output.print(report.results_table(root, Params(root / "params.yaml").tasks()))
+    output.print(
+        "next: reports/<task>/model_card.md (one a task), make ui (runs, models), dvc metrics show (numbers)",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def results_markdown(root: Path) -> str:
+    """The table of results as Markdown, such as for the summary of a CI job."""
+    table = report.results_table(root, Params(root / "params.yaml").tasks())
+    rows = zip(*([str(cell) for cell in column.cells] for column in table.columns), strict=True)
+    heads = [str(column.header) for column in table.columns]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [heads, ["---"] * len(heads), *rows])
+
+
+def choose(params: Params, names: Sequence[str]) -> list[str]:
+    """The tasks meant by ``names``, in file order; raises ConfigError for one that is none."""
+    known = params.tasks()
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"{params.path}: tasks.{name}: no such task; expected one of {', '.join(known)}")
+    return [name for name in known if not names or name in names]
+
+
+def default_jobs(threads: int) -> int:
+    """As many tasks at a time as there are processors for, each on ``threads`` of them."""
+    processors = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return max(1, processors // threads)
+
+
+def run_side_by_side(chains: Sequence[Chain], jobs: int, console: "Console") -> None:
+    """Run the chains, at most ``jobs`` at a time, and show where each is: a live line on a terminal, else plain lines.
+
+    Whatever interrupts it (Ctrl-C) ends all of them first.
+    """
+    from rich.live import Live
+
+    live = console.is_terminal
+
+    def tell(chain: Chain) -> None:
+        if not live:
+            console.print(f"{chain.layout.task}: {describe(chain)}", markup=False, highlight=False, soft_wrap=True)
+
+    def run(chain: Chain) -> None:
+        chain.run(tell)
+        tell(chain)
+
+    display = Live(get_renderable=lambda: _table(chains), console=console) if live else nullcontext()
+    with ThreadPoolExecutor(jobs) as pool, display:
+        futures = [pool.submit(run, chain) for chain in chains]
+        try:
+            while wait(futures, timeout=0.2).not_done:  # woken now and then: a signal may have gone to another thread
+                pass
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            workflow.stop(chains)
+            raise
+    for future in futures:
+        future.result()  # a fault of ours in a thread is not lost
+
+
+def describe(chain: Chain) -> str:
+    """Where a chain is, in a few words."""
+    match chain.state:
+        case "waiting":
+            return "waiting"
+        case "running":
+            return chain.stage + (" (restored from the cache)" if chain.stage in chain.restored else "")
+        case "done":
+            return f"done in {chain.seconds:.0f} s"
+        case _:
+            log = chain.log.relative_to(chain.layout.root)
+            return f"{chain.stage or 'repro'} failed: {chain.reason} (log: {log})"
+
+
+def _table(chains: Sequence[Chain]) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(overflow="fold")
+    for chain in chains:
+        seconds = f"{chain.elapsed_s:.0f} s" if chain.state != "waiting" else ""
+        words = " · ".join(filter(None, [describe(chain), chain.text if chain.state == "running" else ""]))
+        table.add_row(_MARKS[chain.state], chain.layout.task, seconds, Text(words))
+    return table

@@ -1,0 +1,345 @@
+"""Forecasting against the raw table, sklearn, least squares, and the memory that a process really took."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from problems import tables
+from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
+
+from unroll import store, validation
+from unroll.errors import DataError
+from unroll.problems.base import Prepared
+from unroll.problems.forecasting import PROBLEM, SPLITS
+from unroll.scores import Scores
+
+CASE = tables.CASES["forecasting"]
+LAG, HORIZON, SEASON = (CASE.prepare[key] for key in ("lag", "horizon", "season"))
+HOUR = pd.Timedelta(hours=1)
+SPLIT_NAMES = list(SPLITS)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    return CASE.run(tmp_path_factory.mktemp("prepared"))
+
+
+@pytest.fixture(scope="module")
+def raw() -> pd.DataFrame:
+    """The table by time: columns (variable, site)."""
+    return tables.series().pivot(index="time", columns="site", values=["a_ug_m3", "b_ug_m3"])
+
+
+def network(prepared: Prepared) -> torch.nn.Module:
+    torch.manual_seed(0)
+    model = PROBLEM.model(CASE.open()[2], prepared.meta)
+    torch.nn.init.normal_(model.head.weight)  # so that it is not persistence
+    return model
+
+
+def legal_ends(raw: pd.DataFrame, low: str | None, high: str | None) -> list[pd.Timestamp]:
+    """Last rows of all windows between two times, from the raw table alone."""
+    rows = raw[(raw.index >= pd.Timestamp(low or 0, tz="UTC")) & (raw.index < pd.Timestamp(high or "2100", tz="UTC"))]
+    good = set(rows.dropna().index)
+    spans = (([t + k * HOUR for k in range(1 - LAG, HORIZON + 1)], t) for t in rows.index)
+    return [t for span, t in spans if good.issuperset(span)]
+
+
+CUTS = {
+    "train": (None, CASE.prepare["validation_from"]),
+    "validation": (CASE.prepare["validation_from"], CASE.prepare["test_from"]),
+    "test": (CASE.prepare["test_from"], None),
+}
+
+
+@pytest.mark.parametrize("split", SPLIT_NAMES)
+def test_windows_are_those_of_the_raw_table(prepared: Prepared, raw: pd.DataFrame, split: str) -> None:
+    ends = legal_ends(raw, *CUTS[split])
+    assert prepared.meta["examples"][split] == len(ends)
+    mean, deviation = (np.array(prepared.meta["scaler"][key]) for key in ("mean", "deviation"))
+    wide = raw.swaplevel(axis=1)[[("north", "a_ug_m3"), ("north", "b_ug_m3"), ("south", "a_ug_m3"), ("south", "b_ug_m3")]]
+    batches = list(PROBLEM.batches(prepared, split, 50))
+    x_NLF = np.concatenate([batch["x_BLF"].numpy() for batch in batches])
+    y_N = np.concatenate([batch["y_B"].numpy() for batch in batches])
+    assert x_NLF.shape == (len(ends), LAG, 4 + 4)
+    for number, end in enumerate(ends):
+        times = [end + k * HOUR for k in range(1 - LAG, 1)]
+        np.testing.assert_allclose(x_NLF[number, :, :4] * deviation + mean, wide.loc[times], rtol=1e-5)
+        turns = np.array([[t.hour / 24, t.day_of_week / 7] for t in times])
+        np.testing.assert_allclose(x_NLF[number, :, [4, 6]].T, np.sin(2 * np.pi * turns), atol=1e-6)
+        np.testing.assert_allclose(x_NLF[number, :, [5, 7]].T, np.cos(2 * np.pi * turns), atol=1e-6)
+        truth = raw.loc[end + HORIZON * HOUR, ("a_ug_m3", "south")]
+        assert y_N[number] * deviation[2] + mean[2] == pytest.approx(truth, rel=1e-5)
+
+
+def test_no_value_after_train_enters_the_scaler_or_train(tmp_path: Path, prepared: Prepared) -> None:
+    table = tables.series()
+    later = table["time"] >= pd.Timestamp(CASE.prepare["validation_from"], tz="UTC")
+    table.loc[later, ["a_ug_m3", "b_ug_m3"]] *= 100
+    changed = CASE.run(tmp_path, table)
+    assert changed.meta["scaler"] == prepared.meta["scaler"]
+    for ours, theirs in zip(PROBLEM.batches(changed, "train", 64), PROBLEM.batches(prepared, "train", 64), strict=True):
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.parametrize("split", SPLIT_NAMES)
+def test_metrics_are_those_of_sklearn(prepared: Prepared, raw: pd.DataFrame, split: str) -> None:
+    scores = PROBLEM.score(network(prepared), prepared, split, 32)
+    rows = scores.table()
+    found = PROBLEM.metrics(scores.sums(), prepared.meta)
+    truth = raw[("a_ug_m3", "south")].loc[rows["time"]].to_numpy(dtype=np.float64)
+    last = raw[("a_ug_m3", "south")].loc[rows["time"] - HORIZON * HOUR].to_numpy(dtype=np.float64)
+    np.testing.assert_allclose(rows["truth"], truth, rtol=1e-5)
+    assert found["r2"] == pytest.approx(r2_score(truth, rows["guess"]), abs=1e-5)
+    assert found["rmse"] == pytest.approx(mean_squared_error(truth, rows["guess"]) ** 0.5, rel=1e-5)
+    assert found["mae"] == pytest.approx(mean_absolute_error(truth, rows["guess"]), rel=1e-5)
+    skill = 1 - mean_squared_error(truth, rows["guess"]) / mean_squared_error(truth, last)
+    assert found["skill"] == pytest.approx(skill, abs=1e-5)
+
+
+def test_r2_keeps_its_digits_far_from_zero(tmp_path: Path) -> None:
+    table = tables.series()
+    table["a_ug_m3"] = (1e6 + table["a_ug_m3"].astype(np.float64).round()).astype(np.float32)
+    far = CASE.run(tmp_path, table)
+    scores = PROBLEM.score(network(far), far, "test", 32)
+    rows = scores.table()
+    found = PROBLEM.metrics(scores.sums(), far.meta)["r2"]
+    assert found == pytest.approx(r2_score(rows["truth"], rows["guess"]), rel=1e-9)
+
+
+def test_metrics_of_many_sums_at_once_are_those_of_each(prepared: Prepared) -> None:
+    scores = PROBLEM.score(network(prepared), prepared, "test", 32)
+    drawn = scores.resampled_sums(seed=0)[:5]
+    together = PROBLEM.metrics(drawn, prepared.meta)
+    for number in range(5):
+        alone = PROBLEM.metrics(drawn[number], prepared.meta)
+        assert {name: value[number] for name, value in together.items()} == pytest.approx(alone)
+
+
+def test_a_week_of_hours_is_resampled_together(prepared: Prepared, tmp_path: Path) -> None:
+    assert PROBLEM.score(network(prepared), prepared, "test", 32).block == 7 * 24
+    thin = CASE.run(tmp_path, stride=5)
+    assert PROBLEM.score(network(thin), thin, "test", 32).block == 7 * 24 // 5
+
+
+# ---- baselines
+
+
+def guesses(scores: Scores) -> pd.Series:
+    return scores.table().set_index("time")["guess"]
+
+
+@pytest.mark.parametrize("split", SPLIT_NAMES)
+def test_baselines_are_a_search_in_the_raw_table(prepared: Prepared, raw: pd.DataFrame, split: str) -> None:
+    target = raw[("a_ug_m3", "south")].astype(np.float64)
+    baselines = PROBLEM.baselines(prepared, split)
+    ends = pd.DatetimeIndex(legal_ends(raw, *CUTS[split]))
+    last = target.loc[ends].to_numpy()
+    np.testing.assert_allclose(guesses(baselines["persistence"]), last, rtol=1e-5)
+    season_ago = target.reindex(ends + (HORIZON - SEASON) * HOUR).to_numpy()
+    np.testing.assert_allclose(
+        guesses(baselines["seasonal_naive"]), np.where(np.isnan(season_ago), last, season_ago), rtol=1e-5
+    )
+    train = legal_ends(raw, *CUTS["train"])
+    design, now = (
+        np.array([[*(target[t - k * HOUR] for k in range(LAG)), 1.0] for t in times]) for times in (train, ends)
+    )
+    coefficients, *_ = np.linalg.lstsq(design, [target[t + HORIZON * HOUR] for t in train], rcond=None)
+    np.testing.assert_allclose(guesses(baselines["autoregression"]), now @ coefficients, rtol=1e-4)
+
+
+def test_persistence_has_no_skill(prepared: Prepared) -> None:
+    scores = PROBLEM.baselines(prepared, "test")["persistence"]
+    assert PROBLEM.metrics(scores.sums(), prepared.meta)["skill"] == pytest.approx(0)
+
+
+# ---- prediction
+
+
+def test_the_example_is_forecast_as_the_first_row_of_the_score(prepared: Prepared) -> None:
+    model = network(prepared)
+    answer = PROBLEM.predict(model, prepared.meta, PROBLEM.example(prepared))
+    first = PROBLEM.score(model, prepared, "test", 32).table().iloc[0]
+    assert list(answer.columns) == ["time", "site", "a_ug_m3"]
+    assert answer["time"].tolist() == [first["time"]]
+    assert answer["site"].tolist() == ["south"]
+    assert answer["a_ug_m3"][0] == pytest.approx(first["guess"], rel=1e-5)
+
+
+def test_raw_rows_are_forecast_as_in_the_score(prepared: Prepared) -> None:
+    model, table = network(prepared), tables.series()
+    answer = PROBLEM.predict(model, prepared.meta, table).set_index("time")["a_ug_m3"]
+    for split in SPLITS:
+        scored = guesses(PROBLEM.score(model, prepared, split, 32))
+        np.testing.assert_allclose(answer.loc[scored.index], scored, rtol=1e-5)
+    assert answer.index[-1] == table["time"].max() + HORIZON * HOUR  # beyond what is known
+
+
+def test_faulty_input_names_row_and_column(prepared: Prepared) -> None:
+    frame = PROBLEM.example(prepared).astype({"b_ug_m3": object})
+    frame.loc[7, "b_ug_m3"] = "x"
+    with pytest.raises(DataError, match=r"^input: row 8, column b_ug_m3: 'x'; expected a number$"):
+        PROBLEM.predict(network(prepared), prepared.meta, frame)
+
+
+# ---- checks
+
+
+@pytest.mark.parametrize(("stride", "lag", "horizon"), [(1, 6, 2), (4, 6, 2), (7, 3, 5), (30, 24, 24)])
+def test_good_windows_pass_the_check(tmp_path: Path, stride: int, lag: int, horizon: int) -> None:
+    made = CASE.run(tmp_path, stride=stride, lag=lag, horizon=horizon)
+    check = PROBLEM.check(made, CASE.open(stride=stride, lag=lag, horizon=horizon)[1])
+    report = validation.check(check.facts, check.expectations, title="prepared")
+    assert report.failed("critical") == []
+
+
+@pytest.mark.parametrize(
+    ("split", "earlier", "later", "reason"),
+    [
+        ("train", 0, 1, "a window crosses a split"),
+        ("test", 1, 0, "a window crosses a split"),
+        ("validation", 0, 1, "a window crosses a split"),
+        ("validation", 0, -1000, "each split has windows"),
+    ],
+)
+def test_a_leak_is_found(prepared: Prepared, split: str, earlier: int, later: int, reason: str) -> None:
+    ranges = np.array(prepared.arrays[f"{split}_ranges"])
+    ranges[0, 0] -= earlier
+    ranges[-1, 1] += later
+    arrays = {**prepared.arrays, f"{split}_ranges": ranges[-1:][ranges[-1:, 1] > 0]}
+    if earlier:
+        arrays[f"{split}_ranges"] = ranges[:1]
+    check = PROBLEM.check(Prepared(arrays, prepared.meta), CASE.open()[1])
+    report = validation.check(check.facts, check.expectations, title="prepared")
+    assert reason in [outcome.reason for outcome in report.failed("critical")]
+
+
+def test_a_window_across_a_gap_in_time_is_found(prepared: Prepared) -> None:
+    seconds = np.array(prepared.arrays["seconds"])
+    seconds[100:] += 3600
+    check = PROBLEM.check(Prepared({**prepared.arrays, "seconds": seconds}, prepared.meta), CASE.open()[1])
+    report = validation.check(check.facts, check.expectations, title="prepared")
+    assert "a window crosses a gap in time" in [outcome.reason for outcome in report.failed("critical")]
+
+
+# ---- what cannot serve
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"target": "c"}, "target 'c' is not among the variables; expected one of a_ug_m3, b_ug_m3"),
+        (
+            {"target_site": "east"},
+            "target 'east/a_ug_m3' is not among the inputs; expected one of north/a_ug_m3, north/b_ug_m3, ",
+        ),
+        ({"target_site": None}, "target 'a_ug_m3' is not among the inputs; expected one of north/a_ug_m3, "),
+        ({"sites": ["north"]}, "target 'south/a_ug_m3' is not among the inputs; expected one of north/a_ug_m3, "),
+        ({"test_from": "soon"}, "prepare.test_from: 'soon'; expected a date such as 2015-07-01"),
+        ({"validation_from": "2020-02-30"}, "prepare.validation_from: '2020-02-30'; expected a date such as "),
+        (
+            {"test_from": "2021-01-01"},
+            "prepare.validation_from 2020-01-11 and test_from 2021-01-01 leave a split without rows; "
+            "expected 2020-01-01T00:00:00 < validation_from < test_from <= 2020-01-17T15:00:00",
+        ),
+        ({"validation_from": "2020-01-14"}, "prepare.validation_from 2020-01-14 and test_from 2020-01-14 leave a split"),
+        ({"validation_from": "2019-01-01"}, "prepare.validation_from 2019-01-01 and test_from 2020-01-14 leave a split"),
+        (
+            {"lag": 90},
+            "split validation: 72 rows hold no whole window of 90 + 2 rows without a gap; expected at least one",
+        ),
+    ],
+)
+def test_what_cannot_be_prepared_is_told_in_one_line(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        CASE.run(tmp_path, **changed)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_series_without_a_value_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="^split train: 240 rows hold no whole window of 6 \\+ 2 rows without a gap"):
+        CASE.run(tmp_path, tables.series().assign(a_ug_m3=np.float32("nan")))
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_a_series_that_is_hardly_there_is_told(tmp_path: Path, rows: int) -> None:
+    table = tables.series()
+    table = table[table["time"] < table["time"].min() + rows * HOUR]
+    message = "site 'south' is not in the table" if rows == 0 else "1 times in the table; expected at least two"
+    with pytest.raises(DataError, match=message):
+        CASE.run(tmp_path, table, **({"sites": ["south"]} if rows == 0 else {}))
+
+
+def test_a_constant_series_is_carried_through_and_has_no_r2(tmp_path: Path) -> None:
+    constant = CASE.run(tmp_path, tables.series().assign(a_ug_m3=np.float32(20.1), b_ug_m3=np.float32(0)))
+    model = network(constant)
+    for scores in (PROBLEM.score(model, constant, "test", 32), *PROBLEM.baselines(constant, "test").values()):
+        found = PROBLEM.metrics(scores.sums(), constant.meta)
+        assert np.isnan(found["r2"])
+        assert np.isnan(found["skill"])
+        assert np.isfinite(found["rmse"])
+    for name, scores in PROBLEM.baselines(constant, "test").items():
+        np.testing.assert_allclose(guesses(scores), np.float32(20.1), rtol=1e-6, err_msg=name)
+
+
+# ---- memory
+
+MEMORY = """
+import re, sys
+from pathlib import Path
+from unroll import store
+from unroll.problems.base import Prepared
+from unroll.problems.forecasting import PROBLEM
+
+for folder in sys.argv[1:]:  # the small one first: all that is imported and set up once
+    folder = Path(folder)
+    config = PROBLEM.Prepare.model_validate(store.read_json(folder / "prepare.json"))
+    (folder / "out").mkdir()
+    table = store.read_table(folder / "table.parquet", PROBLEM.columns(config), PROBLEM.categories)
+    meta = PROBLEM.prepare(table, config, folder / "out")
+    store.write_json(folder / "out" / "meta.json", meta)
+    PROBLEM.check(Prepared.load(folder / "out"), config)
+    print(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text()).group(1))
+"""
+
+
+def write_hours(folder: Path, rows: int, sites: tuple[str, ...] = ("north",)) -> None:
+    """A table of ``rows`` hours of three variables in all, and the block ``prepare`` of its task."""
+    hours = rows // len(sites)
+    start, rng = np.datetime64("1700-01-01T00", "h"), np.random.default_rng(0)
+    time = pd.Series(np.tile((start + np.arange(hours)).astype("datetime64[us]"), len(sites)), copy=False)
+    parts: dict[str, Any] = {"time": time.dt.tz_localize("UTC")}
+    if len(sites) > 1:
+        parts["site"] = pd.array(np.repeat(sites, hours), dtype="str")
+    parts |= {name: rng.random(len(time), dtype=np.float32) for name in ("a", "b", "c")}
+    folder.mkdir()
+    store.write_table(folder / "table.parquet", pd.DataFrame(parts))
+    cuts = {key: str(start + int(share * hours)) for key, share in (("validation_from", 0.7), ("test_from", 0.85))}
+    block = {**CASE.prepare, **cuts, "target": "a", "target_site": sites[0] if len(sites) > 1 else None}
+    store.write_json(folder / "prepare.json", block)
+
+
+def growth(folder: Path, rows: int, sites: tuple[str, ...]) -> float:
+    """How much more memory a process took for ``rows`` hours than for a few, as a multiple of the raw array.
+
+    The peak is the kernel's own (VmHWM); ``ru_maxrss`` would count this process too, from which the other is forked.
+    """
+    write_hours(folder / "few", 4000, sites)
+    write_hours(folder / "many", rows, sites)
+    command = [sys.executable, "-c", MEMORY, str(folder / "few"), str(folder / "many")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    few, many = (int(line) * 1024 for line in done.stdout.split())
+    return (many - few) / (rows * (3 * 4 + 8))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize("sites", [("north",), ("north", "east", "south", "west")])
+def test_preparing_stays_below_twice_the_raw_array(tmp_path: Path, sites: tuple[str, ...]) -> None:
+    assert growth(tmp_path, 3_000_000, sites) < 2

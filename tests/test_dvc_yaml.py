@@ -1,0 +1,124 @@
+"""dvc.yaml says of each stage what it reads and imports: neither more nor less than what it does."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from projects import ROOT, SMALL, STAGES, read_yaml
+
+DATA = ("data/", "models/", "reports/")
+
+
+class Stage(NamedTuple):
+    """One entry of dvc.yaml with its names filled in."""
+
+    deps: set[str]
+    params: set[str]
+    outs: set[str]
+
+
+class Trace(NamedTuple):
+    """What one run of a stage did."""
+
+    modules: set[str]
+    params: set[str]
+    opened: set[str]
+
+
+def stage_of(name: str, task: str) -> Stage:
+    entry = read_yaml(ROOT / "dvc.yaml")["stages"][name]["do"]
+    block = read_yaml(ROOT / "params.yaml")["tasks"][task]
+
+    def fill(items: list[Any]) -> set[str]:
+        names = [next(iter(item)) if isinstance(item, dict) else item for item in items]
+        return {
+            text.replace("${key}", task)
+            .replace("${item.data.dataset}", block["data"]["dataset"])
+            .replace("${item.prepare.problem}", block["prepare"]["problem"])
+            for text in names
+        }
+
+    outs = [item for part in ("outs", "metrics", "plots") for item in entry.get(part, [])]
+    return Stage(fill(entry["deps"]), fill(entry["params"]), fill(outs))
+
+
+def trace_of(folder: Path, stage: str, task: str) -> Trace:
+    found = json.loads((folder / f"{stage}@{task}.json").read_text(encoding="utf-8"))
+    return Trace(*(set(found[key]) for key in Trace._fields))
+
+
+def widest(keys: set[str]) -> set[str]:
+    """The keys without those that lie inside another one."""
+    return {key for key in keys if not any(key.startswith(f"{other}.") for other in keys)}
+
+
+def within(path: str, places: set[str]) -> bool:
+    return any(path == place or path.startswith(f"{place}/") for place in places)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_deps_are_the_modules_that_the_stage_imports(reproduced: Path, stage: str) -> None:
+    faults, needed = [], set()
+    for task in SMALL:
+        listed = {dep for dep in stage_of(stage, task).deps if dep.startswith("src/")}
+        imported = trace_of(reproduced / "trace", stage, task).modules - {"src/unroll/__init__.py"}
+        empty = {path for path in imported if path.endswith("__init__.py") and is_docstring(ROOT / path)}
+        faults += [f"add {path} ({stage}@{task} imports it)" for path in sorted(imported - empty - listed)]
+        needed |= imported
+    every = {dep for task in SMALL for dep in stage_of(stage, task).deps if dep.startswith("src/")}
+    faults += [f"remove {path} (no task's {stage} imports it)" for path in sorted(every - needed)]
+    assert faults == [], "dvc.yaml, stages." + stage + ".do.deps:\n" + "\n".join(faults)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_params_are_the_keys_that_the_stage_reads(reproduced: Path, stage: str) -> None:
+    for task in SMALL:
+        read = widest(trace_of(reproduced / "trace", stage, task).params)
+        assert stage_of(stage, task).params == read, f"dvc.yaml, stages.{stage}.do.params for {task}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_files_that_the_stage_opens_are_deps_or_its_own(reproduced: Path, stage: str) -> None:
+    for task in SMALL:
+        entry = stage_of(stage, task)
+        own = entry.outs | {f"reports/{task}/gate.json"}
+        parents = {str(Path(out).parent) for out in own}
+        opened = {path for path in trace_of(reproduced / "trace", stage, task).opened if path.startswith(DATA)}
+        strange = {
+            path
+            for path in opened
+            if not within(path, entry.deps | own) and not any(path.startswith(f"{parent}/.") for parent in parents)
+        }
+        assert strange == set(), f"dvc.yaml, stages.{stage}.do.deps for {task} lacks what it opens"
+
+
+@pytest.mark.slow
+def test_every_data_dependency_is_an_output_of_an_earlier_stage(reproduced: Path) -> None:
+    for task in SMALL:
+        made: set[str] = set()
+        for name in STAGES:
+            entry = stage_of(name, task)
+            assert {dep for dep in entry.deps if dep.startswith(DATA) and not within(dep, made)} == set()
+            assert f"pipelines/{name}.py" in entry.deps
+            assert all((reproduced / "project" / out).exists() for out in entry.outs)
+            made |= entry.outs
+
+
+def test_the_project_has_the_small_parameters_of_every_task() -> None:
+    assert list(read_yaml(ROOT / "params.yaml")["tasks"]) == list(SMALL)
+
+
+def test_register_has_no_outputs_that_the_run_cache_could_restore() -> None:
+    assert stage_of("register", "addition").outs == set()
+
+
+def is_docstring(path: Path) -> bool:
+    """Whether a module holds nothing but its docstring, so that no stage can depend on what is in it."""
+    import ast
+
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body)

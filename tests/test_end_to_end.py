@@ -1,0 +1,178 @@
+"""The whole pipeline on small data, through DVC as a person runs it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from projects import SMALL, STAGES, change_params, copy_project, own_code, run, run_cli
+
+pytestmark = pytest.mark.slow
+METRICS = {
+    "air_quality": ("r2", "rmse", "mae", "skill"),
+    "household_power": ("accuracy", "macro_f1"),
+    "tweets": ("accuracy", "macro_f1"),
+    "poetry": ("bits_per_character", "perplexity"),
+    "addition": ("exact_match", "digit_accuracy"),
+}
+BASELINES = {
+    "air_quality": {"persistence", "seasonal_naive"},
+    "household_power": {"majority", "nearest_neighbour"},
+    "tweets": {"majority"},
+    "poetry": {"unigram", "ngram"},
+    "addition": {"digit_chance"},
+}
+OUTPUTS = (
+    "data/raw/{}/table.parquet",
+    "data/raw/{}/manifest.json",
+    "data/validated/{}/table.parquet",
+    "data/rejected/{}/rows.csv",
+    "data/prepared/{}/meta.json",
+    "models/{}/weights.safetensors",
+    "models/{}/config.json",
+    "models/{}/history.csv",
+    "reports/{}/validation.json",
+    "reports/{}/prepared.json",
+    "reports/{}/metrics.json",
+    "reports/{}/model_card.md",
+    "reports/{}/figures/learning_curves.csv",
+    "reports/{}/figures/learning_curves.png",
+)
+
+
+def dvc(root: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return run(root, sys.executable, "-m", "dvc", *arguments, **{**own_code(root), **environment})
+
+
+@pytest.fixture(scope="module")
+def project(reproduced: Path) -> Path:
+    """The shared small project, with everything made; tests leave it as it was."""
+    return reproduced / "project"
+
+
+@pytest.mark.parametrize("task", SMALL)
+def test_every_stage_has_left_its_outputs(project: Path, task: str) -> None:
+    missing = [name.format(task) for name in OUTPUTS if not (project / name.format(task)).is_file()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("task", SMALL)
+def test_metrics_hold_the_test_scores_and_the_baselines_with_intervals(project: Path, task: str) -> None:
+    metrics = json.loads((project / f"reports/{task}/metrics.json").read_text())
+    assert BASELINES[task] <= set(metrics["baselines"])
+    for scores in (metrics["test"], *(metrics["baselines"][name] for name in BASELINES[task])):
+        for name in METRICS[task]:
+            assert {name, f"{name}_low", f"{name}_high"} <= set(scores)
+    for name in METRICS[task]:
+        scores = metrics["test"]
+        assert scores[f"{name}_low"] <= scores[name] <= scores[f"{name}_high"]
+
+
+def test_every_task_has_a_registered_model(project: Path) -> None:
+    for task in SMALL:
+        gate = json.loads((project / f"reports/{task}/gate.json").read_text())
+        assert gate["version"] == 1
+        assert gate["alias"] == ("champion" if gate["passed"] else "challenger")
+
+
+def test_the_command_told_each_stage_and_ended_with_the_table(reproduced: Path) -> None:
+    told = (reproduced / "repro.txt").read_text()
+    for task in SMALL:
+        for stage in STAGES:
+            assert f"{task}: {stage}\n" in told
+        assert f"{task}: done in " in told
+    assert "Results on the test part" in told
+    assert "model_card.md" in told
+
+
+def test_a_second_repro_does_nothing_and_says_so(project: Path) -> None:
+    started = time.monotonic()
+    again = run_cli(project, "repro")
+    seconds = time.monotonic() - started
+    assert again.returncode == 0, again.stderr
+    assert "nothing to do: every stage is up to date" in again.stdout
+    assert again.stderr == ""
+    assert seconds < 10  # about 1.5 s on an idle machine
+    plain = dvc(project, "repro")
+    assert plain.stdout.count("didn't change, skipping") == len(STAGES) * len(SMALL)
+
+
+def test_forced_and_with_other_threads_everything_comes_out_the_same(project: Path) -> None:
+    before = (project / "dvc.lock").read_bytes()
+    forced = dvc(project, "repro", "--force", OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="2", CI="1")
+    assert forced.returncode == 0, forced.stdout + forced.stderr
+    assert forced.stdout.count("Running stage") == len(STAGES) * len(SMALL)
+    assert (project / "dvc.lock").read_bytes() == before
+
+
+def test_an_empty_tracking_store_is_filled_without_running_a_stage(project: Path, tmp_path: Path) -> None:
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    filled = run_cli(project, "repro", MLFLOW_TRACKING_URI=other)
+    assert filled.returncode == 0, filled.stderr
+    assert "nothing to do" in filled.stdout
+    assert all(f"{task}: published as " in filled.stderr for task in SMALL)
+    assert run_cli(project, "publish", MLFLOW_TRACKING_URI=other).stdout == ""
+
+
+def test_dvc_shows_metrics_and_plots(project: Path, tmp_path: Path) -> None:
+    shown = json.loads(dvc(project, "metrics", "show", "--json").stdout)[""]["data"]
+    assert {f"reports/{task}/metrics.json" for task in SMALL} <= set(shown)
+    plots = dvc(project, "plots", "show", "--out", str(tmp_path / "plots"))
+    assert plots.returncode == 0, plots.stderr
+    page = (tmp_path / "plots" / "index.html").read_text()
+    assert all(f"reports/{task}/figures" in page or f"reports_{task}_figures" in page for task in SMALL)
+
+
+def test_a_parameter_changes_only_what_reads_it(project: Path) -> None:
+    kept = {name: (project / name).read_bytes() for name in ("params.yaml", "dvc.lock")}
+    change_params(project, {"tasks.addition.gate.threshold": 0.5})
+    status = json.loads(dvc(project, "status", "--json").stdout)
+    for name, content in kept.items():
+        (project / name).write_bytes(content)
+    assert set(status) == {"register@addition"}
+
+
+def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    copy_project(root)
+    change_params(root, {"tasks.addition.train.epochs": 12, "tasks.addition.train.patience": None})
+    assert dvc(root, "repro", "train@addition").returncode == 0
+    expected = {path.name: path.read_bytes() for path in (root / "models/addition").iterdir()}
+    shutil.rmtree(root / "models/addition")
+
+    command = [sys.executable, "-m", "dvc", "repro", "--force", "--single-item", "train@addition"]
+    environment = {**os.environ, **own_code(root), "UNROLL_CHECKPOINT_S": "0"}
+    process = subprocess.Popen(command, cwd=root, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
+    checkpoint = root / ".unroll/addition/checkpoint.safetensors"
+    until = time.monotonic() + 120
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert checkpoint.exists()
+    assert not (root / "models/addition").exists()
+
+    resumed = dvc(root, "repro", "--force", "--single-item", "train@addition", UNROLL_PROGRESS="plain")
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert "epoch 1/12" not in resumed.stderr
+    assert {path.name: path.read_bytes() for path in (root / "models/addition").iterdir()} == expected
+
+
+def test_a_failing_task_keeps_what_it_had_and_the_others_finish(project: Path) -> None:
+    kept = {name: (project / name).read_bytes() for name in ("params.yaml", "dvc.lock")}
+    weights = (project / "models/addition/weights.safetensors").read_bytes()
+    change_params(project, {"tasks.addition.train.learning_rate": 1e30, "tasks.addition.train.clip_norm": None})
+    change_params(project, {"tasks.poetry.gate.threshold": 99.0})
+    failed = run_cli(project, "repro", "addition", "poetry")
+    for name, content in kept.items():
+        (project / name).write_bytes(content)
+    assert failed.returncode == 1
+    assert "addition: train failed: epoch 1: loss " in failed.stderr
+    assert "poetry: done in " in failed.stderr
+    assert (project / "models/addition/weights.safetensors").read_bytes() == weights
+    assert run_cli(project, "repro", "addition").returncode == 0
