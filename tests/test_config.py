@@ -69,9 +69,7 @@ def refusal(tmp_path: Path, **changed: Any) -> str:
 
 def test_a_good_block_is_read_with_its_types(tmp_path: Path) -> None:
     read = block(tmp_path, inner="{depth: 2}")
-    assert read == Block(
-        rate=0.5, share=0.25, steps=3, kind="plain", names=("a", "b"), note=None, inner=Inner(depth=2)
-    )
+    assert read == Block(rate=0.5, share=0.25, steps=3, kind="plain", names=("a", "b"), note=None, inner=Inner(depth=2))
 
 
 @pytest.mark.parametrize("spelling", ["1e-3", "1E-3", "1.0e-3", "0.001"])
@@ -236,7 +234,7 @@ def test_a_file_that_holds_no_parameters(tmp_path: Path, text: str, message: str
 
 def test_a_file_in_another_encoding(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_bytes("source: Größe\n".encode("latin-1"))
-    with pytest.raises(ConfigError, match="no valid YAML: .*utf-8"):
+    with pytest.raises(ConfigError, match=r"no valid YAML: .*utf-8"):
         Params(tmp_path / "params.yaml")
 
 

@@ -46,9 +46,14 @@ def test_a_file_appears_only_when_its_block_ends_well(tmp_path: Path) -> None:
 def test_a_file_stays_as_it_was_when_the_block_raises(tmp_path: Path) -> None:
     path = tmp_path / "x.txt"
     path.write_text("old")
-    with pytest.raises(KeyError), store.atomic_file(path) as temporary:
-        temporary.write_text("half")
-        raise KeyError
+
+    def write_half() -> None:
+        with store.atomic_file(path) as temporary:
+            temporary.write_text("half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        write_half()
     assert path.read_text() == "old"
     assert names(tmp_path) == ["x.txt"]
 
@@ -68,9 +73,14 @@ def test_a_folder_stays_as_it_was_when_the_block_raises(tmp_path: Path) -> None:
     path = tmp_path / "out"
     path.mkdir()
     (path / "old.txt").write_text("old")
-    with pytest.raises(KeyboardInterrupt), store.atomic_folder(path) as temporary:
-        (temporary / "half.txt").write_text("half")
-        raise KeyboardInterrupt
+
+    def write_half() -> None:
+        with store.atomic_folder(path) as temporary:
+            (temporary / "half.txt").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
     assert names(path) == ["old.txt"]
     assert names(tmp_path) == ["out"]
 

@@ -69,7 +69,9 @@ def test_an_unknown_task_is_answered_with_the_names_there_are(tmp_path: Path) ->
 
 
 def test_an_unknown_problem_and_dataset_are_answered_with_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"prepare\.problem: 'forecastin' is not allowed; expected one of .*forecasting"):
+    with pytest.raises(
+        ConfigError, match=r"prepare\.problem: 'forecastin' is not allowed; expected one of .*forecasting"
+    ):
         task(tmp_path, "own").problem()
     with pytest.raises(ConfigError, match=r"data\.dataset: 'air' is not allowed; expected one of .*air_quality"):
         task(tmp_path, "air", TEXT.replace("dataset: air_quality", "dataset: air")).dataset()

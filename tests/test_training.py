@@ -17,6 +17,8 @@ from unroll.errors import TrainingError
 from unroll.problems.base import Batch, Loss
 from unroll.training import Epoch, History, fit
 
+torch.set_num_threads(1)  # a second one only waits for networks this small
+
 CPU = torch.device("cpu")
 
 
@@ -320,7 +322,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
     models, histories = [], []
     for seed in (1, 1, 2):
         models.append(network(dropout=0.5))
-        torch.manual_seed(np.random.default_rng().integers(1 << 30))  # noqa: NPY002 - whatever was drawn before
+        torch.manual_seed(np.random.default_rng().integers(1 << 30))
         histories.append(run(models[-1], config(seed=seed)))
     assert raw(models[0]) == raw(models[1])
     assert histories[0] == histories[1]
@@ -334,7 +336,7 @@ def test_the_global_generator_is_left_as_it_was() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for a kill."""
 
 
@@ -351,7 +353,7 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, optimizer: str, schedule: 
         def die(epoch: Epoch, kill: int | None = kill) -> None:
             told.append(epoch.epoch)
             if epoch.epoch == kill:
-                raise Killed
+                raise KilledError
 
         model = network(dropout=0.5, seed=attempt)  # another start each time: all comes from the checkpoint
         model = model if attempt else network(dropout=0.5)
@@ -359,7 +361,7 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, optimizer: str, schedule: 
         if kill is None:
             history = run(model, asked, on_epoch=die, checkpoint=checkpoint)
         else:
-            with pytest.raises(Killed):
+            with pytest.raises(KilledError):
                 run(model, asked, on_epoch=die, checkpoint=checkpoint)
     assert told == [1, 2, 3, 4, 5, 6]  # no epoch was trained twice
     assert history == expected
@@ -372,12 +374,12 @@ def test_killed_in_the_middle_of_an_epoch_it_goes_on_from_the_one_before(tmp_pat
             for number, batch in enumerate(super().train(rng)):
                 self.seen = getattr(self, "seen", 0) + 1
                 if self.seen > 7 * 4 and number == 3:  # one epoch is counted beforehand: this is the fourth
-                    raise Killed
+                    raise KilledError
                 yield batch
 
     whole, model = network(dropout=0.5), network(dropout=0.5)
     expected = run(whole, config())
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         run(model, config(), points=Falling(), checkpoint=Checkpoint(tmp_path / "c", "this", every_s=0))
     again, epochs = network(dropout=0.5, seed=9), []
     checkpoint = Checkpoint(tmp_path / "c", "this", every_s=0)
@@ -395,12 +397,10 @@ def test_a_resumed_run_stops_early_where_the_other_would(tmp_path: Path) -> None
 
     def die(epoch: Epoch) -> None:
         if epoch.epoch == 4:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
-        run(
-            network(), asked, scripted(losses), on_epoch=die, checkpoint=Checkpoint(tmp_path / "c", "this", every_s=0)
-        )
+    with pytest.raises(KilledError):
+        run(network(), asked, scripted(losses), on_epoch=die, checkpoint=Checkpoint(tmp_path / "c", "this", every_s=0))
     again = network(seed=5)
     history = run(again, asked, scripted([]), checkpoint=Checkpoint(tmp_path / "c", "this", every_s=0))
     assert history == expected

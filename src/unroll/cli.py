@@ -4,11 +4,14 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from unroll.errors import UnrollError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 app = typer.Typer(
     add_completion=False,
@@ -37,14 +40,12 @@ def repro(
     force: Annotated[bool, typer.Option("--force", help="Run every stage, changed or not")] = False,
 ) -> None:
     """Bring tasks up to date: run what changed, publish what is new, show the results."""
-    from rich.console import Console
-
     from unroll import reproduction
 
     signal.signal(signal.SIGTERM, _interrupt)
-    progress = Console(stderr=True)
+    progress = _console(stderr=True)
     try:
-        failed = reproduction.main(_root(), tasks or [], jobs, force, progress, Console())
+        failed = reproduction.main(_root(), tasks or [], jobs, force, progress, _console())
     except KeyboardInterrupt:
         progress.print("stopped; the same command goes on from here")
         raise typer.Exit(130) from None
@@ -73,14 +74,12 @@ def print_schema() -> None:
 @app.command()
 def results(markdown: Annotated[bool, typer.Option("--markdown", help="As a Markdown table")] = False) -> None:
     """Show the results of all tasks beside their baselines."""
-    from rich.console import Console
-
     from unroll import reproduction
 
     if markdown:
         typer.echo(reproduction.results_markdown(_root()))
     else:
-        reproduction.show_results(_root(), Console())
+        reproduction.show_results(_root(), _console())
 
 
 @app.command()
@@ -108,6 +107,16 @@ def ui(
     command = [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port)]
     os.environ.update(NO_TELEMETRY)
     os.execv(command[0], [*command, "--backend-store-uri", tracking.uri(root)])  # noqa: S606
+
+
+def _console(*, stderr: bool = False) -> "Console":
+    """Where nobody's window sets the width, such as in CI, tables get room enough."""
+    from rich.console import Console
+
+    console = Console(stderr=stderr)
+    if not console.is_terminal:
+        console.width = 160
+    return console
 
 
 def _root() -> Path:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unroll import store, timings, tracking
+from unroll import lockfile, store, timings, tracking
 from unroll.errors import StoreError
 from unroll.store import Layout
 from unroll.tasks import Task
@@ -157,19 +157,8 @@ def _dataset_input(data: Data) -> "DatasetInput":
 
 def dvc_md5(layout: Layout) -> str:
     """The hash of ``models/<task>`` in ``dvc.lock``, by which DVC finds that very model again; empty if not there."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    path = layout.root / "dvc.lock"
-    try:
-        stages = (YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {}).get("stages", {})
-    except FileNotFoundError:
-        return ""
-    except (OSError, YAMLError, UnicodeDecodeError) as error:
-        raise StoreError(f"{path}: no valid YAML: {' '.join(str(error).split())}") from None
     place = layout.model.relative_to(layout.root).as_posix()
-    outs: Iterable[dict[str, str]] = (out for stage in stages.values() for out in stage.get("outs", []))
-    return next((out.get("md5", "") for out in outs if out["path"] == place), "")
+    return next((outs[place] for outs in lockfile.outs(layout.root).values() if place in outs), "")
 
 
 def numbers(values: Mapping[str, Any], prefix: str) -> dict[str, float]:

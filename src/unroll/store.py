@@ -179,7 +179,7 @@ def read_table(path: Path, columns: Sequence[str] | None = None, categories: Seq
 
 
 def _read_column(file: "pq.ParquetFile", name: str) -> "pd.Series[Any]":
-    """One column; all but text goes group by group into one buffer, where Arrow's own conversion would hold a second."""
+    """One column; numbers and times go group by group into one buffer, where Arrow's own way would hold a second."""
     import pandas as pd
     import pyarrow as pa
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from unroll import lockfile
 from unroll.errors import StoreError
 from unroll.stage import NO_TELEMETRY
 from unroll.store import Layout
@@ -63,11 +64,8 @@ def changed(root: Path) -> dict[str, list[str]]:
 
 def restore(root: Path, task: str) -> list[str]:
     """Bring back what a failed run removed of what the stages of ``task`` had made before; the paths that came back."""
-    from ruamel.yaml import YAML
-
-    lock = root / "dvc.lock"
-    stages = YAML(typ="safe").load(lock.read_text(encoding="utf-8")).get("stages", {}) if lock.is_file() else {}
-    outs = [out["path"] for stage in STAGES for out in stages.get(f"{stage}@{task}", {}).get("outs", [])]
+    found = lockfile.outs(root)
+    outs = [path for stage in STAGES for path in found.get(f"{stage}@{task}", {})]
     missing = [path for path in outs if not (root / path).exists()]
     if missing:
         with contextlib.suppress(StoreError):  # the cache was emptied: there is nothing to bring back

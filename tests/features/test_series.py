@@ -91,7 +91,9 @@ def test_two_rows_of_a_site_at_one_time_are_refused(tmp_path: Path, shuffle: boo
 
 def test_two_rows_at_one_time_without_sites_are_refused(tmp_path: Path) -> None:
     table = pd.concat([tables.series(9, ("",))] * 2)
-    with pytest.raises(DataError, match=r"^site \(only one\): two rows at 2020-01-01T00:00:00; expected one row a time$"):
+    with pytest.raises(
+        DataError, match=r"^site \(only one\): two rows at 2020-01-01T00:00:00; expected one row a time$"
+    ):
         lay_out(table, tmp_path)
 
 

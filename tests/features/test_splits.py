@@ -13,9 +13,7 @@ from unroll.features import splits
     st.floats(0.01, 0.99),
     st.integers(0, 99),
 )
-def test_groups_stay_whole_and_every_class_on_both_sides(
-    drawn: list[tuple[int, int]], share: float, seed: int
-) -> None:
+def test_groups_stay_whole_and_every_class_on_both_sides(drawn: list[tuple[int, int]], share: float, seed: int) -> None:
     groups = np.array([group for _, group in drawn])
     labels = np.array([label for label, _ in drawn])
     mask = splits.stratified(labels, groups, share, np.random.default_rng(seed))

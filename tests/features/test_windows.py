@@ -1,5 +1,7 @@
 """Windows against brute force: every start is tried, and kept if nothing in its way is wrong."""
 
+import itertools
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -67,7 +69,7 @@ def test_no_window_of_a_split_crosses_it_or_a_gap(case: dict, cuts: list[int]) -
     bounds = sorted({0, len(good), *(cut for cut in cuts if cut < len(good))})
     runs = windows.runs(good, joined)
     touched: set[int] = set()
-    for low, high in zip(bounds, bounds[1:], strict=False):
+    for low, high in itertools.pairwise(bounds):
         found = windows.split_windows(runs, low, high, lag, horizon, 1)
         rows = found.starts(np.arange(len(found)))[:, None] + np.arange(lag + horizon)
         assert good[rows].all()

@@ -11,7 +11,28 @@ import pandas as pd
 from unroll import problems, store
 from unroll.problems.base import Prepared, Problem
 
-WORDS = "late great gate crew thanks lost bag flight never again love the a my your seat meal was is not".split()
+WORDS = [
+    "late",
+    "great",
+    "gate",
+    "crew",
+    "thanks",
+    "lost",
+    "bag",
+    "flight",
+    "never",
+    "again",
+    "love",
+    "the",
+    "a",
+    "my",
+    "your",
+    "seat",
+    "meal",
+    "was",
+    "is",
+    "not",
+]
 
 
 def series(rows: int = 400, sites: tuple[str, ...] = ("north", "south"), seed: int = 0) -> pd.DataFrame:
@@ -129,5 +150,58 @@ CASES = {
             "pooling": ["last", "mean", "max"],
             "difference": True,
         },
+    ),
+    "text_classification": Case(
+        labelled_text,
+        {
+            "problem": "text_classification",
+            "split": "stratified",
+            "validation_share": 0.15,
+            "test_share": 0.2,
+            "seed": 1,
+            "vocabulary": 20,
+            "min_count": 2,
+            "max_tokens": 6,
+            "max_unknown_share": 0.5,
+            "hashed_buckets": 64,
+            "character_ngrams": [2, 3],
+            "word_ngrams": [1],
+        },
+        {
+            "embedding": 4,
+            "cell": "gru",
+            "hidden": 4,
+            "layers": 1,
+            "bidirectional": True,
+            "pooling": ["last", "mean", "max"],
+            "dropout": 0.1,
+            "bag_dropout": 0.1,
+            "bag_scale": 1.0,
+        },
+    ),
+    "language_model": Case(
+        text,
+        {
+            "problem": "language_model",
+            "lower_case": True,
+            "validation_share": 0.1,
+            "test_share": 0.1,
+            "min_count": 2,
+            "max_unknown_share": 0.1,
+            "bptt": 16,
+        },
+        {"embedding": 4, "embedding_dropout": 0.1, "cell": "lstm", "hidden": 6, "layers": 1, "dropout": 0.1},
+    ),
+    "sequence_to_sequence": Case(
+        pairs,
+        {
+            "problem": "sequence_to_sequence",
+            "validation_share": 0.15,
+            "test_share": 0.2,
+            "seed": 1,
+            "reverse_source": True,
+            "max_unknown_share": 0.0,
+        },
+        {"cell": "lstm", "hidden": 6, "layers": 1, "dropout": 0.0},
     ),
 }

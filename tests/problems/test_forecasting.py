@@ -9,14 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from problems import tables
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
+from problems import tables
 from unroll import store, validation
 from unroll.errors import DataError
 from unroll.problems.base import Prepared
 from unroll.problems.forecasting import PROBLEM, SPLITS
 from unroll.scores import Scores
+
+torch.set_num_threads(1)  # a second one only waits for networks this small
 
 CASE = tables.CASES["forecasting"]
 LAG, HORIZON, SEASON = (CASE.prepare[key] for key in ("lag", "horizon", "season"))
@@ -62,7 +64,9 @@ def test_windows_are_those_of_the_raw_table(prepared: Prepared, raw: pd.DataFram
     ends = legal_ends(raw, *CUTS[split])
     assert prepared.meta["examples"][split] == len(ends)
     mean, deviation = (np.array(prepared.meta["scaler"][key]) for key in ("mean", "deviation"))
-    wide = raw.swaplevel(axis=1)[[("north", "a_ug_m3"), ("north", "b_ug_m3"), ("south", "a_ug_m3"), ("south", "b_ug_m3")]]
+    wide = raw.swaplevel(axis=1)[
+        [("north", "a_ug_m3"), ("north", "b_ug_m3"), ("south", "a_ug_m3"), ("south", "b_ug_m3")]
+    ]
     batches = list(PROBLEM.batches(prepared, split, 50))
     x_NLF = np.concatenate([batch["x_BLF"].numpy() for batch in batches])
     y_N = np.concatenate([batch["y_B"].numpy() for batch in batches])
@@ -244,11 +248,19 @@ def test_a_window_across_a_gap_in_time_is_found(prepared: Prepared) -> None:
         ({"validation_from": "2020-02-30"}, "prepare.validation_from: '2020-02-30'; expected a date such as "),
         (
             {"test_from": "2021-01-01"},
-            "prepare.validation_from 2020-01-11 and test_from 2021-01-01 leave a split without rows; "
-            "expected 2020-01-01T00:00:00 < validation_from < test_from <= 2020-01-17T15:00:00",
+            (
+                "prepare.validation_from 2020-01-11 and test_from 2021-01-01 leave a split without rows; "
+                "expected 2020-01-01T00:00:00 < validation_from < test_from <= 2020-01-17T15:00:00"
+            ),
         ),
-        ({"validation_from": "2020-01-14"}, "prepare.validation_from 2020-01-14 and test_from 2020-01-14 leave a split"),
-        ({"validation_from": "2019-01-01"}, "prepare.validation_from 2019-01-01 and test_from 2020-01-14 leave a split"),
+        (
+            {"validation_from": "2020-01-14"},
+            "prepare.validation_from 2020-01-14 and test_from 2020-01-14 leave a split",
+        ),
+        (
+            {"validation_from": "2019-01-01"},
+            "prepare.validation_from 2019-01-01 and test_from 2020-01-14 leave a split",
+        ),
         (
             {"lag": 90},
             "split validation: 72 rows hold no whole window of 90 + 2 rows without a gap; expected at least one",
@@ -263,7 +275,7 @@ def test_what_cannot_be_prepared_is_told_in_one_line(tmp_path: Path, changed: di
 
 
 def test_a_series_without_a_value_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="^split train: 240 rows hold no whole window of 6 \\+ 2 rows without a gap"):
+    with pytest.raises(DataError, match=r"^split train: 240 rows hold no whole window of 6 \+ 2 rows without a gap"):
         CASE.run(tmp_path, tables.series().assign(a_ug_m3=np.float32("nan")))
 
 

@@ -7,17 +7,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from problems import tables
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
+from problems import tables
 from unroll import validation
 from unroll.errors import DataError
 from unroll.problems import _classification as classification
 from unroll.problems.base import Prepared
 from unroll.problems.series_classification import PROBLEM, SPLITS
 from unroll.scores import Scores
+
+torch.set_num_threads(1)  # a second one only waits for networks this small
 
 CASE = tables.CASES["series_classification"]
 STEPS = [f"t{step:03d}" for step in range(12)]
@@ -110,7 +112,9 @@ def require_sklearn(prepared: Prepared, scores: Scores) -> None:
     table = precision_recall_fscore_support(truth, guess, labels=names, zero_division=0)
     by_class = PROBLEM.breakdown(scores, prepared.meta)["by_class"]
     for number, name in enumerate(names):
-        theirs = {key: column[number] for key, column in zip(("precision", "recall", "f1", "count"), table, strict=True)}
+        theirs = {
+            key: column[number] for key, column in zip(("precision", "recall", "f1", "count"), table, strict=True)
+        }
         assert by_class[name] == pytest.approx(theirs)
     figure = next(iter(PROBLEM.figures(None, prepared, scores, {})))
     matrix = figure.frame.pivot(index="truth", columns="guess", values="count").loc[names, names]
@@ -226,7 +230,9 @@ def test_an_equal_series_in_the_sources_test_part_is_told_but_no_error(tmp_path:
     expected = 2 if 10 in shared.arrays["train"] else 0
     assert shared.meta["test_rows_also_in_train"] == expected
     assert failures(shared, "critical") == []
-    assert failures(shared, "warning") == ["an equal series stands in the source's test and train parts"] * (expected > 0)
+    assert failures(shared, "warning") == ["an equal series stands in the source's test and train parts"] * (
+        expected > 0
+    )
 
 
 def test_a_series_in_two_splits_is_found(prepared: Prepared) -> None:

@@ -86,7 +86,7 @@ class Tweets(Dataset[TweetsConfig]):
     def facts(self, table: "pd.DataFrame", config: TweetsConfig) -> "pd.DataFrame":
         """Lengths, odd characters and repeats; share of letters; whether a text has two labels; a label's rows."""
         facts = text_facts(table["text"])
-        letters = table["text"].str.count(r"[A-Za-z]")
+        letters = table["text"].str.replace(r"[^A-Za-z]+", "", regex=True).str.len()  # quicker than to count each one
         facts["letter_share"] = letters / facts["characters"].clip(lower=1)
         repeated = table[table["text"].duplicated(keep=False)]
         labels = repeated.groupby("text")["label"].nunique()

@@ -35,7 +35,8 @@ def spans(bytes_T: np.ndarray, characters: tuple[int, ...], words: tuple[int, ..
     for length in characters:
         low = np.arange(max(len(bytes_T) - length + 1, 0))
         inner = before_T[low + length - 1] - before_T[low + 1]
-        low = low[(inner == 0) & ~(space_T[low] & space_T[low + length - 1])]
+        spaces = before_T[low + length] - before_T[low]
+        low = low[(inner == 0) & (spaces < length)]
         lows.append(low)
         highs.append(low + length)
     space_S = np.flatnonzero(space_T)

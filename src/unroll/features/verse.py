@@ -63,7 +63,7 @@ def options(frame: "pd.DataFrame", row: int) -> tuple[int, float, int]:
     """
     found = {}
     for name, default in DEFAULTS.items():
-        value = frame[name].iloc[row] if name in frame else default
+        (value,) = frame[name].iloc[[row]].tolist() if name in frame else [default]
         low, high = LIMITS[name]
         try:
             number = float(value)

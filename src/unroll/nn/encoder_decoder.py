@@ -10,8 +10,8 @@ from unroll.nn.recurrent import Cell, RecurrentEncoder
 class EncoderDecoder(nn.Module):
     """An encoder's last state, repeated at every step of a decoder, with a softmax layer's scores at each step.
 
-    The answer's symbols are independent given the source: the most probable string is the most probable symbol at
-    each step. Symbol numbers below 0 are padding: no input unit is on.
+    The symbols of an answer are independent of each other given the source: no step sees what an earlier one said.
+    Symbol numbers below 0 are padding: no input unit is on.
 
     >>> network = EncoderDecoder("lstm", sources=12, targets=11, hidden=8, layers=1, dropout=0.0)
     >>> network(torch.tensor([[1, 0, 2], [3, -1, -1]]), torch.tensor([3, 1]), steps=4).shape

@@ -15,7 +15,7 @@ from unroll.baselines.pairs import digit_chance, most_frequent
 from unroll.config import Config, PositiveInt, PrepareConfig, Share
 from unroll.errors import DataError
 from unroll.expectation import Expectation
-from unroll.features import splits, strings, sums
+from unroll.features import batching, strings, sums, text_splits
 from unroll.features.strings import UNKNOWN, Flat
 from unroll.problems import _answers as answers
 from unroll.problems.base import Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
@@ -29,8 +29,6 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 COLUMNS = ("source", "target")
 END = 0
 """The network's symbol for the end of an answer; the characters follow from 1. Padding is UNKNOWN, below 0."""
-_SORTED_BATCHES = 32
-"""Batches whose pairs are sorted by length together, so that little of a batch is padding."""
 
 
 class SequenceToSequencePrepare(PrepareConfig):
@@ -142,17 +140,11 @@ class SequenceToSequence(Problem[SequenceToSequencePrepare, SequenceToSequenceMo
 
     def train_batches(self, prepared: Prepared, batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
         """Pairs in random order, those of like length together."""
-        flats = [_flat(prepared, column) for column in COLUMNS]
-        lengths_N2 = np.stack([np.diff(flat.offsets) for flat in flats], axis=1)
-        order = rng.permutation(prepared.arrays["train"])
-        chunk = batch_size * _SORTED_BATCHES
-        groups: list[np.ndarray] = []
-        for low in range(0, len(order), chunk):
-            rows = order[low : low + chunk]
-            rows = rows[np.lexsort(lengths_N2[rows].T)]
-            groups.extend(rows[at : at + batch_size] for at in range(0, len(rows), batch_size))
-        for number in rng.permutation(len(groups)):
-            yield _batch(flats, groups[number])
+        flats, train = [_flat(prepared, column) for column in COLUMNS], np.asarray(prepared.arrays["train"])
+        sources_N, targets_N = (np.diff(flat.offsets)[train] for flat in flats)
+        by_both_N = targets_N * (sources_N.max() + 1) + sources_N
+        for rows in batching.by_length(by_both_N, batch_size, rng):
+            yield _batch(flats, train[rows])
 
     def batches(self, prepared: Prepared, split: Split, batch_size: int) -> Iterator[Batch]:
         """Pairs in the table's order."""
@@ -170,7 +162,7 @@ class SequenceToSequence(Problem[SequenceToSequencePrepare, SequenceToSequenceMo
         return Loss(total, int((target_BT != UNKNOWN).sum()))
 
     def score(self, model: "nn.Module", prepared: Prepared, split: Split, batch_size: int) -> Scores:
-        """The most probable answer to each question."""
+        """The answer to each question and its probability."""
         index = np.asarray(prepared.arrays[split])
         return _scores(prepared, index, *_guess(model, prepared.meta, _flat(prepared, "source"), index, batch_size))
 
@@ -220,17 +212,16 @@ def _texts(table: "pd.DataFrame", column: str) -> list[str]:
     return texts
 
 
-def _split(sources: list[str], config: SequenceToSequencePrepare) -> dict[Split, np.ndarray]:
+def _split(sources: list[str], config: SequenceToSequencePrepare) -> dict[str, np.ndarray]:
     """Row numbers of each split, drawn by question."""
-    groups_N = np.unique([sums.unordered(source) for source in sources], return_inverse=True)[1]
-    if groups_N.max(initial=-1) < 2:
-        raise DataError(f"pairs: {len(set(groups_N))} different sources in {len(sources)} rows; expected at least 3")
-    rng, one_class = np.random.default_rng(config.seed), np.zeros(len(sources), dtype=np.int8)
-    test = splits.stratified(one_class, groups_N, config.test_share, rng)
-    rest = np.flatnonzero(~test)
-    share = config.validation_share / (1 - config.test_share)
-    held = splits.stratified(one_class[rest], groups_N[rest], share, rng)
-    return {"train": rest[~held], "validation": rest[held], "test": np.flatnonzero(test)}
+    import pandas as pd
+
+    groups_N, questions = pd.factorize(np.array([sums.unordered(source) for source in sources], dtype=object))
+    if len(questions) < 3:
+        raise DataError(f"pairs: {len(questions)} different sources in {len(sources)} rows; expected at least 3")
+    one_class_N, rng = np.zeros(len(sources), dtype=np.int8), np.random.default_rng(config.seed)
+    shares = config.validation_share, config.test_share
+    return text_splits.split("stratified", one_class_N, groups_N, *shares, rng)
 
 
 def _flat(prepared: Prepared, column: str) -> Flat:
@@ -281,7 +272,7 @@ def _batch(flats: Sequence[Flat], index: np.ndarray) -> Batch:
 def _guess(
     model: "nn.Module", meta: Meta, sources: Flat, index: np.ndarray, batch_size: int
 ) -> tuple[list[str], np.ndarray]:
-    """The most probable answer to each source, up to its end, and its probability."""
+    """The most probable symbol at each step up to the end (greedy), and the probability of that answer."""
     import torch
 
     model.eval()

@@ -1,0 +1,298 @@
+"""Language modelling beyond what every problem promises (see test_contract.py)."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from pydantic import ValidationError
+
+from problems import tables
+from unroll import trainer
+from unroll.config import TrainConfig
+from unroll.errors import DataError
+from unroll.features.vocabulary import Vocabulary
+from unroll.nn.character_model import sample
+from unroll.problems.base import Prepared, Split
+
+CASE = tables.CASES["language_model"]
+PROBLEM, CONFIG, MODEL = CASE.open()
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+TEXT = "\n".join(tables.text()["text"])
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    return CASE.run(tmp_path_factory.mktemp("text"))
+
+
+def network(prepared: Prepared, **changed: Any) -> Any:
+    torch.manual_seed(0)
+    model = PROBLEM.model(MODEL.model_copy(update=changed), prepared.meta)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return model.eval()
+
+
+def lines(text: str) -> pd.DataFrame:
+    return pd.DataFrame({"text": pd.array(text.split("\n"), dtype="str")})
+
+
+# ---- prepare
+
+
+def test_the_splits_are_consecutive_parts_of_the_whole_text(prepared: Prepared) -> None:
+    known, ids = Vocabulary(prepared.meta["characters"]), prepared.arrays["ids"].tolist()
+    assert "".join(known.decode(ids)) == TEXT
+    bounds = [prepared.meta["bounds"][split] for split in SPLITS]
+    assert [bound[0] for bound in bounds] == [0, bounds[0][1], bounds[1][1]]
+    assert bounds[2][1] == len(TEXT)
+    shares = [(high - low) / len(TEXT) for low, high in bounds]
+    assert shares == pytest.approx([0.8, 0.1, 0.1], abs=0.001)
+
+
+def test_rare_characters_and_those_of_later_splits_are_unknown(tmp_path: Path) -> None:
+    text = ("ab" * 40 + "q" + "AB" * 40) + "ab#" * 13
+    found = CASE.run(tmp_path, lines(text), lower_case=False, test_share=0.2, validation_share=0.05, min_count=2)
+    assert found.meta["characters"] == ["a", "b", "A", "B"]
+    known = Vocabulary(found.meta["characters"])
+    assert "".join(known.decode(found.arrays["ids"].tolist(), "?")) == text.replace("q", "?").replace("#", "?")
+    lowered = CASE.run(tmp_path / "lower", lines(text), test_share=0.2, validation_share=0.05)
+    assert lowered.meta["characters"] == ["a", "b"]
+
+
+def test_many_different_characters_need_a_wider_array(tmp_path: Path) -> None:
+    text = "".join(chr(0x4E00 + number % 400) for number in range(4000))
+    found = CASE.run(tmp_path, lines(text))
+    assert "".join(Vocabulary(found.meta["characters"]).decode(found.arrays["ids"].tolist())) == text
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (lines("abcde"), "text: 0 of 5 characters in validation; expected at least 2"),
+        (lines(""), "text: 0 of 0 characters in train; expected at least 2"),
+        (pd.DataFrame({"text": ["a", None]}), "text: row 1, column text: nan; expected a text"),
+    ],
+)
+def test_what_cannot_be_prepared(table: pd.DataFrame, message: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as error:
+        CASE.run(tmp_path, table)
+    assert str(error.value) == message
+
+
+def test_shares_that_leave_no_train() -> None:
+    with pytest.raises(ValidationError, match="must be below 1"):
+        CASE.open(validation_share=0.4, test_share=0.6)
+
+
+def test_overlapping_splits_and_unknown_characters_are_found(prepared: Prepared) -> None:
+    bounds = prepared.meta["bounds"]
+    low, high = bounds["validation"]
+    overlapping = {**bounds, "validation": [low - 3, high]}
+    facts = PROBLEM.check(replace(prepared, meta={**prepared.meta, "bounds": overlapping}), CONFIG).facts.iloc[0]
+    assert facts["characters_not_in_one_split"] == 3
+    ids = prepared.arrays["ids"].copy()
+    ids[high : high + 7] = 0
+    facts = PROBLEM.check(replace(prepared, arrays={"ids": ids}), CONFIG).facts.iloc[0]
+    assert facts["test_unknown_share"] == pytest.approx(7 / (len(TEXT) - high))
+    assert facts["train_unknown_share"] == 0
+
+
+# ---- batches
+
+
+@pytest.mark.parametrize("streams", [1, 4, 7])
+def test_streams_read_on_from_batch_to_batch(streams: int, prepared: Prepared) -> None:
+    end = prepared.meta["bounds"]["train"][1]
+    ids, counts, starts = prepared.arrays["ids"][:end], set(), set()
+    for seed in range(12):
+        batches = list(PROBLEM.train_batches(prepared, streams, np.random.default_rng(seed)))
+        counts.add(len(batches))
+        assert {tuple(batch["x_BT"].shape) for batch in batches[:-1]} == {(streams, 16)}
+        x, y = (np.concatenate([batch[name] for batch in batches], axis=1) for name in ("x_BT", "y_BT"))
+        flat = x.ravel()
+        (start,) = [at for at in range(16) if np.array_equal(ids[at : at + len(flat)], flat)]
+        starts.add(start)
+        assert np.array_equal(y.ravel(), ids[start + 1 : start + 1 + len(flat)])
+        assert end - len(flat) < 16 + streams + 1  # hardly a character is left out
+    assert len(counts) == 1
+    assert len(starts) > 4
+
+
+def test_too_little_text_for_the_streams(prepared: Prepared) -> None:
+    end = prepared.meta["bounds"]["train"][1]
+    with pytest.raises(DataError) as error:
+        next(iter(PROBLEM.train_batches(prepared, end, np.random.default_rng(0))))
+    assert str(error.value) == (
+        f"text: {end} characters in train; expected more than prepare.bptt 16 and one for each of train.batch_size "
+        f"{end} streams"
+    )
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_every_character_of_a_split_is_asked_for_once(split: Split, prepared: Prepared) -> None:
+    low, high = prepared.meta["bounds"][split]
+    batches = list(PROBLEM.batches(prepared, split, 99))
+    x, y = (np.concatenate([batch[name][0] for batch in batches]) for name in ("x_BT", "y_BT"))
+    first = max(low, 1)
+    assert np.array_equal(y, prepared.arrays["ids"][first:high])
+    assert np.array_equal(x, prepared.arrays["ids"][first - 1 : high - 1])
+
+
+# ---- network
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_stepped_equals_unrolled(cell: str, prepared: Prepared) -> None:
+    model = network(prepared, cell=cell, layers=2)
+    ids = torch.from_numpy(prepared.arrays["ids"][:90].astype(np.int64)).reshape(3, 30)
+    with torch.no_grad():
+        whole, _ = model(ids)
+        state, parts = None, []
+        for piece in torch.split(ids, [1, 1, 12, 16], dim=1):
+            part, state = model(piece, state)
+            parts.append(part)
+    torch.testing.assert_close(torch.cat(parts, dim=1), whole, rtol=1e-4, atol=1e-5)
+
+
+def test_the_state_of_a_loss_is_carried_into_the_next(prepared: Prepared) -> None:
+    model, batches = network(prepared), list(PROBLEM.train_batches(prepared, 4, np.random.default_rng(0)))[:5]
+    joined = {name: torch.cat([batch[name] for batch in batches], dim=1) for name in batches[0]}
+    whole, total, state = PROBLEM.loss(model, joined), 0.0, None
+    for batch in batches:
+        found = PROBLEM.loss(model, batch, state)
+        total, state = total + found.total.item(), found.state
+        assert found.count == batch["y_BT"].numel()
+    assert total == pytest.approx(whole.total.item(), rel=1e-5)
+    assert total != pytest.approx(sum(PROBLEM.loss(model, batch).total.item() for batch in batches), rel=1e-5)
+
+
+def test_score_is_the_loss_of_the_whole_part_in_bits(prepared: Prepared) -> None:
+    model = network(prepared)
+    low, high = prepared.meta["bounds"]["test"]
+    ids = torch.from_numpy(prepared.arrays["ids"][low - 1 : high].astype(np.int64))
+    with torch.no_grad():
+        chances = model(ids[None, :-1])[0][0].softmax(-1)
+    bits = -torch.log2(chances[torch.arange(high - low), ids[1:]]).numpy()
+    scores = PROBLEM.score(model, prepared, "test", 4)
+    np.testing.assert_allclose(scores.statistics_NK[:, 1], bits, rtol=1e-4)
+    found = PROBLEM.metrics(scores.sums(), prepared.meta)
+    assert found["bits_per_character"] == pytest.approx(bits.mean(), rel=1e-5)
+    assert found["perplexity"] == pytest.approx(2 ** bits.mean(), rel=1e-5)
+    assert scores.block == 500
+
+
+def test_groups_and_places_are_those_of_the_text(prepared: Prepared) -> None:
+    scores = PROBLEM.score(network(prepared), prepared, "test", 4)
+    low, high = prepared.meta["bounds"]["test"]
+    names = {" ": "space", "\n": "line break"}
+    assert scores.groups["by_kind"].tolist() == [names.get(character, "letter") for character in TEXT[low:high]]
+    by_kind = PROBLEM.breakdown(scores, prepared.meta)["by_kind"]
+    together = sum(group["count"] * group["bits_per_character"] for group in by_kind.values())
+    assert together / (high - low) == pytest.approx(scores.statistics_NK[:, 1].mean())
+
+
+def test_unigram_bits_are_those_of_the_frequencies(prepared: Prepared) -> None:
+    low, high = prepared.meta["bounds"]["test"]
+    train = TEXT[: prepared.meta["bounds"]["train"][1]]
+    expected = np.mean([-np.log2(train.count(character) / len(train)) for character in TEXT[low:high]])
+    baselines = PROBLEM.baselines(prepared, "test")
+    bits = {name: PROBLEM.metrics(b.sums(), prepared.meta)["bits_per_character"] for name, b in baselines.items()}
+    assert bits["unigram"] == pytest.approx(expected, abs=0.005)
+    assert bits["ngram"] < bits["unigram"] - 1
+
+
+def test_training_beats_the_frequencies_and_samples_words_of_the_text(prepared: Prepared) -> None:
+    config = TrainConfig(
+        seed=1, threads=1, device="cpu", precision="float32", epochs=12, batch_size=4, optimizer="adam",
+        learning_rate=0.01, momentum=0.9, weight_decay=0.0, schedule="one_cycle", clip_norm=1.0, patience=None,
+    )  # fmt: skip
+    model = trainer.build(PROBLEM, MODEL.model_copy(update={"hidden": 48, "embedding": 12}), prepared, config)
+    trainer.fit_network(model, PROBLEM, prepared, config, lambda *_: None)
+    scores, baselines = PROBLEM.score(model, prepared, "test", 4), PROBLEM.baselines(prepared, "test")
+    reached, unigram = (
+        PROBLEM.metrics(of.sums(), prepared.meta)["bits_per_character"] for of in (scores, baselines["unigram"])
+    )
+    assert reached < unigram - 1.5
+    asked = pd.DataFrame({"text": ["my seat was "], "length": [120], "temperature": [0.2]})
+    (verse,) = PROBLEM.predict(model, prepared.meta, asked)["continuation"]
+    words = verse.split()[:-1]
+    assert sum(word in tables.WORDS for word in words) > 0.7 * len(words)
+    figures = {figure.name: figure for figure in PROBLEM.figures(model, prepared, scores, baselines)}
+    assert list(figures) == ["samples", "bits_by_kind", "bits_by_place"]
+    headings = figures["samples"].frame["heading"].tolist()
+    assert headings == ["temperature 0.2", "temperature 0.4", "temperature 0.8", "temperature 1.0"]
+    assert figures["samples"].frame["text"].nunique() == 4
+    again = next(iter(PROBLEM.figures(model, prepared, scores, baselines)))
+    pd.testing.assert_frame_equal(again.frame, figures["samples"].frame)
+    rows = scores.table()
+    by_place = figures["bits_by_place"].frame.set_index("place")
+    assert by_place["network"][1] == pytest.approx(rows["bits"][rows["place"] == 1].mean())
+    assert by_place["ngram"][2] == pytest.approx(baselines["ngram"].table()["bits"][rows["place"] == 2].mean())
+
+
+# ---- predict
+
+
+def test_a_low_temperature_takes_the_most_probable_character(prepared: Prepared) -> None:
+    model, ids = network(prepared), [3, 1]
+    drawn = sample(model, ids, 25, 0.01, 0, np.random.default_rng(0))
+    text = ids.copy()
+    for _ in range(25):
+        with torch.no_grad():
+            scores = model(torch.tensor([text]))[0][0, -1]
+        scores[0] = -torch.inf
+        text.append(int(scores.argmax()))
+    assert drawn == text[2:]
+
+
+def test_drawn_characters_follow_the_softmax(prepared: Prepared) -> None:
+    model = network(prepared)
+    drawn = [sample(model, [2], 1, 2.0, 0, np.random.default_rng(seed))[0] for seed in range(3000)]
+    with torch.no_grad():
+        scores = model(torch.tensor([[2]]))[0][0, -1].double() / 2
+    scores[0] = -torch.inf
+    chances = scores.softmax(-1).numpy()
+    np.testing.assert_allclose(np.bincount(drawn, minlength=len(chances)) / 3000, chances, atol=0.03)
+    assert 0 not in drawn
+
+
+def test_continuations_can_be_repeated_and_differ_by_seed(prepared: Prepared) -> None:
+    model = network(prepared)
+    frame = pd.DataFrame({"text": ["A late €", "a late €", "a late €"], "seed": [1, 1, 2], "length": [50, 50, 30]})
+    first, same, other = PROBLEM.predict(model, prepared.meta, frame)["continuation"]
+    assert first == same  # in lower case, with an unknown character
+    assert (len(first), len(other)) == (50, 30)
+    assert first[:30] != other
+    assert set(first) <= set(prepared.meta["characters"])
+    (default,) = PROBLEM.predict(model, prepared.meta, frame[["text"]].head(1))["continuation"]
+    assert len(default) == 200
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (pd.DataFrame({"seed": [1]}), "input: column 'text' is missing; expected a column of texts to go on from"),
+        (pd.DataFrame({"text": ["a", None]}), "input: row 2, column text: nan; expected a text"),
+        (pd.DataFrame({"text": ["a", ""]}), "input: row 2, column text: ''; expected a text that is not empty"),
+        (
+            pd.DataFrame({"text": ["a"], "temperature": [0]}),
+            "input: row 1, column temperature: 0; expected a number from 0.01 to 10.0",
+        ),
+    ],
+)
+def test_faulty_input_is_named(frame: pd.DataFrame, message: str, prepared: Prepared) -> None:
+    with pytest.raises(DataError) as error:
+        PROBLEM.predict(network(prepared), prepared.meta, frame)
+    assert str(error.value) == message
+
+
+def test_the_example_is_a_line_of_the_test_part(prepared: Prepared) -> None:
+    (line,) = PROBLEM.example(prepared)["text"]
+    low, high = prepared.meta["bounds"]["test"]
+    assert line == TEXT[low:high].split("\n")[1] + "\n"
