@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from projects import copy_project, init_git, run, run_cli
 
+# Before torch is loaded: small networks are slower on two threads than on one, much slower on a busy machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -329,6 +329,23 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
     assert raw(models[0]) != raw(models[2])
 
 
+def test_every_epoch_draws_its_own_dropout_and_the_same_each_time() -> None:
+    def drawn() -> list[float]:
+        found: list[float] = []
+
+        def loss(model: nn.Module, batch: Batch, state: Any = None) -> Loss:
+            if model.training:
+                found.append(float(torch.rand(())))
+            return squares(model, batch)
+
+        run(network(), config(epochs=3), loss)
+        return found
+
+    first = drawn()
+    assert len(set(first)) == len(first) == 3 * 7
+    assert drawn() == first
+
+
 def test_the_global_generator_is_left_as_it_was() -> None:
     model = network(dropout=0.5)
     before = torch.get_rng_state()

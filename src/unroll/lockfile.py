@@ -1,7 +1,7 @@
 """What ``dvc.lock`` says of outputs, read safely beside other chains of stages.
 
 DVC writes the file in place while it holds its own lock, ``.dvc/tmp/lock``. A stage's command runs without that lock,
-so it could meet half a file, of which YAML may make a whole one with fewer entries. Hence the same lock is asked for here.
+so it could meet half a file, of which YAML may make a whole one with fewer entries: the same lock is asked for here.
 """
 
 import fcntl

@@ -15,8 +15,8 @@ def hashed(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Buckets (G,) of all n-grams, text by text, and where each text's n-grams begin (N,).
 
-    ``texts`` are UTF-8, their words separated by single spaces. Character n-grams have ``characters`` bytes and keep
-    to one word with the spaces around it; word n-grams have ``words`` words.
+    ``texts`` are UTF-8, their words separated by single spaces. Word n-grams have ``words`` words, character n-grams
+    ``characters`` bytes of one word and the space before or behind it: whole words count once, as word n-grams.
     """
     bytes_T = np.frombuffer(b"".join(b" " + text + b" " for text in texts), dtype=np.uint8)
     begins_N = np.cumsum([0, *(len(text) + 2 for text in texts)])[:-1]
@@ -35,8 +35,7 @@ def spans(bytes_T: np.ndarray, characters: tuple[int, ...], words: tuple[int, ..
     for length in characters:
         low = np.arange(max(len(bytes_T) - length + 1, 0))
         inner = before_T[low + length - 1] - before_T[low + 1]
-        spaces = before_T[low + length] - before_T[low]
-        low = low[(inner == 0) & (spaces < length)]
+        low = low[(inner == 0) & ~(space_T[low] & space_T[low + length - 1])]
         lows.append(low)
         highs.append(low + length)
     space_S = np.flatnonzero(space_T)

@@ -8,7 +8,6 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from unroll import store
-from unroll.baselines.ngram import NGram, best_order
 from unroll.config import Config, PositiveInt, PrepareConfig, Share
 from unroll.errors import DataError
 from unroll.expectation import Expectation
@@ -187,6 +186,8 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
 
     def baselines(self, prepared: Prepared, split: Split) -> Mapping[str, Scores]:
         """Frequencies of single characters, and n-grams of the order that validation prefers."""
+        from unroll.baselines.ngram import NGram, best_order
+
         ids, symbols, bounds = prepared.arrays["ids"], len(prepared.meta["characters"]) + 1, prepared.meta["bounds"]
         train, validation = (ids[slice(*bounds[part])] for part in ("train", "validation"))
         orders = {"unigram": 1, "ngram": best_order(train, validation, symbols, ORDERS)}

@@ -11,7 +11,6 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from unroll import store
-from unroll.baselines.pairs import digit_chance, most_frequent
 from unroll.config import Config, PositiveInt, PrepareConfig, Share
 from unroll.errors import DataError
 from unroll.expectation import Expectation
@@ -168,6 +167,8 @@ class SequenceToSequence(Problem[SequenceToSequencePrepare, SequenceToSequenceMo
 
     def baselines(self, prepared: Prepared, split: Split) -> Mapping[str, Scores]:
         """The most frequent character at each position, and the most frequent answer."""
+        from unroll.baselines.pairs import digit_chance, most_frequent
+
         index = np.asarray(prepared.arrays[split])
         known = _texts_of(prepared, "target", prepared.arrays["train"])
         guesses = {"digit_chance": digit_chance(known), "most_frequent": most_frequent(known)}

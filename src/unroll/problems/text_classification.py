@@ -8,7 +8,6 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from unroll import store
-from unroll.baselines.text import majority, tfidf_logistic_regression
 from unroll.config import Config, PositiveInt, PrepareConfig, Share
 from unroll.errors import DataError
 from unroll.expectation import Expectation
@@ -184,6 +183,8 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
 
     def baselines(self, prepared: Prepared, split: Split) -> Mapping[str, Scores]:
         """The largest class, and logistic regression on TF-IDF of words and characters."""
+        from unroll.baselines.text import majority, tfidf_logistic_regression
+
         train, index = prepared.arrays["train"], prepared.arrays[split]
         labels_M = np.asarray(prepared.arrays["labels"])[train]
         texts = [[one.decode() for one in text.unpack(_flat(prepared, "clean"), rows)] for rows in (train, index)]
