@@ -29,6 +29,8 @@ MODEL_FILES = ("config.json", "weights.safetensors")
 SERVER_S, LOCAL_S = 5.0, 20.0
 """How long ``LiveRun.finish`` waits for what is still to be sent: a server may be gone, a disk is only slow."""
 _BATCH = 1000
+TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+"""MLflow's pages show such an experiment with its runs and models, and without what is meant for language agents."""
 
 
 def experiment(client: "MlflowClient", root: Path, task: str) -> str:
@@ -36,7 +38,8 @@ def experiment(client: "MlflowClient", root: Path, task: str) -> str:
     found = client.get_experiment_by_name(task)
     if found is None:
         folder = root.resolve() / "mlartifacts" / task
-        return client.create_experiment(task, artifact_location=folder.as_uri() if database(root) else None)
+        place = folder.as_uri() if database(root) else None
+        return client.create_experiment(task, artifact_location=place, tags=TRAINING)
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     return str(found.experiment_id)
