@@ -4,6 +4,7 @@
 #   docker run --rm -v unroll-project:/project unroll            # unroll repro; what it makes stays in the volume
 #   docker run --rm -v unroll-project:/project unroll results
 #
+# A volume keeps the code of the image that filled it: after a build with other code, name another one.
 # PyTorch comes through pip. `--build-arg PIP_EXTRA_INDEX_URL=…` names an index of wheels for the CPU alone, which make
 # the image some gigabytes smaller.
 ARG PYTHON=3.12
@@ -34,7 +35,7 @@ RUN useradd --create-home --uid 1000 unroll && install -d -o unroll -g unroll /p
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /project
 COPY --chown=unroll:unroll . .
-USER unroll
+USER 1000
 VOLUME /project
 ENTRYPOINT ["unroll"]
 CMD ["repro"]

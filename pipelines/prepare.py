@@ -1,6 +1,6 @@
 """Prepare: turn a task's validated table into the arrays its network learns from."""
 
-from unroll import store, timings, validation
+from unroll import store, validation
 from unroll.problems.base import Prepared
 from unroll.stage import main
 from unroll.tasks import Task
@@ -9,7 +9,7 @@ from unroll.tasks import Task
 def prepare(task: Task) -> None:
     """Write ``data/prepared/<task>/`` and check it: no leak between splits, no window across a gap."""
     problem, config = task.problem(), task.prepare_config()
-    with timings.measure(task.layout, "prepare"), store.atomic_folder(task.layout.prepared) as folder:
+    with store.atomic_folder(task.layout.prepared) as folder:
         table = store.read_table(task.layout.validated / "table.parquet", problem.columns(config), problem.categories)
         store.write_json(folder / "meta.json", problem.prepare(table, config, folder))
         validation.validate_prepared(problem.check(Prepared.load(folder), config), task.layout)

@@ -2,15 +2,14 @@
 
 import sys
 
-from unroll import publication, registry, timings
+from unroll import publication, registry
 from unroll.stage import main
 from unroll.tasks import Task
 
 
 def register(task: Task) -> None:
     """Bring MLflow up to date with the task's files, and say what the gate decided."""
-    with timings.measure(task.layout, "register"):
-        verdict = registry.register(task, publication.publish(task))
+    verdict = registry.register(task, publication.publish(task))
     state = "champion" if verdict.passed else "refused, kept as challenger"
     sys.stderr.write(f"register {task.name}: version {verdict.version} is {state}: {verdict.reason}\n")
 

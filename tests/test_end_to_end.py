@@ -138,7 +138,7 @@ def test_dvc_shows_metrics_and_plots(project: Path, tmp_path: Path) -> None:
     assert set(found["data"]) == {item if isinstance(item, str) else next(iter(item)) for item in listed}
     for name, (plot, *_) in found["data"].items():
         if plot["type"] == "vega":
-            assert len(json.loads(plot["content"])["data"]["values"]) > 1, name
+            assert len(plot["content"]["data"]["values"]) > 1, name
 
 
 def test_a_parameter_changes_only_what_reads_it(project: Path) -> None:

@@ -53,7 +53,7 @@ def test_the_manifest_tells_the_files_and_no_place(name: str, tmp_path: Path) ->
     folder = ingest(dataset, config, "sample", tmp_path)
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["source"] == ("generated" if name == "addition" else "sample")
-    assert set(manifest["files"]) == {file.name for file in dataset.files(config)} or {"addition.csv"}
+    assert set(manifest["files"]) == ({file.name for file in dataset.files(config)} or {"addition.csv"})
     for file, facts in manifest["files"].items():
         assert facts == {"sha256": sha256(folder / file), "bytes": (folder / file).stat().st_size}
     assert str(tmp_path) not in (folder / "manifest.json").read_text()

@@ -7,7 +7,7 @@ import pytest
 from mlflow import MlflowClient
 from trained_project import METRICS, NAME, make, write_model
 
-from unroll import publication, registry, store, tracking
+from unroll import publication, registry, serving, store, tracking
 from unroll.config import GateConfig
 from unroll.errors import ConfigError, TrackingError
 from unroll.tasks import Task
@@ -108,7 +108,7 @@ def test_a_model_that_passes_is_champion(task: Task) -> None:
     assert json.loads((task.layout.reports / "gate.json").read_text(encoding="utf-8")) == {
         "passed": True, "reason": verdict.reason, "metric": "r2", "value": 0.8, "threshold": 0.75,
         "direction": "higher", "baselines": {"persistence": 0.7, "seasonal_naive": 0.2}, "version": 1,
-        "alias": "champion",
+        "alias": "champion", "model_hash": tracking.model_hash(task.layout.model),
     }  # fmt: skip
 
 
@@ -163,6 +163,64 @@ def test_the_registry_is_asked_without_mlflow_and_at_once(task: Task) -> None:
     assert not registry.is_published(root, NAME)
 
 
+def test_a_model_that_comes_back_gets_its_alias_and_its_verdict_again(task: Task) -> None:
+    """As after ``git checkout`` and ``dvc checkout``: the registry has the model, but tells of another one."""
+    root = task.layout.root
+    first = register(task)
+    write_model(task, 2)
+    assert not registry.is_published(root, NAME)
+    register(task)
+    assert aliases(task) == {"champion": "2"}
+    assert registry.is_published(root, NAME)
+    write_model(task, 1)
+    assert registry.unpublished(root) == [NAME]
+    assert registry.publish_all(root, [NAME]) == {NAME: first}
+    assert aliases(task) == {"champion": "1"}
+    assert store.read_json(task.layout.reports / "gate.json")["version"] == 1
+    assert registry.is_published(root, NAME)
+    assert len(client(task).search_model_versions()) == 2
+
+
+def test_a_verdict_of_another_gate_or_without_its_alias_is_not_published(task: Task) -> None:
+    root, path = task.layout.root, task.layout.reports / "gate.json"
+    register(task)
+    set_gate(task, "threshold: 0.75", "threshold: 0.95")
+    assert not registry.is_published(root, NAME)
+    set_gate(task, "threshold: 0.95", "threshold: 0.75")
+    assert registry.is_published(root, NAME)
+    client(task).delete_registered_model_alias(NAME, "champion")
+    assert not registry.is_published(root, NAME)
+    client(task).set_registered_model_alias(NAME, "champion", "1")
+    assert registry.is_published(root, NAME)
+    path.unlink()
+    assert not registry.is_published(root, NAME)
+
+
+def test_other_code_that_serves_the_same_model_makes_a_version(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = task.layout.root
+    register(task)
+    monkeypatch.setattr(serving, "code_hash", lambda: "c" * 64)
+    assert not registry.is_published(root, NAME)
+    assert register(task).version == 2
+    assert register(task).version == 2
+    assert aliases(task) == {"champion": "2"}
+    assert client(task).get_model_version(NAME, "2").tags["unroll.code_hash"] == "c" * 64
+    assert registry.is_published(root, NAME)
+
+
+def test_a_store_that_is_no_sqlite_file_is_asked_through_its_client(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = task.layout.root
+    register(task)
+    monkeypatch.setattr(tracking, "database", lambda root: None)
+    assert registry.is_published(root, NAME)
+    client(task).delete_registered_model_alias(NAME, "champion")
+    assert not registry.is_published(root, NAME)
+    client(task).delete_registered_model(NAME)
+    assert not registry.is_published(root, NAME)
+
+
 def test_a_version_that_was_deleted_is_made_again(task: Task) -> None:
     register(task)
     client(task).delete_model_version(NAME, "1")
@@ -173,6 +231,7 @@ def test_a_version_that_was_deleted_is_made_again(task: Task) -> None:
 
 def test_a_store_that_is_missing_empty_or_damaged(task: Task, tmp_path: Path) -> None:
     root, path = task.layout.root, task.layout.root / "mlflow.db"
+    register(task)
     path.unlink()
     assert not registry.is_published(root, NAME)
     path.touch()

@@ -6,15 +6,19 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from projects import ROOT, write_toy
 from rich.console import Console
+from trained_project import METRICS, make
 
-from unroll import reproduction
+from unroll import reproduction, store
 from unroll.config import Params
-from unroll.errors import ConfigError
+from unroll.errors import ConfigError, TrackingError
+from unroll.registry import Verdict
 from unroll.reproduction import run_side_by_side
 from unroll.store import Layout
 from unroll.workflow import Chain
@@ -98,3 +102,111 @@ def test_default_jobs_share_the_processors_and_are_never_none(monkeypatch: pytes
     monkeypatch.setattr("sys.platform", "other")
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     assert [reproduction.default_jobs(threads) for threads in (1, 3, 8, 64)] == [8, 2, 1, 1]
+
+
+class Recorded(NamedTuple):
+    """What ``reproduce`` would have run."""
+
+    chains: list[Chain]
+    jobs: int
+
+
+@pytest.fixture
+def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Recorded]:
+    """Chains are kept, not run; nothing has changed, no source has moved."""
+    runs: list[Recorded] = []
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    monkeypatch.setattr(reproduction, "run_side_by_side", lambda chains, jobs, _: runs.append(Recorded(chains, jobs)))
+    monkeypatch.setattr(reproduction.tracking, "initialise", lambda root: None)
+    monkeypatch.setattr(reproduction.workflow, "changed", lambda root: {})
+    monkeypatch.setattr(reproduction.ingestion, "source_changed", lambda task: False)
+    return runs
+
+
+def reproduce(root: Path, *names: str, force: bool = False, jobs: int | None = 3) -> list[str]:
+    chains = reproduction.reproduce(root, names, jobs, force, console(terminal=False))
+    return [chain.layout.task for chain in chains]
+
+
+def test_nothing_runs_where_nothing_has_changed(tmp_path: Path, recorded: list[Recorded]) -> None:
+    assert reproduce(tmp_path) == []
+    assert recorded == []
+
+
+def test_only_tasks_with_something_to_do_run(
+    tmp_path: Path, recorded: list[Recorded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reproduction.workflow, "changed", lambda root: {"poetry": ["train"], "tweets": ["register"]})
+    assert reproduce(tmp_path) == ["tweets", "poetry"]
+    assert reproduce(tmp_path, "poetry", "addition") == ["poetry"]
+    assert [run.jobs for run in recorded] == [3, 3]
+    assert all(list(chain.forced) == [] and not chain.force_all for run in recorded for chain in run.chains)
+
+
+def test_a_folder_with_other_files_is_ingested_again(
+    tmp_path: Path, recorded: list[Recorded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reproduction.ingestion, "source_changed", lambda task: task.name == "tweets")
+    assert reproduce(tmp_path) == ["tweets"]
+    assert list(recorded[0].chains[0].forced) == ["ingest"]
+
+
+def test_force_runs_every_stage_of_the_named_tasks(tmp_path: Path, recorded: list[Recorded]) -> None:
+    assert reproduce(tmp_path, "addition", force=True) == ["addition"]
+    assert recorded[0].chains[0].force_all
+
+
+def test_a_model_is_published_only_where_its_files_belong_together(
+    tmp_path: Path, recorded: list[Recorded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict = Verdict(True, "r2 0.8 ≥ 0.75", "r2", 0.8, 0.75, "higher", {})
+    published: list[str] = []
+
+    def publish_all(root: Path, names: Sequence[str]) -> dict[str, Verdict]:
+        published.extend(names)
+        return dict.fromkeys(names, verdict)
+
+    monkeypatch.setattr(reproduction.registry, "unpublished", lambda root: ["air_quality", "tweets", "poetry"])
+    monkeypatch.setattr(reproduction.registry, "publish_all", publish_all)
+    stale = {"tweets": ["evaluate", "register"], "air_quality": ["register"]}
+    monkeypatch.setattr(reproduction.workflow, "changed", lambda root: stale)
+    assert reproduction.publish(tmp_path, []) == [
+        "air_quality: published as champion: r2 0.8 ≥ 0.75",
+        "poetry: published as champion: r2 0.8 ≥ 0.75",
+    ]
+    assert published == ["air_quality", "poetry"]
+    assert reproduction.publish(tmp_path, ["addition"]) == []
+
+
+def test_a_store_that_is_away_is_told_after_the_results(
+    tmp_path: Path, recorded: list[Recorded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(root: Path) -> list[str]:
+        raise TrackingError("http://there: cannot be reached")
+
+    monkeypatch.setattr(reproduction.registry, "unpublished", away)
+    progress, output = console(terminal=False), console(terminal=False)
+    assert reproduction.main(tmp_path, [], None, False, progress, output) is True
+    assert text_of(progress) == "not published: http://there: cannot be reached\n"
+    assert "Results on the test part" in text_of(output)
+    assert "nothing to do: every stage is up to date" in text_of(output)
+
+
+def test_a_server_that_is_away_leaves_results_and_failures_shown(
+    tmp_path: Path, recorded: list[Recorded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = make(tmp_path).layout
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    store.write_json(layout.reports / "metrics.json", METRICS | {"headline": "r2", "advantage": {}})
+    failed = chains_of(tmp_path, ["poetry"])
+    failed[0].state, failed[0].stage, failed[0].reason = "failed", "train", "loss nan"
+    monkeypatch.setattr(reproduction, "reproduce", lambda *_: failed)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "*")
+    progress, output = console(terminal=False), console(terminal=False)
+    assert reproduction.main(tmp_path, [], None, False, progress, output) is True
+    fault, unpublished = text_of(progress).splitlines()
+    assert fault == "poetry: train failed: loss nan (log: .unroll/poetry/repro.log)"
+    assert unpublished.startswith("not published: http://127.0.0.1:9: cannot be reached (")
+    assert "0.8" in text_of(output)

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +12,13 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel, scoring_server
 from pandas.testing import assert_frame_equal
+from problems import tables
 from trained_project import NAME, make, network
 
-from unroll import problems, publication, registry, serving, tracking
+from unroll import problems, publication, registry, serving, store, tracking
 from unroll.errors import StoreError
 from unroll.problems.base import Prepared
+from unroll.store import Layout
 from unroll.tasks import Task
 from unroll.tracking_store import as_default
 
@@ -27,7 +30,9 @@ model = mlflow.pyfunc.load_model("models:/air_quality@champion")
 answer = model.predict(model.input_example)
 import unroll
 heavy = {"sklearn", "great_expectations", "matplotlib", "dvc", "ray"} & set(sys.modules)
-print(json.dumps({"code": unroll.__file__, "answer": float(answer["pm10_ug_m3"][0]), "heavy": sorted(heavy)}))
+ours = [module.__file__ for name, module in sys.modules.items() if name.split(".")[0] == "unroll"]
+answer = float(answer["pm10_ug_m3"][0])
+print(json.dumps({"code": unroll.__file__, "answer": answer, "heavy": sorted(heavy), "ours": sorted(ours)}))
 """
 
 
@@ -54,6 +59,27 @@ def expected(task: Task, frame: pd.DataFrame) -> pd.DataFrame:
 
 def example(task: Task) -> pd.DataFrame:
     return problems.load("forecasting").example(Prepared.load(task.layout.prepared))
+
+
+def small_model(root: Path, problem: str) -> PyFuncModel:
+    """An untrained network of that problem, logged as ``register`` logs one, and loaded again."""
+    import torch
+
+    layout, case = Layout(root, "small"), tables.CASES[problem]
+    meta = case.run(layout.prepared).meta
+    found, _, config = case.open()
+    torch.manual_seed(0)
+    store.write_tensors(layout.model / "weights.safetensors", found.model(config, meta).state_dict())
+    blocks = {"problem": problem, "model": config.model_dump(mode="json"), "meta": meta}
+    store.write_json(layout.model / "config.json", blocks)
+
+    def log(client: mlflow.MlflowClient) -> PyFuncModel:
+        experiment_id = tracking.experiment(client, root, "small")
+        run = tracking.create_run(client, experiment_id, root, "small", "f")
+        model_id = registry.log_model(client, layout, run.info.run_id, experiment_id)
+        return mlflow.pyfunc.load_model(f"models:/{model_id}")
+
+    return tracking.patiently(root, log)
 
 
 def post(served: PyFuncModel, body: Any) -> list[dict[str, Any]]:
@@ -95,6 +121,57 @@ def test_numbers_may_be_single_or_double(task: Task, served: PyFuncModel) -> Non
         assert_frame_equal(served.predict(frame.astype({"pm10_ug_m3": kind, "no_ug_m3": kind})), expected(task, frame))
 
 
+def test_numbers_may_be_whole(task: Task, served: PyFuncModel) -> None:
+    frame = example(task).round({"pm10_ug_m3": 0, "no_ug_m3": 0})
+    whole, wanted = frame.astype({"pm10_ug_m3": "int64", "no_ug_m3": "int32"}), expected(task, frame)
+    assert_frame_equal(served.predict(whole), wanted)
+    (answer,) = post(served, {"dataframe_records": json.loads(whole.to_json(orient="records", date_format="iso"))})
+    assert answer["pm10_ug_m3"] == pytest.approx(wanted["pm10_ug_m3"][0], abs=1e-4)
+
+
+def test_what_is_no_number_is_refused_by_row_and_column(task: Task, served: PyFuncModel) -> None:
+    frame = example(task).astype({"no_ug_m3": object})
+    frame.loc[2, "no_ug_m3"] = "much"
+    with pytest.raises(MlflowException, match=r"input: row 3, column no_ug_m3: 'much'; expected a number"):
+        served.predict(frame)
+
+
+def test_whole_numbers_are_classified_as_single_ones_are(tmp_path: Path) -> None:
+    served = small_model(tmp_path, "series_classification")
+    whole = (tables.labelled_series().filter(regex=r"^t\d") * 10).round().astype("int64").head(4)
+    answer = served.predict(whole)
+    assert len(answer) == 4
+    assert_frame_equal(answer, served.predict(whole.astype("float32")))
+    assert [row["label"] for row in post(served, {"dataframe_split": whole.to_dict(orient="split")})] == list(
+        answer["label"]
+    )
+    with pytest.raises(MlflowException, match=r"input: row 1, column t001: 'x'; expected a finite number"):
+        served.predict(whole.astype({"t001": object}).assign(t001="x"))
+
+
+def test_a_language_model_is_steered_by_columns_that_may_be_missing(tmp_path: Path) -> None:
+    served = small_model(tmp_path, "language_model")
+    inputs = served.metadata.signature.inputs
+    assert (inputs.required_input_names(), inputs.optional_input_names()) == (
+        ["text"], ["length", "temperature", "seed"],
+    )  # fmt: skip
+    text = pd.DataFrame({"text": ["the late flight", "my bag"]})
+
+    def ask(**columns: Any) -> list[str]:
+        return list(served.predict(text.assign(**columns))["continuation"])
+
+    assert [len(said) for said in ask()] == [200, 200]
+    assert [len(said) for said in ask(length=[5, 17])] == [5, 17]
+    assert ask(length=5.0) == ask(length=5)
+    assert ask(seed=1) == ask(seed=1) != ask(seed=2)
+    calm, wild = ask(temperature=0.01), ask(temperature=8)
+    assert max(len(set(said)) for said in calm) < min(len(set(said)) for said in wild)
+    (answer,) = post(served, {"dataframe_records": [{"text": "the", "length": 3, "temperature": 1}]})
+    assert len(answer["continuation"]) == 3
+    with pytest.raises(MlflowException, match=r"input: row 1, column length: 0; expected a whole number"):
+        ask(length=0)
+
+
 def test_json_in_json_out(task: Task, served: PyFuncModel) -> None:
     rows = json.loads(example(task).to_json(orient="records", date_format="iso"))
     (answer,) = post(served, {"dataframe_records": rows})
@@ -117,7 +194,7 @@ def test_the_signature_is_raw_input_and_answer(served: PyFuncModel) -> None:
     signature = served.metadata.signature
     assert [(spec.name, str(spec.type)) for spec in signature.inputs.inputs] == [
         ("time", "Any"), ("site", "DataType.string"),
-        ("pm10_ug_m3", "DataType.double"), ("no_ug_m3", "DataType.double"),
+        ("pm10_ug_m3", "Any"), ("no_ug_m3", "Any"),
     ]  # fmt: skip
     assert signature.outputs.input_names() == ["time", "site", "pm10_ug_m3"]
 
@@ -149,4 +226,20 @@ def test_another_process_needs_the_model_alone(task: Task, tmp_path: Path) -> No
     told = json.loads(done.stdout)
     assert Path(told["code"]).is_relative_to(task.layout.root / "mlartifacts")
     assert told["heavy"] == []
+    ran = {Path(file).relative_to(Path(told["code"]).parent).parts[0] for file in told["ours"]}
+    assert {"trained.py", "problems", "nn"} <= ran <= set(serving.CODE)
     assert told["answer"] == pytest.approx(expected(task, example(task))["pm10_ug_m3"][0], abs=1e-4)
+
+
+def test_the_hash_of_the_code_is_that_of_what_serving_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = serving.code_hash()
+    shutil.copytree(serving.SCRIPT.parent, tmp_path / "unroll", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(serving, "SCRIPT", tmp_path / "unroll" / "serving_model.py")
+    assert serving.code_hash() == before
+    (tmp_path / "unroll" / "cli.py").write_text("", encoding="utf-8")
+    assert serving.code_hash() == before
+    seen = {before}
+    for name in ("serving_model.py", "nn/recurrent.py", "problems/forecasting.py"):
+        (tmp_path / "unroll" / name).write_text("", encoding="utf-8")
+        seen.add(serving.code_hash())
+    assert len(seen) == 4

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from alembic import command
@@ -184,6 +185,28 @@ def test_a_killed_training_goes_on_in_its_run_without_double_steps(root: Path) -
     assert run.info.run_id == first.info.run_id
     assert run.info.status == "FINISHED"
     assert history(root, run, "loss") == [(1, 3.0), (2, 2.0), (3, 1.0)]
+
+
+@pytest.mark.parametrize("status", ["FAILED", "KILLED"])
+def test_a_training_that_ended_badly_says_so_and_goes_on_in_its_run(
+    root: Path, status: Literal["FAILED", "KILLED"]
+) -> None:
+    ended = tracking.LiveRun.start(root, "air_quality", FINGERPRINT, PARAMS, 3)
+    ended.log(1, {"loss": 3.0})
+    ended.finish(None, status)
+    (first,) = runs_of(root)
+    assert first.info.status == status
+    assert "unroll.model_hash" not in first.data.tags
+
+    live = tracking.LiveRun.start(root, "air_quality", FINGERPRINT, PARAMS, 3)
+    live.log(2, {"loss": 2.0})
+    wait_for_step(root, "loss", 2)
+    assert runs_of(root)[0].info.status == "RUNNING"
+    live.finish("a" * 64)
+    (run,) = runs_of(root)
+    assert (run.info.run_id, run.info.status) == (first.info.run_id, "FINISHED")
+    assert run.data.tags["unroll.model_hash"] == "a" * 64
+    assert history(root, run, "loss") == [(1, 3.0), (2, 2.0)]
 
 
 def test_a_training_that_was_finished_makes_no_second_run(root: Path) -> None:

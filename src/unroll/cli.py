@@ -31,6 +31,9 @@ def main() -> None:
     except UnrollError as error:
         sys.stderr.write(f"unroll: {error}\n")
         sys.exit(1)
+    except OSError as error:  # a full disk, an unwritable folder: the person's to mend, not a fault of ours
+        sys.stderr.write(f"unroll: {error.filename or 'file'}: {error.strerror or error}\n")
+        sys.exit(1)
 
 
 @app.command()

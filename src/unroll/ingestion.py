@@ -65,16 +65,19 @@ def source_fingerprint(dataset: Dataset[D], config: D, source: str, root: Path) 
 
 
 def source_changed(task: "Task") -> bool:
-    """Whether the files in a task's folder source are no longer those that were ingested.
+    """Whether the files in a task's folder source are no longer those that were ingested, or cannot be read any more.
 
-    A folder that is away for now has not changed: what was ingested stays in use.
+    The ingest that follows names the file. What was never ingested has not changed: DVC runs the stage anyway.
     """
     dataset, config = task.dataset()
     try:
         manifest: Any = store.read_json(task.layout.raw / MANIFEST)
+    except StoreError:
+        return False
+    try:
         found = source_fingerprint(dataset, config, task.source(config), task.layout.root)
     except (DataError, StoreError, OSError):
-        return False
+        return True
     return found is not None and found != {name: file["sha256"] for name, file in manifest["files"].items()}
 
 

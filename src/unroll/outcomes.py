@@ -20,7 +20,7 @@ class Outcome:
     """How one expectation came out, in values that JSON can hold.
 
     ``set_aside``: its failing rows were refused and the rest meets it, so it is no failure. ``unexpected`` counts the
-    rows against it among the ``judged`` ones; ``rows`` (positions in the table, from 0) and ``values`` are the first
+    rows against it among the ``judged`` ones; ``rows`` (places in the table, from 1) and ``values`` are the first
     few of them. ``observed`` is what an expectation on a whole column or table saw, ``error`` why it could not be
     judged at all.
     """
@@ -101,7 +101,7 @@ def share_fault(rejected: Sequence[Rejected], total: int, limit: float) -> str:
         expected = f"expected at most {int(limit * total + 1e-9):,} (data.max_rejected_share {limit})"
     else:
         return ""
-    shown = [f"{row.file} row {row.row}, {row.column} {row.value!r}: {row.reason}" for row in rejected[:SHOWN]]
+    shown = [row.text() for row in rejected[:SHOWN]]
     return "; ".join([f"{len(rejected):,} of {total:,} rows set aside", expected, *shown])
 
 

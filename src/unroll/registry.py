@@ -23,6 +23,14 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+_CARRIER = """
+    SELECT version FROM model_versions JOIN registered_model_aliases USING (workspace, name, version)
+    JOIN model_version_tags model USING (workspace, name, version)
+    JOIN model_version_tags code USING (workspace, name, version)
+    WHERE name = ? AND alias = ? AND current_stage != 'Deleted_Internal'
+    AND model.key = 'unroll.model_hash' AND model.value = ? AND code.key = 'unroll.code_hash' AND code.value = ?
+"""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -89,16 +97,25 @@ def _metric(values: Mapping[str, Any], key: str, name: str) -> float | None:
 def register(task: Task, run_id: str) -> Verdict:
     """Make sure that the registry has the task's model, and give it the alias that it has earned.
 
-    A version of the same model is used again. Writes ``gate.json`` beside the metrics.
+    A version of the same model, served by the same code, is used again. Writes ``gate.json`` beside the metrics.
     """
-    gate, layout = task.gate_config(), task.layout
+    gate, layout, verdict = task.gate_config(), task.layout, _verdict(task)
+    verdict = tracking.patiently(layout.root, lambda client: _register(client, layout, run_id, gate, verdict))
+    store.write_json(layout.reports / "gate.json", _record(verdict, tracking.model_hash(layout.model)))
+    return verdict
+
+
+def _verdict(task: Task) -> Verdict:
+    """On the task's files as they are now."""
     try:
-        verdict = judge(store.read_json(layout.reports / "metrics.json"), gate)
+        return judge(store.read_json(task.layout.reports / "metrics.json"), task.gate_config())
     except ConfigError as error:
         raise ConfigError(f"{task.params.path}: tasks.{task.name}.{error}") from None
-    verdict = tracking.patiently(layout.root, lambda client: _register(client, layout, run_id, gate, verdict))
-    store.write_json(layout.reports / "gate.json", asdict(verdict) | {"alias": verdict.alias})
-    return verdict
+
+
+def _record(verdict: Verdict, model_hash: str) -> dict[str, Any]:
+    """What ``gate.json`` holds."""
+    return asdict(verdict) | {"alias": verdict.alias, "model_hash": model_hash}
 
 
 def _register(client: "MlflowClient", layout: Layout, run_id: str, gate: GateConfig, verdict: Verdict) -> Verdict:
@@ -112,9 +129,10 @@ def _register(client: "MlflowClient", layout: Layout, run_id: str, gate: GateCon
     tags["unroll.run_id"] = run_id
     if commit := run.data.tags.get("mlflow.source.git.commit"):
         tags["unroll.git_commit"] = commit
-    found = find_version(client, layout.task, run.data.tags["unroll.model_hash"])
+    tags["unroll.code_hash"] = serving.code_hash()
+    found = find_version(client, layout.task, tags["unroll.model_hash"], tags["unroll.code_hash"])
     if found is None:
-        model_id = _log_model(client, layout, run_id, str(run.info.experiment_id))
+        model_id = log_model(client, layout, run_id, str(run.info.experiment_id))
         found = _create_version(client, layout.task, model_id, run_id, tags)
     number = int(found.version)
     for key, value in tags.items():
@@ -124,13 +142,15 @@ def _register(client: "MlflowClient", layout: Layout, run_id: str, gate: GateCon
     return replace(verdict, version=number)
 
 
-def find_version(client: "MlflowClient", task: str, model_hash: str) -> "ModelVersion | None":
-    """The newest version of the registered model ``task`` that is the model of that hash."""
-    found = client.search_model_versions(f"name = '{task}' AND tags.`unroll.model_hash` = '{model_hash}'")
+def find_version(client: "MlflowClient", task: str, model_hash: str, code_hash: str) -> "ModelVersion | None":
+    """The newest version of the registered model ``task`` that is that model, served by that code."""
+    found = client.search_model_versions(
+        f"name = '{task}' AND tags.`unroll.model_hash` = '{model_hash}' AND tags.`unroll.code_hash` = '{code_hash}'"
+    )
     return max(found, key=lambda version: int(version.version), default=None)
 
 
-def _log_model(client: "MlflowClient", layout: Layout, run_id: str, experiment_id: str) -> str:
+def log_model(client: "MlflowClient", layout: Layout, run_id: str, experiment_id: str) -> str:
     """Keep the model with its run, as code and data; its id. It must answer from there as it does from here."""
     import mlflow
     import torch
@@ -152,7 +172,7 @@ def _log_model(client: "MlflowClient", layout: Layout, run_id: str, experiment_i
         artifacts={"model": str(layout.model)},
         code_paths=[str(serving.SCRIPT.parent)],
         pip_requirements=serving.requirements(),
-        signature=serving.signature(example, answer),
+        signature=serving.signature(example, answer, predictor.optional_inputs),
         input_example=example,
     )
     served = mlflow.pyfunc.load_model(info.model_uri).predict(example)
@@ -194,33 +214,53 @@ def publish_all(root: Path, names: Sequence[str]) -> dict[str, Verdict]:
 
 
 def unpublished(root: Path) -> list[str]:
-    """Tasks whose model has been trained and evaluated, and which the registry does not have."""
+    """Tasks whose model has been trained and evaluated, and is not published as it is now."""
     layouts = [Layout(root, name) for name in Params(root / "params.yaml").tasks()]
     ready = [x.task for x in layouts if (x.model / "config.json").is_file() and (x.reports / "metrics.json").is_file()]
     return [task for task in ready if not is_published(root, task)]
 
 
 def is_published(root: Path, task: str) -> bool:
-    """Whether the registry has a version of the task's present model.
+    """Whether ``gate.json`` tells of the task's present model, and the registry has it, with that alias.
+
+    Both may be those of another model or gate, as after ``git checkout`` and ``dvc checkout``. A gate that cannot be
+    judged is not published: ``register`` tells why.
+    """
+    opened = Task.open(root, task)
+    path, model_hash = opened.layout.reports / "gate.json", tracking.model_hash(opened.layout.model)
+    if not path.is_file():
+        return False
+    told = store.read_json(path)
+    try:
+        verdict = replace(_verdict(opened), version=told.get("version"))
+    except ConfigError:
+        return False
+    return bool(told == _record(verdict, model_hash) and _carrier(root, task, model_hash, verdict) == verdict.version)
+
+
+def _carrier(root: Path, task: str, model_hash: str, verdict: Verdict) -> int | None:
+    """The version that carries the verdict's alias, if it is that model, served by the present code.
 
     An SQLite store is asked directly: a thousandth of the time that it takes to import MLflow.
     """
-    wanted = tracking.model_hash(Layout(root, task).model)
-    path = tracking.database(root)
+    code_hash, path = serving.code_hash(), tracking.database(root)
     if path is None:
-        return tracking.patiently(root, lambda client: find_version(client, task, wanted) is not None)
+        return tracking.patiently(root, lambda client: _ask(client, task, model_hash, code_hash, verdict))
     if not path.is_file():
-        return False
-    query = (
-        "SELECT 1 FROM model_version_tags JOIN model_versions USING (workspace, name, version) "
-        "WHERE name = ? AND key = 'unroll.model_hash' AND value = ? AND current_stage != 'Deleted_Internal'"
-    )
+        return None
     try:
         with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True)) as connection:
-            return connection.execute(query, (task, wanted)).fetchone() is not None
+            row = connection.execute(_CARRIER, (task, verdict.alias, model_hash, code_hash)).fetchone()
+            return None if row is None else int(row[0])
     except sqlite3.OperationalError as error:
         if "no such" in str(error):  # a store without tables, or of another MLflow: it will be brought up to date
-            return False
+            return None
         raise TrackingError(f"{path}: {error}") from None
     except sqlite3.Error as error:
         raise TrackingError(f"{path}: {error}; expected MLflow's SQLite store") from None
+
+
+def _ask(client: "MlflowClient", task: str, model_hash: str, code_hash: str, verdict: Verdict) -> int | None:
+    found = find_version(client, task, model_hash, code_hash)
+    aliases = client.get_registered_model(task).aliases if found else {}
+    return int(found.version) if found and aliases.get(verdict.alias) == found.version else None

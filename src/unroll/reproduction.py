@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from unroll import ingestion, registry, report, schema, tracking, workflow
 from unroll.config import Params
-from unroll.errors import ConfigError
+from unroll.errors import ConfigError, UnrollError
 from unroll.tasks import Task
 from unroll.workflow import Chain
 
@@ -26,16 +26,20 @@ def main(
 ) -> bool:
     """All of ``unroll repro``: run, publish, show. Returns whether a task failed."""
     chains = reproduce(root, names, jobs, force, progress)
-    failed = [chain.layout.task for chain in chains if chain.state == "failed"]
-    for line in publish(root, [name for name in choose(Params(root / "params.yaml"), names) if name not in failed]):
-        progress.print(line, markup=False, highlight=False, soft_wrap=True)
+    failed = [chain for chain in chains if chain.state == "failed"]
+    faults = [f"{chain.layout.task}: {describe(chain)}" for chain in failed]
+    whole = set(choose(Params(root / "params.yaml"), names)) - {chain.layout.task for chain in failed}
+    try:
+        for line in publish(root, sorted(whole)) if whole else []:
+            progress.print(line, markup=False, highlight=False, soft_wrap=True)
+    except UnrollError as error:  # such as a tracking server that is away: what was made stays, and is shown
+        faults.append(f"not published: {error}")
     show_results(root, output)
     if not chains:
         output.print("nothing to do: every stage is up to date")
-    for chain in chains:
-        if chain.state == "failed":
-            progress.print(f"{chain.layout.task}: {describe(chain)}", style="red", markup=False, soft_wrap=True)
-    return bool(failed)
+    for fault in faults:
+        progress.print(fault, style="red", markup=False, highlight=False, soft_wrap=True)
+    return bool(faults)
 
 
 def reproduce(root: Path, names: Sequence[str], jobs: int | None, force: bool, console: "Console") -> list[Chain]:

@@ -14,8 +14,8 @@ _SOURCE = "sample (made by Unroll), lab (the public files, downloaded) or a fold
 def check(root: Path) -> Params:
     """Read all parameters of all tasks; raises ConfigError with one line for each faulty block."""
     params = Params(root / "params.yaml")
-    params.source()
     params.check_keys()
+    params.source()
     faults = [fault for name in params.tasks() for fault in _faults(Task.open(root, name))]
     if faults:
         raise ConfigError("\n".join(faults))
@@ -30,12 +30,29 @@ def _faults(task: Task) -> list[str]:
         except ConfigError as error:
             if str(error) not in faults:
                 faults.append(str(error))
+    if not faults:
+        faults += _gate_faults(task)
     if not faults and (gives := task.dataset()[0].kind) != (takes := task.problem().takes):
         dataset, problem = (task.params.value(task.name, key) for key in ("data.dataset", "prepare.problem"))
         faults.append(
             f"{task.params.path}: tasks.{task.name}: dataset {dataset!r} gives a table of {gives}; "
             f"problem {problem!r} takes a table of {takes}"
         )
+    return faults
+
+
+def _gate_faults(task: Task) -> list[str]:
+    """Names in the gate that the problem's metrics and baselines do not have."""
+    gate, problem, key = task.gate_config(), task.problem(), f"{task.params.path}: tasks.{task.name}.gate"
+    faults = []
+    if gate.metric not in problem.metric_names:
+        faults.append(
+            f"{key}.metric: {gate.metric!r} is not allowed; expected one of {', '.join(problem.metric_names)}"
+        )
+    for name in gate.baselines:
+        if name not in problem.baseline_names:
+            known = ", ".join(problem.baseline_names)
+            faults.append(f"{key}.baselines: {name!r} is not allowed; expected some of {known}")
     return faults
 
 

@@ -1,10 +1,13 @@
 """Answers from a trained model: raw input in, answer out, with everything between taken from the model's folder."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unroll import store
 from unroll.problems.base import Prepared
 from unroll.trained import Trained
 
@@ -14,6 +17,11 @@ if TYPE_CHECKING:
 
 SCRIPT = Path(__file__).with_name("serving_model.py")
 """The served model as code."""
+CODE = (
+    "__init__.py", "config.py", "errors.py", "expectation.py", "scores.py", "store.py", "trained.py",
+    "serving.py", "serving_model.py", "features", "nn", "problems",
+)  # fmt: skip
+"""The modules and packages that serving runs; all of this package lies beside the served model."""
 PACKAGES = ("mlflow", "numpy", "pandas", "pydantic", "safetensors", "torch")
 """What serving imports; each is pinned to the version that made the model."""
 
@@ -23,6 +31,11 @@ class Predictor:
     """A trained network with what it needs to answer: ``models/<task>`` or a copy of it."""
 
     trained: Trained
+
+    @property
+    def optional_inputs(self) -> Sequence[str]:
+        """Columns that ``predict`` takes and ``example`` lacks."""
+        return self.trained.problem.optional_inputs
 
     @classmethod
     def load(cls, folder: Path) -> "Predictor":
@@ -46,20 +59,29 @@ def requirements() -> list[str]:
     return [f"{name}=={version(name).split('+')[0]}" for name in PACKAGES]
 
 
-def signature(example: "pd.DataFrame", answer: "pd.DataFrame") -> "ModelSignature":
-    """What the model takes and gives, from an example.
+def code_hash() -> str:
+    """The SHA-256 over the names and bytes of the code that serving runs."""
+    package, digest = SCRIPT.parent, hashlib.sha256()
+    for entry in CODE:
+        place = package / entry
+        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            digest.update(f"{path.relative_to(package).as_posix()} {store.sha256(path)}\n".encode())
+    return digest.hexdigest()
 
-    Numbers are doubles, as JSON and CSV have them (MLflow refuses to narrow them). A time may come as ISO 8601 text or
-    as a timestamp with or without a zone; MLflow has no type for that but ``any``, and the problem parses it.
+
+def signature(example: "pd.DataFrame", answer: "pd.DataFrame", optional: Sequence[str]) -> "ModelSignature":
+    """What the model takes and gives, from an example, and columns that may stand beside those of the example.
+
+    Text is text. Numbers and times are ``any``: MLflow would refuse whole numbers where it knows of doubles, and has
+    no type for a time that comes as ISO 8601 text or as a timestamp with or without a zone. The problem reads them
+    all, and refuses what is none by row and column; the example shows them.
     """
-    from mlflow.models import ModelSignature
-    from mlflow.models.signature import infer_signature
-    from mlflow.types import ColSpec, Schema
+    from mlflow.models import ModelSignature, infer_signature
+    from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import AnyType
 
-    wide = example.astype(dict.fromkeys(example.select_dtypes("number").columns, "float64"))
-    found = infer_signature(wide, answer)
     anything = AnyType()  # type: ignore[no-untyped-call]
-    times = set(example.select_dtypes(["datetime", "datetimetz"]).columns)
-    columns = [ColSpec(anything, spec.name) if spec.name in times else spec for spec in found.inputs.inputs]
-    return ModelSignature(Schema(columns), found.outputs)
+    texts = set(example.select_dtypes("str").columns)
+    columns = [ColSpec(DataType.string if name in texts else anything, name) for name in example]
+    columns += [ColSpec(anything, name, required=False) for name in optional]
+    return ModelSignature(Schema([*columns]), infer_signature(None, answer).outputs)

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from unroll import store
+from unroll import store, timings
 from unroll.errors import UnrollError
 from unroll.tasks import Task
 
@@ -23,7 +23,12 @@ def main(stage: Callable[[Task], None]) -> None:
     if len(sys.argv) != 2:
         sys.exit(f"usage: python pipelines/{stage.__name__}.py TASK")
     try:
-        stage(Task.open(store.project_root(), sys.argv[1]))
+        task = Task.open(store.project_root(), sys.argv[1])
+        with timings.measure(task.layout, stage.__name__):
+            stage(task)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{stage.__name__} {sys.argv[1]}: interrupted\n")
+        sys.exit(130)
     except UnrollError as error:
         sys.stderr.write(f"{stage.__name__} {sys.argv[1]}: {error}\n")
         sys.exit(1)

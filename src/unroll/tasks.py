@@ -1,8 +1,9 @@
 """A task: one block of ``params.yaml`` that joins a dataset and a problem. The only place where the two meet."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from unroll.config import Config, DataConfig, GateConfig, Params, PrepareConfig, TrainConfig
 from unroll.errors import ConfigError
@@ -11,6 +12,8 @@ from unroll.store import Layout
 if TYPE_CHECKING:
     from unroll.datasets.base import Dataset
     from unroll.problems.base import Problem
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,14 +37,14 @@ class Task:
         """The dataset and its ``data`` block."""
         from unroll import datasets
 
-        dataset = datasets.load(self.params.value(self.name, "data.dataset"))
+        dataset = self._named("data.dataset", datasets.load)
         return dataset, self.params.block(self.name, "data", dataset.Config)
 
     def problem(self) -> "Problem[Any, Any]":
         """The problem."""
         from unroll import problems
 
-        return problems.load(self.params.value(self.name, "prepare.problem"))
+        return self._named("prepare.problem", problems.load)
 
     def prepare_config(self) -> PrepareConfig:
         """The ``prepare`` block, typed by the problem."""
@@ -62,3 +65,12 @@ class Task:
     def source(self, data: DataConfig) -> str:
         """Where the raw files come from: the task's own source, or that of all tasks."""
         return data.source or self.params.source()
+
+    def _named(self, key: str, load: Callable[[str], T]) -> T:
+        try:
+            return load(self.params.value(self.name, key))
+        except ConfigError as error:
+            where = f"{self.params.path}: tasks.{self.name}."
+            raise ConfigError(
+                str(error) if str(error).startswith(str(self.params.path)) else f"{where}{error}"
+            ) from None

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from unroll import store
 from unroll.errors import StoreError
@@ -132,7 +132,7 @@ class _Step(NamedTuple):
 
 
 class _End(NamedTuple):
-    model_hash: str
+    model_hash: str | None
     status: str
 
 
@@ -141,7 +141,7 @@ class LiveRun:
 
     A thread of its own sends them in batches. It cannot stop or slow the training: whatever fails is told in one line
     on stderr, and the run is made or completed from files later. A run is known by the fingerprint of what is trained:
-    a training that was killed goes on in the run it had, one that was finished makes no second run.
+    a training that failed or was killed goes on in the run it had, one that was finished makes no second run.
     """
 
     def __init__(self, root: Path, task: str, fingerprint: str, params: Mapping[str, Any], total: int) -> None:
@@ -162,8 +162,8 @@ class LiveRun:
         """Hand over one epoch; returns at once."""
         self._queue.put(_Step(int(time.time() * 1000), epoch, dict(metrics)))
 
-    def finish(self, model_hash: str, status: str = "FINISHED") -> None:
-        """Close the run, which has led to the model of that hash; waits some seconds at most."""
+    def finish(self, model_hash: str | None, status: Literal["FINISHED", "FAILED", "KILLED"] = "FINISHED") -> None:
+        """Close the run, which has led to the model of that hash, or to none; waits some seconds at most."""
         self._queue.put(_End(model_hash, status))
         wait_s = LOCAL_S if database(self._root) else SERVER_S
         self._thread.join(wait_s)
@@ -199,7 +199,8 @@ class LiveRun:
             ]
             log_metrics(client, run_id, metrics)
             if isinstance(items[-1], _End):
-                client.set_tag(run_id, "unroll.model_hash", items[-1].model_hash)
+                if items[-1].model_hash:
+                    client.set_tag(run_id, "unroll.model_hash", items[-1].model_hash)
                 client.set_terminated(run_id, items[-1].status)
                 return
 

@@ -1,13 +1,16 @@
 """Train the network of one task: from prepared arrays to ``models/<task>/``."""
 
+import hashlib
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from unroll import store, timings, tracking
+from unroll import store, tracking
 from unroll.checkpoint import Checkpoint
 from unroll.config import Config, TrainConfig
 from unroll.problems.base import Batch, Prepared, Problem
@@ -22,12 +25,13 @@ def train(task: Task) -> None:
     prepared = Prepared.load(task.layout.prepared)
     blocks = {"prepare": _plain(prepare), "model": _plain(model), "train": _plain(config)}
     fingerprint = store.fingerprint(task.layout.prepared, task.name, blocks, torch.__version__)
-    checkpoint = Checkpoint(task.layout.state / "checkpoint.safetensors", fingerprint)
+    network = build(problem, model, prepared, config)
+    # Half trained by other code is no half of this training: the checkpoint's key holds the code, too.
+    checkpoint = Checkpoint(task.layout.state / "checkpoint.safetensors", f"{fingerprint}-{code_hash()}")
     torch.set_num_threads(config.threads)
 
-    with timings.measure(task.layout, "train"):
-        live = tracking.LiveRun.start(task.layout.root, task.name, fingerprint, blocks, config.epochs)
-        network = build(problem, model, prepared, config)
+    live = tracking.LiveRun.start(task.layout.root, task.name, fingerprint, blocks, config.epochs)
+    try:
         with Progress(task.name, config.epochs, problem.headline, problem.unit) as progress:
 
             def on_epoch(epoch: Epoch, seconds: float, units: int) -> None:
@@ -35,9 +39,19 @@ def train(task: Task) -> None:
                 live.log(epoch.epoch, record(epoch, problem.headline))
 
             history = fit_network(network, problem, prepared, config, on_epoch, checkpoint)
-    _write(task, network, history, problem.headline, {**blocks, "meta": prepared.meta, "fingerprint": fingerprint})
+        _write(task, network, history, problem.headline, {**blocks, "meta": prepared.meta, "fingerprint": fingerprint})
+    except BaseException as error:
+        live.finish(None, "FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
     live.finish(tracking.model_hash(task.layout.model))
     checkpoint.clear()
+
+
+def code_hash() -> str:
+    """The SHA-256 over all modules of this package that are imported now."""
+    names = sorted(name for name in sys.modules if name.partition(".")[0] == "unroll")
+    files = [Path(file) for name in names if (file := sys.modules[name].__file__)]
+    return hashlib.sha256("\n".join(store.sha256(file) for file in files).encode()).hexdigest()
 
 
 def build(problem: Problem[Any, Any], model: Config, prepared: Prepared, config: TrainConfig) -> nn.Module:

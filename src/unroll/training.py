@@ -53,7 +53,7 @@ class History:
 
 
 OnEpoch = Callable[[Epoch, float, int], None]
-"""Called after each epoch with its record, its seconds and the units trained on."""
+"""Called after each epoch with its record, the seconds and the units of its training part."""
 
 
 def fit(
@@ -84,9 +84,10 @@ def fit(
         if history.epochs and history.should_stop(config.patience):
             break
         started = time.monotonic()
-        with _seeded(config.seed, number):
+        with _seeded(config.seed, number, device):
             batches = train(np.random.default_rng([config.seed, number]))
             done = _train_epoch(model, loss, batches, optimizer, config, device, precision, (number - 1) * steps, steps)
+        seconds = time.monotonic() - started
         validation_loss = mean_loss(model, loss, valid(), device, precision)
         _require_finite(number, done.loss, validation_loss)
         epoch = Epoch(number, done.loss, validation_loss, metric(model), done.rate, done.norm)
@@ -95,7 +96,7 @@ def fit(
             best = copy.deepcopy(model.state_dict())
         if checkpoint:
             checkpoint.save(model, optimizer, best, [asdict(e) for e in history.epochs])
-        on_epoch(epoch, time.monotonic() - started, done.count)
+        on_epoch(epoch, seconds, done.count)
 
     model.load_state_dict(best)
     return history
@@ -227,9 +228,9 @@ def detach(state: Any) -> Any:
 
 
 @contextmanager
-def _seeded(seed: int, epoch: int) -> Iterator[None]:
+def _seeded(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
     """Dropout draws from torch's global generator: seed it for one epoch and give it back as it was."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if device.type == "cuda" else []):
         torch.manual_seed(int(np.random.default_rng([seed, epoch, 1]).integers(2**62)))
         yield
 

@@ -2,7 +2,8 @@
 
 ``check`` judges a table and hands back plain data, ``validate`` is the body of the stage of that name, and
 ``validate_prepared`` the same gate after preparing. What goes to an output of DVC carries no times and no run ids; the
-page for people does, and lies in the task's state folder. Rows are named by their position in the table, from 0.
+page for people does, and lies in the task's state folder. Rows are named by their place in the table, from 1, and
+refused ones also by what tells them in the source.
 """
 
 import csv
@@ -16,6 +17,7 @@ import numpy as np
 
 from unroll import store
 from unroll.config import DataConfig
+from unroll.datasets._raw import shorten
 from unroll.datasets.base import Rejected
 from unroll.errors import ConfigError, StoreError, ValidationError
 from unroll.expectation import Expectation
@@ -131,7 +133,7 @@ def _judge(
     against = {number: rows for number, result in first.items() if len(rows := _rows(result))}
     rejected = _reject(whole, expectations, against)
     refused = np.zeros(len(frame), dtype=bool)
-    refused[[row.row for row in rejected]] = True
+    refused[[row.row - 1 for row in rejected]] = True
     rest = _join(frame[~refused], facts) if rejected else whole
     second = _run(rest, [n for i, n in enumerate(suite) if i not in first or i in against], title, complete=False)
     outcomes, results = [], []
@@ -265,8 +267,23 @@ def _reject(
         )
         fresh = np.asarray([row for row in rows.tolist() if row not in found], dtype=np.int64)
         for row, value in zip(fresh.tolist(), _values(frame, expectation.kwargs, fresh), strict=True):
-            found[row] = Rejected("table.parquet", row, column, "" if value is None else str(value), reason)
-    return [found[row] for row in sorted(found)]
+            found[row] = Rejected("table.parquet", row + 1, column, "" if value is None else str(value), reason)
+    keys = _keys(frame, sorted(found))
+    return [found[row]._replace(key=key) for row, key in zip(sorted(found), keys, strict=True)]
+
+
+def _keys(frame: "pd.DataFrame", rows: Sequence[int]) -> list[str]:
+    """What tells each row in the source: time, site, label, its place in its split; else the start of its text."""
+    picked = frame.loc[list(rows)]
+    told = {name: picked[name].to_list() for name in ("site", "time", "label", "split") if name in frame}
+    if "time" in told:
+        told["time"] = [None if time is None else time.removesuffix("+00:00") + "Z" for time in plain(told["time"])]
+    if "split" in told:  # how many readable rows of its split come up to it
+        told["row"] = (frame.groupby("split").cumcount() + 1).loc[list(rows)].to_list()
+    if "text" in frame:
+        told["text"] = [repr(shorten(str(text))) for text in picked["text"]]
+    values = [dict(zip(told, map(plain, row), strict=True)) for row in zip(*told.values(), strict=True)]
+    return [" ".join(f"{name}={value}" for name, value in each.items()) for each in values] or [""] * len(rows)
 
 
 def _outcome(
@@ -288,7 +305,7 @@ def _outcome(
         judged=judged,
         unexpected=unexpected,
         share=unexpected / max(judged, 1),
-        rows=rows.tolist(),
+        rows=(rows + 1).tolist(),
         values=_values(frame, expectation.kwargs, rows) if len(rows) else [],
         observed=_observed(found),
         error=error,

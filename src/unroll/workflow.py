@@ -104,9 +104,12 @@ class Chain:
         target = f"register@{self.layout.task}"
         commands = [["repro", "--force", "--single-item", f"{stage}@{self.layout.task}"] for stage in self.forced]
         commands.append(["repro", *(["--force"] if self.force_all else []), target])
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("w", encoding="utf-8", buffering=1) as log:
-            well = all(self._run_with_tries(command, log.write, on_stage) for command in commands)
+        try:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            with self.log.open("w", encoding="utf-8", buffering=1) as log:
+                well = all(self._run_with_tries(command, log.write, on_stage) for command in commands)
+        except OSError as error:
+            well, self.reason = False, f"{error.filename}: {error.strerror}"
         self.state = "done" if well else "failed"
         self.seconds = time.monotonic() - self._started
         if not well:

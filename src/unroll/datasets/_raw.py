@@ -30,6 +30,11 @@ def decode(name: str, data: bytes) -> str:
         raise DataError(f"{name} row {row}: byte 0x{byte:02x} is no UTF-8; expected UTF-8 text") from None
 
 
+def lines(text: str) -> list[str]:
+    r"""The lines without their ends, \n or \r\n; other signs that Unicode takes for line ends stay within a line."""
+    return text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+
+
 def shorten(value: str) -> str:
     """``value``, cut to what a message can quote."""
     return value if len(value) <= SHOWN else value[: SHOWN - 1] + "…"

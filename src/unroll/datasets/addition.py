@@ -73,7 +73,7 @@ class Addition(Dataset[AdditionConfig]):
         import pandas as pd
 
         path = _raw.find(folder, FILE)
-        lines = _raw.decode(FILE, path.read_bytes()).splitlines()
+        lines = _raw.lines(_raw.decode(FILE, path.read_bytes()))
         if tuple(lines[0].split(",")) != HEADER:
             raise DataError(f"{FILE} row 1: {_raw.shorten(lines[0])!r}; expected the columns {','.join(HEADER)}")
         number = "[0-9]{1,%d}"
@@ -83,7 +83,7 @@ class Addition(Dataset[AdditionConfig]):
         faulty = cells["source"].isna()
         rejected = [_fault(at + 2, rows[at], operand) for at in rows.index[faulty]]
         if faulty.all():
-            seen = f"; row 2: {rejected[0].value!r}" if rejected else ""
+            seen = f"; row 2: {rejected[0].found()}" if rejected else ""
             raise DataError(f"{FILE}: no readable row; expected a sum such as 12+345 and its result in each{seen}")
         return Parsed(cells[~faulty].reset_index(drop=True), rejected)
 

@@ -5,7 +5,7 @@ Public source: the London Air Quality Network, as an npz of one array a site. Sh
 
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,7 @@ RANGES = {
     "so2_ug_m3": (-10, 1500),
 }
 VARIABLES = tuple(RANGES)
+WIDTH = len(VARIABLES) + len(CALENDAR)
 MAX_MISFITS = 0.01
 """Share of rows whose calendar columns may not fit: above it an hour is missing or stands there twice."""
 
@@ -149,26 +150,48 @@ def _variable(name: str, bounds: tuple[float, float]) -> list[Expectation]:
 
 def _load(path: Path) -> dict[str, np.ndarray]:
     """The four arrays, all (hours, 9); raises DataError for anything else."""
-    expected = f"expected arrays {', '.join(SITES)} of numbers, each hours × {len(VARIABLES) + len(CALENDAR)}"
+    expected = f"expected arrays {', '.join(SITES)} of numbers, each hours × {WIDTH}"
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())
         if size > MAX_BYTES:
             raise DataError(f"{path.name}: {size:,} bytes unpacked; expected at most {MAX_BYTES:,}")
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: np.asarray(archive[name]) for name in archive.files}
+            arrays = {name: _array(archive, name, path.name) for name in archive.files}
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError, MemoryError) as error:
         raise DataError(f"{path.name}: no readable npz: {' '.join(str(error).split())}; {expected}") from None
     if set(arrays) != set(SITES):
         raise DataError(f"{path.name}: arrays {', '.join(arrays)}; {expected}")
     for name, array in arrays.items():
-        if (
-            array.shape != (len(arrays[SITES[0]]), len(VARIABLES) + len(CALENDAR))
-            or array.dtype.kind not in "fiu"
-            or not len(array)
-        ):
+        if array.shape != (len(arrays[SITES[0]]), WIDTH) or array.dtype.kind not in "fiu" or not len(array):
             raise DataError(f"{path.name}: array {name} has shape {array.shape} and type {array.dtype}; {expected}")
     return arrays
+
+
+def _array(archive: Mapping[str, np.ndarray], name: str, file: str) -> np.ndarray:
+    """One array; raises DataError for one of Python objects or with a cell that is no number."""
+    try:
+        array = np.asarray(archive[name])
+    except ValueError as error:
+        if "pickle" not in str(error):
+            raise
+        wrong = "holds Python objects (pickle), which are never loaded; expected numbers"
+        raise DataError(f"{file}: array {name} {wrong}") from None
+    if array.dtype.kind in "US" and array.ndim == 2:
+        names = (*VARIABLES, *CALENDAR, *(f"column {at + 1}" for at in range(WIDTH, array.shape[1])))
+        for (row, column), value in np.ndenumerate(array):
+            if not _is_number(value):
+                cell = f"row {row + 1}, {names[column]}: {_raw.shorten(str(value))!r}"
+                raise DataError(f"{file}: array {name} {cell}; expected a number")
+    return array
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _misfit(arrays: dict[str, np.ndarray], site: int, row: int) -> Rejected:
@@ -177,4 +200,5 @@ def _misfit(arrays: dict[str, np.ndarray], site: int, row: int) -> Rejected:
     wanted_C, seen_C = calendar(np.array([time]))[0], arrays[SITES[site]][row, len(VARIABLES) :]
     at = int(np.flatnonzero(wanted_C != seen_C)[0])
     reason = f"{SITES[site]}: expected {CALENDAR[at]} {wanted_C[at]:g} at {time}:00"
-    return Rejected(FILE.name, row + 1, CALENDAR[at], f"{seen_C[at]:g}", reason)
+    key = f"site={SITES[site]} time={time}:00Z"
+    return Rejected(FILE.name, row + 1, CALENDAR[at], f"{seen_C[at]:g}", reason, key)

@@ -33,13 +33,23 @@ class RemoteFile:
 
 
 class Rejected(NamedTuple):
-    """One row that could not be read: it is set aside with this reason, never dropped silently."""
+    """One row that could not be read or was refused: it is set aside with this reason, never dropped silently."""
 
     file: str
-    row: int  # counted from 1 as an editor shows it, header included
+    row: int  # counted from 1: in a text file as an editor shows it, header included
     column: str
     value: str
     reason: str
+    key: str = ""  # what tells the row in the source, such as its site and time
+
+    def text(self) -> str:
+        """Where, what and why, for a message."""
+        place = f"{self.file} row {self.row}" + (f" ({self.key})" if self.key else "")
+        return f"{place}, {self.found()}: {self.reason}"
+
+    def found(self) -> str:
+        """The column and its value; of a row that is wrong as a whole, what it is."""
+        return f"{self.column} {self.value!r}" if self.column else self.value
 
 
 class Parsed(NamedTuple):

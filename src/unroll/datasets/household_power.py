@@ -151,7 +151,7 @@ def _read(path: Path) -> tuple["pa.Table", list[Rejected]]:
         good, rejected = _sift(path.name, _raw.decode(path.name, data))
         table = _parse("".join(f"{line}\n" for line in good).encode())
     if table is None or not len(table):
-        first = f"row {rejected[0].row}, {rejected[0].column} {rejected[0].value!r}" if rejected else "blank lines"
+        first = f"row {rejected[0].row}, {rejected[0].found()}" if rejected else "blank lines"
         raise DataError(f"{path.name}: no readable row ({first}); expected a class 1 to 7 and {len(TIMES)} numbers")
     return table, rejected
 
@@ -179,7 +179,7 @@ def _parse(data: bytes) -> "pa.Table | None":
 def _sift(name: str, text: str) -> tuple[list[str], list[Rejected]]:
     good: list[str] = []
     rejected: list[Rejected] = []
-    for row, line in enumerate(text.splitlines(), start=1):
+    for row, line in enumerate(_raw.lines(text), start=1):
         if not line:
             continue
         fault = _fault(line.split(","))

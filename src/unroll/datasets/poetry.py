@@ -65,10 +65,10 @@ class Poetry(Dataset[PoetryConfig]):
         import pandas as pd
 
         path = _raw.find(folder, self.files(config)[0].name)
-        text = _raw.decode(path.name, _unpack(path)).replace("\r\n", "\n")
+        text = _raw.decode(path.name, _unpack(path))
         if not text.strip():
             raise DataError(f"{path.name}: no text in it; expected lines of verse")
-        return Parsed(pd.DataFrame({"text": text.removesuffix("\n").split("\n")}, dtype="str"), [])
+        return Parsed(pd.DataFrame({"text": _raw.lines(text)}, dtype="str"), [])
 
     def facts(self, table: "pd.DataFrame", config: PoetryConfig) -> "pd.DataFrame":
         """Lengths, odd characters, repeats; ``blank`` lines, and how many of them stand in a row."""

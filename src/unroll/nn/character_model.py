@@ -52,7 +52,7 @@ def sample(
     with torch.inference_mode():
         for _ in range(length):
             scores_BTV, state = model(following, state)
-            scores_V = scores_BTV[0, -1].double().cpu().numpy() / temperature
+            scores_V = scores_BTV[0, -1].cpu().double().numpy() / temperature
             scores_V[never] = -np.inf
             chances_V = np.exp(scores_V - scores_V.max())
             drawn.append(int(rng.choice(len(chances_V), p=chances_V / chances_V.sum())))

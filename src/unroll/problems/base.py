@@ -92,8 +92,14 @@ class Problem(ABC, Generic[P, M]):
     headline: ClassVar[str]
     """The metric shown first, a key of ``metrics``."""
     higher_is_better: ClassVar[bool] = True
+    metric_names: ClassVar[tuple[str, ...]]
+    """The keys of ``metrics``: what a gate may name."""
+    baseline_names: ClassVar[tuple[str, ...]]
+    """The keys of ``baselines``: what a gate may name."""
     unit: ClassVar[str]
     """What a loss is counted in: windows, series, texts, characters."""
+    optional_inputs: ClassVar[tuple[str, ...]] = ()
+    """Columns that ``predict`` takes and ``example`` lacks."""
     categories: ClassVar[tuple[str, ...]] = ()
     """Text columns of few distinct values: ``prepare`` takes them as categories, which need far less memory."""
 

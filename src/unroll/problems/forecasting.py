@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from unroll import store
 from unroll.config import Config, PositiveInt, PrepareConfig
 from unroll.errors import DataError
-from unroll.expectation import Expectation
+from unroll.expectation import Expectation, Severity
 from unroll.features import calendar, scaling, series, windows
 from unroll.features.calendar import Feature
 from unroll.problems.base import Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
@@ -24,7 +24,28 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-Names = Literal["all"] | Annotated[tuple[str, ...], Field(strict=False)]
+SHOWN = 168
+"""Forecasts in the picture of a stretch: a week of hours."""
+FEW_WINDOWS, TOO_FEW_WINDOWS = 0.9, 0.5
+"""Share of a whole series' windows below which missing rows are told, and below which they stop the pipeline."""
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("each name may stand there once")
+    return names
+
+
+def _day(value: object) -> str:
+    """An ISO date, quoted or not: YAML reads 2015-07-01 as a date."""
+    try:
+        return np.datetime_as_string(np.datetime64(str(value), "D"))
+    except ValueError:
+        raise ValueError("expected a date such as 2015-07-01") from None
+
+
+Names = Literal["all"] | Annotated[tuple[str, ...], Field(strict=False, min_length=1), AfterValidator(_distinct)]
+Day = Annotated[str, BeforeValidator(_day)]
 
 
 class ForecastingPrepare(PrepareConfig):
@@ -39,8 +60,14 @@ class ForecastingPrepare(PrepareConfig):
     horizon: PositiveInt = Field(description="Steps from the window's last row to the value asked for")
     stride: PositiveInt = Field(description="Rows between the starts of two windows")
     season: PositiveInt = Field(description="Steps of the seasonal naive forecast")
-    validation_from: str = Field(description="UTC date of the first row of validation", examples=["2015-07-01"])
-    test_from: str = Field(description="UTC date of the first row of test")
+    validation_from: Day = Field(description="UTC date of the first row of validation", examples=["2015-07-01"])
+    test_from: Day = Field(description="UTC date of the first row of test")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "ForecastingPrepare":
+        if self.validation_from >= self.test_from:
+            raise ValueError(f"validation_from {self.validation_from} must be before test_from {self.test_from}")
+        return self
 
 
 class ForecastingModel(Config):
@@ -59,6 +86,8 @@ class Forecasting(Problem[ForecastingPrepare, ForecastingModel]):
     Model = ForecastingModel
     takes = "series"
     headline = "r2"
+    metric_names = ("r2", "rmse", "mae", "skill")
+    baseline_names = ("persistence", "seasonal_naive", "autoregression")
     unit = "windows"
     categories = ("site",)
 
@@ -133,17 +162,28 @@ class Forecasting(Problem[ForecastingPrepare, ForecastingModel]):
                         "first_row": first,
                         "last_row": last,
                         "rows_outside_split": np.maximum(low - first, 0) + np.maximum(last - (high - 1), 0),
+                        "window_share": prepared.meta["examples"][split] / _whole(high - low, config),
                         "rows_missing": (seconds[last] - seconds[first]) // step_s - (last - first),
                     }
                 )
             )
         zero = {"min_value": 0, "max_value": 0}
+        limits: tuple[tuple[float, Severity], ...] = ((FEW_WINDOWS, "warning"), (TOO_FEW_WINDOWS, "critical"))
         between = "expect_column_values_to_be_between"
         return Check(
             pd.concat(facts, ignore_index=True),
             [
                 Expectation(between, {"column": "rows_outside_split", **zero}, reason="a window crosses a split"),
                 Expectation(between, {"column": "rows_missing", **zero}, reason="a window crosses a gap in time"),
+                *(
+                    Expectation(
+                        between,
+                        {"column": "window_share", "min_value": least},
+                        severity=severity,
+                        reason="missing rows or values leave few of the split's windows",
+                    )
+                    for least, severity in limits
+                ),
                 Expectation(
                     "expect_column_distinct_values_to_equal_set",
                     {"column": "split", "value_set": list(SPLITS)},
@@ -220,13 +260,14 @@ class Forecasting(Problem[ForecastingPrepare, ForecastingModel]):
         """A stretch of forecast against truth, all forecasts against all truths, and residuals."""
         rows = scores.table().assign(persistence=baselines["persistence"].table()["guess"])
         unit = prepared.meta["target"]
-        peak = int(rows["truth"].rolling(168, min_periods=1).mean().idxmax())
-        low = max(0, min(peak - 84, len(rows) - 168))
-        stretch = rows.iloc[low : low + 168][["time", "truth", "guess", "persistence"]]
-        yield Figure("forecast", "lines", "The week around the test part's peak", stretch, "time", "time", unit)
-        residuals = (rows["guess"] - rows["truth"]).to_frame("residual")
-        yield Figure("residuals", "histogram", "Forecast minus truth", residuals, "residual", unit, "windows")
-        thin = rows.iloc[:: max(1, len(rows) // 2000)][["truth", "guess"]]
+        rows = rows.rename(columns={"guess": "forecast"})
+        low = max(0, min(int(rows["truth"].argmax()) - SHOWN // 2, len(rows) - SHOWN))
+        stretch = rows.iloc[low : low + SHOWN][["time", "truth", "forecast", "persistence"]]
+        yield Figure("forecast", "lines", "Around the highest value of the test part", stretch, "time", "time", unit)
+        residuals = (rows["forecast"] - rows["truth"]).to_frame("residual")
+        label = f"forecast − truth, {unit}"
+        yield Figure("residuals", "histogram", "Forecast minus truth", residuals, "residual", label, "windows")
+        thin = rows.iloc[:: max(1, len(rows) // 2000)][["truth", "forecast"]]
         labels = f"truth, {unit}", f"forecast, {unit}"
         yield Figure("scatter", "scatter", "Forecast against truth", thin, "truth", *labels)
 
@@ -266,6 +307,11 @@ class Forecasting(Problem[ForecastingPrepare, ForecastingModel]):
         return pd.concat(parts, ignore_index=True)
 
 
+def _whole(rows: int, config: ForecastingPrepare) -> int:
+    """The windows of a split whose rows are all there."""
+    return max(1, -(-(rows - config.lag - config.horizon + 1) // config.stride))
+
+
 def _target_column(laid: series.Series, config: ForecastingPrepare) -> int:
     name = f"{config.target_site}/{config.target}" if config.target_site else config.target
     if name not in laid.columns:
@@ -276,11 +322,8 @@ def _target_column(laid: series.Series, config: ForecastingPrepare) -> int:
 def _bounds(seconds_T: np.ndarray, config: ForecastingPrepare) -> dict[Split, tuple[int, int]]:
     """Row ranges of the splits, in the order of time."""
     cuts = []
-    for key in ("validation_from", "test_from"):
-        try:
-            moment = np.datetime64(getattr(config, key), "s").astype(np.int64)
-        except ValueError:
-            raise DataError(f"prepare.{key}: {getattr(config, key)!r}; expected a date such as 2015-07-01") from None
+    for day in (config.validation_from, config.test_from):
+        moment = np.datetime64(day, "s").astype(np.int64)
         cuts.append(int(np.searchsorted(seconds_T, moment)))
     rows = len(seconds_T)
     if not 0 < cuts[0] < cuts[1] < rows:

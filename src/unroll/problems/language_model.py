@@ -67,7 +67,10 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
     takes = "text"
     headline = "bits_per_character"
     higher_is_better = False
+    metric_names = ("bits_per_character", "perplexity")
+    baseline_names = ("unigram", "ngram")
     unit = "characters"
+    optional_inputs = tuple(verse.DEFAULTS)
 
     def columns(self, config: LanguageModelPrepare) -> Sequence[str]:  # noqa: ARG002
         """The lines."""
@@ -180,7 +183,7 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
         with torch.inference_mode():
             for batch in self.batches(prepared, split, batch_size):
                 scores_BTV, state = model(batch["x_BT"].to(device), state)
-                logp_BTV = scores_BTV.double().log_softmax(-1).cpu()
+                logp_BTV = scores_BTV.cpu().double().log_softmax(-1)
                 bits.append(-logp_BTV.gather(-1, batch["y_BT"][..., None])[0, :, 0].numpy() / np.log(2))
         return _scores(prepared, split, np.concatenate(bits))
 

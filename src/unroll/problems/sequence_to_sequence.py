@@ -64,6 +64,8 @@ class SequenceToSequence(Problem[SequenceToSequencePrepare, SequenceToSequenceMo
     Model = SequenceToSequenceModel
     takes = "pairs"
     headline = "exact_match"
+    metric_names = ("exact_match", "digit_accuracy")
+    baseline_names = ("digit_chance", "most_frequent")
     unit = "characters"
 
     def columns(self, config: SequenceToSequencePrepare) -> Sequence[str]:  # noqa: ARG002
@@ -283,7 +285,7 @@ def _guess(
     for low in range(0, len(index), batch_size):
         source_BS, lengths_B = (torch.from_numpy(x).to(device) for x in sources.padded(index[low : low + batch_size]))
         with torch.inference_mode():
-            scores_BTV = model(source_BS, lengths_B, meta["longest_target"] + 1).double()
+            scores_BTV = model(source_BS, lengths_B, meta["longest_target"] + 1).cpu().double()
         logp_BT, symbols_BT = (best.cpu().numpy() for best in scores_BTV.log_softmax(-1).max(-1))
         before_BT = np.cumsum(symbols_BT == END, axis=1) == 0
         counted_BT = np.pad(before_BT, ((0, 0), (1, 0)), constant_values=True)[:, :-1]  # the end counts, too

@@ -51,6 +51,8 @@ class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassifica
     Model = SeriesClassificationModel
     takes = "labelled series"
     headline = "accuracy"
+    metric_names = ("accuracy", "macro_f1")
+    baseline_names = ("majority", "nearest_neighbour")
     unit = "series"
 
     def prepare(self, table: "pd.DataFrame", config: SeriesClassificationPrepare, folder: Path) -> dict[str, Any]:

@@ -74,6 +74,8 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
     Model = TextClassificationModel
     takes = "labelled text"
     headline = "accuracy"
+    metric_names = ("accuracy", "macro_f1")
+    baseline_names = ("majority", "tfidf_logistic_regression")
     unit = "texts"
 
     def columns(self, config: TextClassificationPrepare) -> Sequence[str]:  # noqa: ARG002
@@ -316,7 +318,7 @@ def _chances(model: "nn.Module", batch: Batch) -> np.ndarray:
     device = next(model.parameters()).device
     with torch.inference_mode():
         scores_BC = _forward(model, {name: tensor.to(device) for name, tensor in batch.items()})
-    chances: np.ndarray = scores_BC.double().softmax(dim=1).cpu().numpy()
+    chances: np.ndarray = scores_BC.cpu().double().softmax(dim=1).numpy()
     return chances
 
 
