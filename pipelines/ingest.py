@@ -10,7 +10,7 @@ def ingest(task: Task) -> None:
     dataset, config = task.dataset()
     source = task.source(config)
     with store.atomic_folder(task.layout.raw) as folder:
-        ingestion.fetch(dataset, config, source, folder, task.layout.root)
+        ingestion.fetch(dataset, config, source, folder, task.layout.root, task.name)
         ingestion.read(dataset, config, source, folder)
 
 

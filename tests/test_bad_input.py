@@ -2,6 +2,8 @@
 
 import gzip
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from projects import ROOT
+from projects import ROOT, change_params, copy_project, own_code, run, run_cli
 from small_samples import SMALL, small, write
 
 from unroll import ingestion, store, validation
@@ -79,7 +81,7 @@ CASES: list[tuple[str, str, Spoil, str]] = [
         "air_quality",
         NPZ,
         spoil_npz(GEltham=OBJECTS),
-        r"no readable npz: Object arrays cannot be loaded when allow_pickle",
+        r"LondonAQ.npz: array GEltham holds Python objects \(pickle\), which are never loaded",
     ),
     ("air_quality", NPZ, spoil_npz(GLewisham=np.zeros((2, 9))), r"LondonAQ.npz: arrays GEltham, .*GLewisham; expected"),
     ("air_quality", NPZ, spoil_arrays(lambda a: a[:, :8]), r"array GEltham has shape \(1000, 8\) and type float64"),
@@ -102,7 +104,7 @@ CASES: list[tuple[str, str, Spoil, str]] = [
         "household_power",
         TRAIN,
         lambda path: path.write_text("a;b\n"),
-        r"no readable row \(row 1,  '1 columns'\); expected",
+        r"no readable row \(row 1, 1 columns\); expected",
     ),
     (
         "tweets",
@@ -172,6 +174,174 @@ def test_faulty_rows_and_faulty_data_stop_at_validation(
         validation.validate(dataset, config, layout)
     assert "\n" not in str(error.value)
     assert not (layout.validated / "table.parquet").exists()
+
+
+def many_letters(path: Path) -> None:
+    path.write_text("".join(line.replace(",", ",x", 1) for line in path.read_text().splitlines(keepends=True)))
+
+
+def no_labels(path: Path) -> None:
+    path.write_text(path.read_text(encoding="utf-8").replace("negative,", "neutral,"), encoding="utf-8")
+
+
+def file_instead(place: str) -> Spoil:
+    """A plain file in the place of a folder of the project."""
+
+    def spoil(path: Path) -> None:
+        target = path.parents[2] / place
+        shutil.rmtree(target, ignore_errors=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text("a file in the place of a folder")
+
+    return spoil
+
+
+def letters(array: np.ndarray) -> np.ndarray:
+    words = array.astype("U12")
+    words[6, 0] = "high"
+    return words
+
+
+AS_A_PERSON: dict[str, tuple[str, str, Spoil, str, str]] = {
+    "missing file": ("air_quality", NPZ, Path.unlink, "ingest", r"/disk/air_quality/LondonAQ.npz: missing, and .*"),
+    "truncated npz": ("air_quality", NPZ, cut, "ingest", r"LondonAQ.npz: no readable npz: .*; expected arrays .*"),
+    "wrong shape": (
+        "air_quality",
+        NPZ,
+        spoil_arrays(lambda a: a[:, :8]),
+        "ingest",
+        r"LondonAQ.npz: array GEltham has shape \(\d+, 8\) and type float64; expected .* hours × 9",
+    ),
+    "letters in an array": (
+        "air_quality",
+        NPZ,
+        spoil_arrays(letters),
+        "ingest",
+        r"LondonAQ.npz: array GEltham row 7, pm10_ug_m3: 'high'; expected a number",
+    ),
+    "wrong hash": (
+        "air_quality",
+        NPZ,
+        lambda path: None,
+        "lab",
+        r"/disk/air_quality/LondonAQ.npz: hash sha256:[0-9a-f]{64}; expected sha256:fc2b.*: it is not .*",
+    ),
+    "all values missing": (
+        "air_quality",
+        NPZ,
+        spoil_arrays(set_missing),
+        "validate",
+        r"data/raw/air_quality/table.parquet: column 'pm10_ug_m3': too many missing values: expected .*; found 0.0.*",
+    ),
+    "empty file": ("household_power", TRAIN, lambda path: path.write_bytes(b""), "ingest", rf"{TRAIN}: 0 bytes; .*"),
+    "wrong number of columns": (
+        "household_power",
+        TRAIN,
+        spoil_line(9, lambda line: line.rpartition(",")[0]),
+        "validate",
+        rf".*: 1 of \d+ rows set aside; .*; {TRAIN} row 9, 96 columns: wrong number of columns; expected 97",
+    ),
+    "letters in one row": (
+        "household_power",
+        TRAIN,
+        spoil_line(9, lambda line: line.replace(",", ",x", 1)),
+        "validate",
+        rf".*: 1 of \d+ rows set aside; expected at most 0 .*; {TRAIN} row 9, t000 'x.*': no finite number",
+    ),
+    "letters in all rows": (
+        "household_power",
+        TRAIN,
+        many_letters,
+        "ingest",
+        rf"{TRAIN}: no readable row \(row 1, t000 'x.*'\); expected a class 1 to 7 and 96 numbers",
+    ),
+    "a class missing from train": (
+        "household_power",
+        TRAIN,
+        without_class_3,
+        "validate",
+        r".*/table.parquet: column 'split_and_label': a class is missing from train or from test: .*\['train 3'\].*",
+    ),
+    "unknown label": (
+        "tweets",
+        CSV,
+        spoil_line(2, lambda line: "furious" + line[line.index(",") :]),
+        "validate",
+        r".*: 1 of \d+ rows set aside; .*; Airlines.csv row 2, twsentiment 'furious': unknown label; .*",
+    ),
+    "a label missing": ("tweets", CSV, no_labels, "validate", r".*column 'label': a label is missing: .*'negative'.*"),
+    "unwritable data": ("tweets", CSV, file_instead("data"), "ingest", r"/data/raw: cannot be written: Not a dir.*"),
+    "unwritable output": (
+        "tweets",
+        CSV,
+        file_instead("data/validated/tweets"),
+        "validate",
+        r".*/data/validated/tweets.*: .*[Nn]ot a directory.*",
+    ),
+    "unwritable state": ("tweets", CSV, file_instead(".unroll/tweets"), "ingest", r".*/\.unroll/tweets.*"),
+}
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small copy of this project whose source is its folder ``disk``."""
+    root = tmp_path_factory.mktemp("bad") / "project"
+    copy_project(root)
+    no_rejects = {f"tasks.{task}.data.max_rejected_share": 0.0 for task in ("household_power", "tweets")}
+    change_params(root, {"source": "disk", **no_rejects})
+    return root
+
+
+def prepare_folders(root: Path, task: str) -> Path:
+    """A good source for ``task``, and nothing made from it yet."""
+    for place in (".unroll", "data", "disk"):
+        if (root / place).is_file():
+            (root / place).unlink()
+        shutil.rmtree(root / place, ignore_errors=True)
+    folder = root / "disk" / task
+    write(task, folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", AS_A_PERSON)
+def test_a_person_sees_one_line(case: str, shared: Path) -> None:
+    task, file, spoil, stage, message = AS_A_PERSON[case]
+    spoil(prepare_folders(shared, task) / file)
+    environment = own_code(shared)
+    if stage == "lab":
+        change_params(shared, {"source": "lab"})
+        environment["UNROLL_MIRROR"] = str(shared / "disk")
+        stage = "ingest"
+    try:
+        if stage != "ingest":
+            assert run(shared, sys.executable, "pipelines/ingest.py", task, **environment).returncode == 0
+        failed = run(shared, sys.executable, f"pipelines/{stage}.py", task, **environment)
+    finally:
+        change_params(shared, {"source": "disk"})
+    assert failed.returncode == 1, failed.stderr
+    assert failed.stdout == ""
+    assert "Traceback" not in failed.stderr
+    start = f"{stage} {task}: "
+    (line,) = [each.removeprefix(start) for each in failed.stderr.splitlines() if each.startswith(start)]
+    assert re.fullmatch(message, line.removeprefix(str(shared))), line
+    others = [each for each in failed.stderr.splitlines() if not each.startswith(start)]
+    assert all(re.search(": (warning|all findings): ", each) for each in others), others
+
+
+@pytest.mark.slow
+def test_a_source_file_that_is_gone_stops_repro_and_what_was_made_stays(shared: Path) -> None:
+    """After a good ingest, so that only the source has changed."""
+    path = prepare_folders(shared, "air_quality") / NPZ
+    assert run(shared, sys.executable, "-m", "dvc", "repro", "ingest@air_quality", **own_code(shared)).returncode == 0
+    made = (shared / "data/raw/air_quality" / NPZ).read_bytes()
+    path.unlink()
+    failed = run_cli(shared, "repro", "air_quality")
+    told = failed.stdout + failed.stderr
+    assert failed.returncode == 1, told
+    assert "Traceback" not in told
+    assert "LondonAQ.npz: missing, and " in " ".join(told.split())
+    assert (shared / "data/raw/air_quality" / NPZ).read_bytes() == made
 
 
 def run_stage(root: Path, task: str) -> "subprocess.CompletedProcess[str]":

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -27,15 +26,6 @@ def test_help_lists_the_commands_without_importing_anything_heavy(root: Path) ->
     assert all(f" {name} " in out for name in ("repro", "check", "schema", "results", "publish", "ui"))
     heavy = "import sys, unroll.cli; print(set(sys.modules) & {'numpy', 'pydantic', 'torch', 'mlflow', 'pandas'})"
     assert run(root, sys.executable, "-c", heavy).stdout == "set()\n"
-
-
-def test_help_comes_at_once(root: Path) -> None:
-    def seconds() -> float:
-        started = time.monotonic()
-        unroll(root, "--help")
-        return time.monotonic() - started
-
-    assert min(seconds() for _ in range(3)) < 0.5
 
 
 def test_reproduction_imports_nothing_heavy_before_there_is_work() -> None:

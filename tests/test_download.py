@@ -1,6 +1,7 @@
 """Downloads from a server on this machine: cut off and gone on with, refused, wrong, mirrored."""
 
 import hashlib
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,6 +72,42 @@ def test_a_later_call_goes_on_with_what_an_earlier_one_left(
     assert download.get(pinned(server), "toy", tmp_path).read_bytes() == CONTENT
     assert server.ranges == [None, f"bytes={size}-"]
     assert kept_files(tmp_path) == ["data.bin"]
+
+
+@pytest.mark.parametrize(("mode", "shown"), [("plain", True), ("quiet", False), ("", False)])
+def test_progress_is_told_in_lines_where_they_are_asked_for(
+    mode: str,
+    shown: bool,
+    server: FileServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(download.PROGRESS, mode)
+    monkeypatch.setattr(download, "SHOWN_EVERY_S", 0.0)
+    server.break_after = [100_000]
+    download.get(pinned(server), "toy", tmp_path, "air")
+    said = capsys.readouterr().err.splitlines()
+    if not shown:
+        assert said == []
+        return
+    retries = [line for line in said if "attempt" in line]
+    assert len(retries) == 1
+    assert retries[0].startswith("ingest air: data.bin attempt 2 of 5 in 0 s: ")
+    told = [re.fullmatch(r"ingest air: data\.bin (\d+) %, [\d.]+ MB/s", line) for line in said if line not in retries]
+    parts = [int(match[1]) for match in told if match]
+    assert len(parts) == len(told) == len(said) - 1
+    assert parts == sorted(parts)
+    assert parts[-1] == 100
+
+
+def test_lines_of_progress_are_a_second_apart(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(download.PROGRESS, "plain")
+    monkeypatch.setattr(download, "SHOWN_EVERY_S", 3600.0)
+    download.get(pinned(server), "toy", tmp_path)
+    assert re.fullmatch(r"ingest toy: data\.bin 3 %, [\d.]+ MB/s\n", capsys.readouterr().err)
 
 
 def test_a_server_that_knows_no_ranges_sends_the_whole_again(server: FileServer, tmp_path: Path) -> None:

@@ -91,13 +91,10 @@ def test_the_command_told_each_stage_and_ended_with_the_table(reproduced: Path) 
 
 
 def test_a_second_repro_does_nothing_and_says_so(project: Path) -> None:
-    started = time.monotonic()
     again = run_cli(project, "repro")
-    seconds = time.monotonic() - started
     assert again.returncode == 0, again.stderr
     assert "nothing to do: every stage is up to date" in again.stdout
     assert again.stderr == ""
-    assert seconds < 10  # about 1.5 s on an idle machine
     plain = dvc(project, "repro")
     assert plain.stdout.count("didn't change, skipping") == len(STAGES) * len(SMALL)
 

@@ -44,7 +44,7 @@ def test_a_sample_and_the_same_files_in_a_folder_give_the_same_table(name: str, 
     read = ingest(dataset, config, str(tmp_path / "disk"), tmp_path / "read")
     assert sorted(path.name for path in read.iterdir()) == sorted(path.name for path in made.iterdir())
     assert (read / "table.parquet").read_bytes() == (made / "table.parquet").read_bytes()
-    assert (read / "rejected.csv").read_text() == "file,row,column,value,reason\n"
+    assert (read / "rejected.csv").read_text() == "file,row,column,value,reason,key\n"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -66,8 +66,8 @@ def test_rejected_rows_are_listed(tmp_path: Path) -> None:
     lines = path.read_text(encoding="utf-8").count("\n")
     folder = ingest(dataset, config, "disk", tmp_path)
     assert (folder / "rejected.csv").read_text() == (
-        "file,row,column,value,reason\n"
-        f'{FILE},{lines - 1},twsentiment,cross,"unknown label; expected negative, neutral, positive"\n'
+        "file,row,column,value,reason,key\n"
+        f'{FILE},{lines - 1},twsentiment,cross,"unknown label; expected negative, neutral, positive",\n'
     )
 
 
@@ -170,4 +170,6 @@ def test_a_changed_source_is_noticed(tmp_path: Path) -> None:
         handle.write("neutral,one more" + "," * 10 + "\n")
     assert ingestion.source_changed(task)
     (tmp_path / "disk" / FILE).unlink()
-    assert not ingestion.source_changed(task)  # away for now
+    assert ingestion.source_changed(task)
+    (tmp_path / "disk").rmdir()
+    assert ingestion.source_changed(task)  # ingest says what is missing

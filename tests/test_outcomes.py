@@ -38,14 +38,31 @@ def test_values_become_plain(value: Any, expected: Any) -> None:
     [
         (0, 10, 0.0, ""),
         (29, 100, 0.29, ""),  # in binary 0.29 × 100 is less than 29
-        (30, 100, 0.29, "30 of 100 rows set aside; expected at most 29 (data.max_rejected_share 0.29); a.csv row 0, "),
+        (
+            30,
+            100,
+            0.29,
+            "30 of 100 rows set aside; expected at most 29 (data.max_rejected_share 0.29); a.csv row 1 (a=1), x '': ",
+        ),
         (1, 2000, 0.0, "1 of 2,000 rows set aside; expected at most 0 "),
-        (4, 4, 1.0, "4 of 4 rows set aside; expected some rows to be left; a.csv row 0, x '': empty; a.csv row 1"),
+        (
+            4,
+            4,
+            1.0,
+            "4 of 4 rows set aside; expected some rows to be left; a.csv row 1 (a=1), x '': empty; a.csv row 2",
+        ),
         (0, 0, 1.0, "0 of 0 rows set aside; expected some rows to be left"),
     ],
 )
 def test_the_share_of_rejected_rows(rejected: int, total: int, limit: float, start: str) -> None:
-    fault = share_fault([Rejected("a.csv", row, "x", "", "empty") for row in range(rejected)], total, limit)
+    fault = share_fault(
+        [Rejected("a.csv", row + 1, "x", "", "empty", f"a={row + 1}") for row in range(rejected)], total, limit
+    )
     assert fault.startswith(start)
     assert bool(fault) == bool(start)
     assert fault.count("a.csv") <= 5
+
+
+def test_a_row_that_is_wrong_as_a_whole_has_no_column() -> None:
+    row = Rejected("a.csv", 3, "", "96 columns", "wrong number of columns; expected 97")
+    assert row.text() == "a.csv row 3, 96 columns: wrong number of columns; expected 97"

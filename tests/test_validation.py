@@ -94,7 +94,7 @@ def test_refused_rows_are_those_that_pandas_finds(
     assert 0 < expected.sum() < 40
     report = judge(Expectation(kind, kwargs, reason="faulty", refuse_rows=True))
     np.testing.assert_array_equal(report.refused, expected)
-    assert [row.row for row in report.rejected] == np.flatnonzero(expected).tolist()
+    assert [row.row for row in report.rejected] == (np.flatnonzero(expected) + 1).tolist()
     (outcome,) = report.outcomes
     assert (outcome.set_aside, outcome.failed, outcome.unexpected) == (True, False, expected.sum())
     validation.require(report, "table.parquet")  # set aside is no failure
@@ -104,13 +104,32 @@ def test_a_row_is_refused_once_for_its_first_fault() -> None:
     table = pd.DataFrame({"total": [1, 50, 3]})
     low = Expectation(f"{VALUES}be_between", between("total", 2, 99), reason="too low", refuse_rows=True)
     small = Expectation(f"{VALUES}be_between", between("total", 0, 2), "warning", "too high", refuse_rows=True)
-    assert [row[1:] for row in judge(low, small, table=table).rejected] == [
-        (0, "total", "1", "too low"),
-        (1, "total", "50", "too high"),
-        (2, "total", "3", "too high"),
+    assert [row[1:5] for row in judge(low, small, table=table).rejected] == [
+        (1, "total", "1", "too low"),
+        (2, "total", "50", "too high"),
+        (3, "total", "3", "too high"),
     ]
     again = replace(low, kwargs=between("total", 4, 99), reason="again")
     assert [row.reason for row in judge(low, again, table=table).rejected] == ["too low", "again"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "keys"),
+    [
+        (
+            ["site", "time", "text"],
+            ["site=north time=2012-01-01T04:00Z text='words 4'", "site=south time=None text=''"],
+        ),
+        (["label", "split"], ["label=b split=test row=2", "label=None split=test row=3"]),
+        (["text"], ["text='words 4'", "text=''"]),
+        ([], ["", ""]),
+    ],
+)
+def test_a_refused_row_is_told_by_what_stands_in_the_source(columns: list[str], keys: list[str]) -> None:
+    table = frame().assign(label="b", split=["train"] * 3 + ["test"] * 37).iloc[:6]
+    table.loc[5, ["time", "label", "text"]] = [pd.NaT, None, ""]
+    low = Expectation(f"{VALUES}be_between", between("total", 0, 3), refuse_rows=True)
+    assert [row.key for row in judge(low, table=table[["total", *columns]]).rejected] == keys
 
 
 def test_each_severity_does_its_own() -> None:
@@ -124,7 +143,7 @@ def test_each_severity_does_its_own() -> None:
         validation.require(stopped, "data/raw/tiny/table.parquet")
     assert str(caught.value) == (
         "data/raw/tiny/table.parquet: column 'site': no site: 1 of 40 rows: "
-        "expected values to be in set (value_set ['north', 'south']); row 7: '<b>moon</b>'"
+        "expected values to be in set (value_set ['north', 'south']); row 8: '<b>moon</b>'"
     )
 
 
@@ -137,8 +156,8 @@ def test_a_message_quotes_the_first_rows_only_and_stays_one_line() -> None:
         validation.require(report, "t")
     text = str(caught.value)
     assert "\n" not in text
-    assert "row 4: 'a\\nb', …" in text
-    assert "row 5" not in text
+    assert "row 5: 'a\\nb', …" in text
+    assert "row 6" not in text
     assert text.endswith("reason 2" + text.split("reason 2")[1].split("; and")[0] + "; and 2 more critical failures")
 
 
@@ -157,9 +176,9 @@ def test_the_others_see_only_accepted_rows_and_fresh_facts() -> None:
     report = validation.check(table, [Expectation(COUNT, enough), step, worst, middle], title="t", facts=step_of)
     count, stepped, *_ = report.outcomes
     assert (count.failed, count.observed) == (True, 1)  # two of three were refused
-    assert (stepped.judged, stepped.rows, stepped.values) == (37, [21], [2.0])  # row 20 left a gap; the table's numbers
+    assert (stepped.judged, stepped.rows, stepped.values) == (37, [22], [2.0])  # row 21 left a gap; the table's numbers
     assert np.flatnonzero(report.refused).tolist() == [0, 1, 20]
-    assert "column 'step': 1 of 37 rows: expected values to be between (min_value 1, max_value 1); row 21: 2.0" in (
+    assert "column 'step': 1 of 37 rows: expected values to be between (min_value 1, max_value 1); row 22: 2.0" in (
         stepped.text()
     )
 
@@ -169,7 +188,7 @@ def test_rows_that_cannot_be_mended_by_refusing_fail() -> None:
     rising = Expectation(f"{VALUES}be_increasing", {"column": "total"}, refuse_rows=True)
     report = judge(rising, table=table)  # without 2, the 3 falls below the 5
     assert np.flatnonzero(report.refused).tolist() == [2]
-    assert report.failed("critical")[0].rows == [3]
+    assert report.failed("critical")[0].rows == [4]
 
 
 @pytest.mark.parametrize(
@@ -191,11 +210,11 @@ def test_rows_that_cannot_be_mended_by_refusing_fail() -> None:
         ),
         (
             Expectation(f"{VALUES}be_between", {"column": "time", "min_value": pd.Timestamp("2012-01-01 02:00Z")}),
-            "(min_value '2012-01-01T02:00:00+00:00'); row 0: '2012-01-01T00:00:00+00:00', row 1: '2012-01-01T01:00:00",
+            "(min_value '2012-01-01T02:00:00+00:00'); row 1: '2012-01-01T00:00:00+00:00', row 2: '2012-01-01T01:00:00",
         ),
         (
             Expectation("expect_compound_columns_to_be_unique", {"column_list": ["site", "time"]}),
-            "(column_list ['site', 'time']); row 9: {'site': 'south', 'time': '2012-01-01T09:00:00+00:00'}, row 11: ",
+            "(column_list ['site', 'time']); row 10: {'site': 'south', 'time': '2012-01-01T09:00:00+00:00'}, row 12: ",
         ),
         (
             Expectation("expect_column_pair_values_to_be_equal", {"column_A": "no2", "column_B": "total"}),

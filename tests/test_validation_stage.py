@@ -125,11 +125,13 @@ def test_stage_writes_accepted_and_rejected_rows(stage: Stage, capsys: pytest.Ca
     stage.run(IN_RANGE, HAS_TEXT, replace(KNOWN_SITE, severity="warning"), Expectation(COUNT, {"max_value": 37}))
     kept = frame().drop(index=[5, 6, 10]).reset_index(drop=True)
     pd.testing.assert_frame_equal(store.read_table(stage.layout.validated / "table.parquet"), kept)
-    assert stage.rows() == [
-        {"file": "a.csv", "row": "12", "column": "no2", "value": "abc,\n1", "reason": "no number"},
-        {"file": "table.parquet", "row": "5", "column": "no2", "value": "-999.25", "reason": "outside the range"},
-        {"file": "table.parquet", "row": "6", "column": "no2", "value": "inf", "reason": "outside the range"},
-        {"file": "table.parquet", "row": "10", "column": "text", "value": "", "reason": "no text"},
+    assert list(stage.rows()[0]) == ["file", "row", "column", "value", "reason", "key"]
+    file, wide = "table.parquet", "outside the range"
+    assert [tuple(row.values()) for row in stage.rows()] == [
+        ("a.csv", "12", "no2", "abc,\n1", "no number", ""),
+        (file, "6", "no2", "-999.25", wide, "site=south time=2012-01-01T05:00Z text='words 5'"),
+        (file, "7", "no2", "inf", wide, "site=north time=2012-01-01T06:00Z text='words 6'"),
+        (file, "11", "text", "", "no text", "site=north time=2012-01-01T10:00Z text=None"),
     ]
     result = stage.result()
     assert [result[key] for key in ("success", "rows", "accepted_rows", "rejected_rows")] == [True, 41, 37, 4]
@@ -163,8 +165,9 @@ def test_the_share_of_rejected_rows_is_bounded(stage: Stage, limit: float, passe
     allowed = int(40 * limit)
     assert str(caught.value) == (
         f"data/raw/tiny/table.parquet: 2 of 40 rows set aside; expected at most {allowed} "
-        f"(data.max_rejected_share {limit}); table.parquet row 5, no2 '-999.25': outside the range; "
-        "table.parquet row 6, no2 'inf': outside the range"
+        f"(data.max_rejected_share {limit}); table.parquet row 6 "
+        "(site=south time=2012-01-01T05:00Z text='words 5'), no2 '-999.25': outside the range; table.parquet row 7 "
+        "(site=north time=2012-01-01T06:00Z text='words 6'), no2 'inf': outside the range"
     )
     assert stage.result()["success"] is False
     assert stage.result()["failures"][0].startswith("critical: 2 of 40 rows set aside")
@@ -239,7 +242,7 @@ def test_prepared_data_is_judged_by_its_facts(tmp_path: Path) -> None:
     assert result["success"] is True
     facts["shared_texts"] = 3
     with pytest.raises(
-        ValidationError, match=r"^data/prepared/tiny: column 'shared_texts': texts on both sides: .*row 0: 3$"
+        ValidationError, match=r"^data/prepared/tiny: column 'shared_texts': texts on both sides: .*row 1: 3$"
     ):
         validation.validate_prepared(Check(facts, [few, none]), layout)
     assert json.loads((layout.state / "prepared" / "result.json").read_text())["success"] is False

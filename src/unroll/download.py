@@ -5,6 +5,7 @@ network for nothing.
 """
 
 import hashlib
+import math
 import os
 import sys
 import time
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 MIRROR = "UNROLL_MIRROR"
 """Environment variable: base URL or folder to take the files from, at <mirror>/<dataset>/<file> or <mirror>/<file>."""
+PROGRESS = "UNROLL_PROGRESS"
+"""Environment variable: plain for lines of progress, quiet for none, anything else for a bar on a terminal."""
+SHOWN_EVERY_S = 1.0
 ATTEMPTS = 5
 PAUSE_S = 1.0
 """Before the second attempt; twice as long before each further one."""
@@ -37,8 +41,10 @@ BUSY = (408, 425, 429)
 """Refusals that may pass, like a server's own faults (5xx)."""
 
 
-def get(file: RemoteFile, dataset: str, downloads: Path) -> Path:
+def get(file: RemoteFile, dataset: str, downloads: Path, task: str = "") -> Path:
     """The path of a verified copy of ``file``, downloaded into the folder ``downloads`` if it is not there yet.
+
+    ``task`` (the dataset, if not told) is named in the lines of progress that UNROLL_PROGRESS=plain asks for.
 
     Raises DataError if the file cannot be had or is another one, StoreError if ``downloads`` cannot be written.
     """
@@ -53,7 +59,7 @@ def get(file: RemoteFile, dataset: str, downloads: Path) -> Path:
     with _locked(downloads, file.name):
         if not (kept.is_file() and digest(kept, file.hash) == file.hash):
             partial = downloads / f"{file.name}.{file.hash[-12:]}.part"
-            _download(file, urls, partial)
+            _download(file, urls, partial, f"ingest {task or dataset}: {file.name}")
             partial.replace(kept)
     return kept
 
@@ -100,17 +106,19 @@ def _locked(downloads: Path, name: str) -> Iterator[None]:
         lock.release()
 
 
-def _download(file: RemoteFile, urls: Sequence[str], partial: Path) -> None:
+def _download(file: RemoteFile, urls: Sequence[str], partial: Path, title: str) -> None:
     """Fill ``partial`` from the first of ``urls`` that has the file; what a broken attempt brought is kept."""
     import requests
 
     fault, waiting = "", list(urls)
     for attempt in range(ATTEMPTS):
         if attempt:
-            time.sleep(PAUSE_S * 2 ** (attempt - 1))
+            pause_s = PAUSE_S * 2 ** (attempt - 1)
+            _say(f"{title} attempt {attempt + 1} of {ATTEMPTS} in {pause_s:g} s: {fault}")
+            time.sleep(pause_s)
         resumed = partial.exists()
         try:
-            while not _transfer(waiting[0], partial):
+            while not _transfer(waiting[0], partial, title):
                 if len(waiting) == 1:
                     raise DataError(f"{' and '.join(urls)}: not there; expected {file.name} (a mirror: {MIRROR})")
                 waiting.pop(0)
@@ -134,7 +142,7 @@ def _download(file: RemoteFile, urls: Sequence[str], partial: Path) -> None:
     )
 
 
-def _transfer(url: str, partial: Path) -> bool:
+def _transfer(url: str, partial: Path, title: str) -> bool:
     """Fetch what ``partial`` lacks; False if the server has no such file."""
     import requests
 
@@ -150,7 +158,7 @@ def _transfer(url: str, partial: Path) -> bool:
         answer.raise_for_status()
         resumed = answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         done = have if resumed else 0
-        with partial.open("ab" if resumed else "wb") as handle, _shown(url, answer, done) as advance:
+        with partial.open("ab" if resumed else "wb") as handle, _shown(title, answer, done) as advance:
             for piece in answer.iter_content(PIECE):
                 handle.write(piece)
                 advance(len(piece))
@@ -164,14 +172,39 @@ def _transfer(url: str, partial: Path) -> bool:
 
 
 @contextmanager
-def _shown(url: str, answer: "requests.Response", done: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal, nothing elsewhere; yields what tells it of new bytes."""
+def _shown(title: str, answer: "requests.Response", done: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on a terminal, or lines where they are asked for; yields what tells it of new bytes."""
     from rich.console import Console
     from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
     columns = ("{task.description}", DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     length = answer.headers.get("Content-Length", "")
     total = done + int(length) if length.isdigit() else None
+    if os.environ.get(PROGRESS) in ("plain", "quiet"):
+        yield _lines(title, total, done)
+        return
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
-        line = bar.add_task(url.rpartition("/")[2], total=total, completed=done)
+        line = bar.add_task(title.rpartition(" ")[2], total=total, completed=done)
         yield lambda size: bar.advance(line, size)
+
+
+def _lines(title: str, total: int | None, done: int) -> Callable[[int], None]:
+    """What writes a line of progress at the first bytes and about once a second from then on."""
+    here, shown, started = done, -math.inf, time.monotonic()
+
+    def advance(size: int) -> None:
+        nonlocal here, shown
+        here += size
+        now = time.monotonic()
+        if now - shown >= SHOWN_EVERY_S:
+            shown = now
+            part = f"{100 * here / total:.0f} %" if total else f"{here / 1e6:.1f} MB"
+            _say(f"{title} {part}, {(here - done) / max(now - started, 1e-3) / 1e6:.1f} MB/s")
+
+    return advance
+
+
+def _say(line: str) -> None:
+    if os.environ.get(PROGRESS) == "plain":
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()

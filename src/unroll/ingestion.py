@@ -23,10 +23,11 @@ Kind = Literal["generated", "sample", "lab", "folder"]
 MANIFEST = "manifest.json"
 
 
-def fetch(dataset: Dataset[D], config: D, source: str, folder: Path, root: Path) -> None:
+def fetch(dataset: Dataset[D], config: D, source: str, folder: Path, root: Path, task: str = "") -> None:
     """Put the dataset's raw files into ``folder``, under their own names.
 
     A relative source is looked for from ``root``, the project's folder; downloads are kept below it, in ``.unroll``.
+    Lines of progress name the ``task``.
     Raises DataError that names the file that is missing, too large or not the published one.
     """
     match _kind(dataset, config, source):
@@ -34,7 +35,7 @@ def fetch(dataset: Dataset[D], config: D, source: str, folder: Path, root: Path)
             dataset.sample(folder, config, np.random.default_rng(config.seed))
         case "lab":
             for file in dataset.files(config):
-                _copy(download.get(file, config.dataset, root / ".unroll" / "downloads"), folder / file.name)
+                _copy(download.get(file, config.dataset, root / ".unroll" / "downloads", task), folder / file.name)
         case "folder":
             for name, path in _locate(dataset, config, source, root).items():
                 _copy(path, folder / name)

@@ -277,11 +277,11 @@ def _keys(frame: "pd.DataFrame", rows: Sequence[int]) -> list[str]:
     picked = frame.loc[list(rows)]
     told = {name: picked[name].to_list() for name in ("site", "time", "label", "split") if name in frame}
     if "time" in told:
-        told["time"] = [None if time is None else time.removesuffix("+00:00") + "Z" for time in plain(told["time"])]
+        told["time"] = [None if time is None else time.replace(":00+00:00", "Z") for time in plain(told["time"])]
     if "split" in told:  # how many readable rows of its split come up to it
         told["row"] = (frame.groupby("split").cumcount() + 1).loc[list(rows)].to_list()
     if "text" in frame:
-        told["text"] = [repr(shorten(str(text))) for text in picked["text"]]
+        told["text"] = [repr(shorten(text)) if isinstance(text, str) else None for text in picked["text"]]
     values = [dict(zip(told, map(plain, row), strict=True)) for row in zip(*told.values(), strict=True)]
     return [" ".join(f"{name}={value}" for name, value in each.items()) for each in values] or [""] * len(rows)
 

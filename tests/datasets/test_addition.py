@@ -82,12 +82,22 @@ def test_rows_that_are_no_sums_are_set_aside(tmp_path: Path) -> None:
     assert isinstance(rejected[0], Rejected)
 
 
+def test_only_a_line_end_ends_a_row(tmp_path: Path) -> None:
+    _, config = write("addition", tmp_path)
+    (tmp_path / FILE).write_text(
+        "source,target\r\n1+2,3\x0b\x0c\u2028\r\n1+2,3\r\n1+x,3\r\n", newline="", encoding="utf-8"
+    )
+    found, rejected = DATASET.table(tmp_path, config)
+    assert found.to_dict("list") == {"source": ["1+2"], "target": ["3"]}
+    assert [row.row for row in rejected] == [2, 4]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("a,b\n1+2,3\n", "row 1: 'a,b'; expected the columns source,target"),
         ("source,target\n", "no readable row"),
-        ("source,target\nx,y\n", "no readable row; .* row 2: 'x'"),
+        ("source,target\nx,y\n", "no readable row; .* row 2: source 'x'"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_an_error(content: str, message: str, tmp_path: Path) -> None:
@@ -117,4 +127,4 @@ def test_a_sum_with_its_operands_swapped_is_a_repeat(tmp_path: Path) -> None:
     frame.loc[9] = [f"{second}+{first}", frame.loc[0, "target"]]
     (outcome,) = judge(frame).failed("critical")
     assert outcome.reason == "the same sum twice, or the operands swapped"
-    assert outcome.rows == [9]
+    assert outcome.rows == [10]

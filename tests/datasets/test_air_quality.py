@@ -58,7 +58,14 @@ def test_a_row_whose_calendar_does_not_fit_is_set_aside(tmp_path: Path, arrays: 
     _, config = small("air_quality")
     found, rejected = DATASET.table(tmp_path, config)
     assert [tuple(row) for row in rejected] == [
-        (FILE, 31, "weekday", "3", "BSladeGreen: expected weekday 0 at 2012-01-02T06:00")
+        (
+            FILE,
+            31,
+            "weekday",
+            "3",
+            "BSladeGreen: expected weekday 0 at 2012-01-02T06:00",
+            "site=BSladeGreen time=2012-01-02T06:00Z",
+        )
     ]
     assert len(found) == 4 * HOURS - 1
     steps = DATASET.facts(found, config)["step_h"]
@@ -74,6 +81,17 @@ def test_a_lost_hour_is_an_error_that_names_the_place(tmp_path: Path, arrays: di
         DataError, match=r"LondonAQ.npz row 101, hour: 5; GEltham: expected hour 4 .* an hour is missing"
     ):
         DATASET.table(tmp_path, config)
+
+
+@pytest.mark.parametrize("bytewise", [False, True])
+def test_letters_are_named_by_array_row_column_and_value(
+    bytewise: bool, tmp_path: Path, arrays: dict[str, np.ndarray]
+) -> None:
+    words = arrays["GWoolwich"].astype("S12" if bytewise else "U12")
+    words[41, 2] = words[50, 0] = "n/a"
+    np.savez(tmp_path / FILE, allow_pickle=False, **{**arrays, "GWoolwich": words})
+    with pytest.raises(DataError, match=r"LondonAQ.npz: array GWoolwich row 42, no2_ug_m3: 'n/a'; expected a number"):
+        DATASET.table(tmp_path, small("air_quality")[1])
 
 
 def test_facts_match_a_plain_count(tmp_path: Path) -> None:
@@ -100,8 +118,8 @@ def test_impossible_values_are_set_aside_and_noise_below_zero_is_not(tmp_path: P
     frame.loc[7, "pm10_ug_m3"] = -14
     report = judge(frame)
     assert [(row.row, row.column, row.value) for row in report.rejected] == [
-        (5, "pm10_ug_m3", "5000.0"),
-        (6, "o3_ug_m3", "inf"),
+        (6, "pm10_ug_m3", "5000.0"),
+        (7, "o3_ug_m3", "inf"),
     ]
     assert report.failed("critical") == []
     assert [outcome.reason for outcome in report.failed("warning")] == ["gap in time"]

@@ -73,8 +73,23 @@ def test_each_faulty_row_is_set_aside_with_its_place_and_the_others_are_read(tmp
 def test_a_file_without_a_readable_row_is_an_error(tmp_path: Path) -> None:
     _, config = write("household_power", tmp_path)
     (tmp_path / TEST).write_text("label,value\n1,x\n")
-    with pytest.raises(DataError, match=r"ElectricDevices_TEST.csv: no readable row \(row 1,  '2 columns'\)"):
+    with pytest.raises(DataError, match=r"ElectricDevices_TEST.csv: no readable row \(row 1, 2 columns\)"):
         DATASET.table(tmp_path, config)
+
+
+def test_only_a_line_end_ends_a_row(tmp_path: Path) -> None:
+    _, config = write("household_power", tmp_path)
+    lines = (tmp_path / TRAIN).read_text().split("\n")
+    lines[2] += "\x0b\x0c\x1c\u2028"
+    lines[8] = "x" + lines[8]
+    (tmp_path / TRAIN).write_text("\r\n".join(lines), encoding="utf-8", newline="")
+    assert [row.row for row in DATASET.table(tmp_path, config).rejected] == [3, 9]
+
+
+def test_the_type_of_each_value_column_is_expected() -> None:
+    suite = DATASET.expectations(small("household_power")[1])
+    typed = {each.kwargs["column"]: each.kwargs["type_"] for each in suite if "column_type" in each.type}
+    assert typed == {"label": "str", "split": "str"} | dict.fromkeys(TIMES, "float32")
 
 
 def test_facts_of_a_few_rows(tmp_path: Path) -> None:
@@ -99,8 +114,8 @@ def test_flat_days_and_impossible_values_are_set_aside(tmp_path: Path) -> None:
     frame.loc[4, "t050"] = np.float32(77)
     report = judge(frame)
     assert {row.row: row.reason for row in report.rejected} == {
-        2: "constant day",
-        4: "further from the mean than any of 96 values can be",
+        3: "constant day",
+        5: "further from the mean than any of 96 values can be",
     }
     assert report.failed("critical") == []
 

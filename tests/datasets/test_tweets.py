@@ -85,7 +85,7 @@ def test_bad_rows_are_refused_and_oddities_reported(tmp_path: Path) -> None:
     frame.loc[3, "text"] = "a lost \ufffd character"
     frame.loc[4:30, "text"] = "the same @text again and again"
     report = judge(frame)
-    assert [(row.row, row.reason) for row in report.rejected] == [(1, "longer than any tweet"), (2, "unknown label")]
+    assert [(row.row, row.reason) for row in report.rejected] == [(2, "longer than any tweet"), (3, "unknown label")]
     assert report.failed("critical") == []
     assert {outcome.reason for outcome in report.failed("warning")} >= {
         "control characters or lost ones",

@@ -181,12 +181,16 @@ def _array(archive: Mapping[str, np.ndarray], name: str, file: str) -> np.ndarra
         names = (*VARIABLES, *CALENDAR, *(f"column {at + 1}" for at in range(WIDTH, array.shape[1])))
         for (row, column), value in np.ndenumerate(array):
             if not _is_number(value):
-                cell = f"row {row + 1}, {names[column]}: {_raw.shorten(str(value))!r}"
+                cell = f"row {row + 1}, {names[column]}: {_raw.shorten(_text(value))!r}"
                 raise DataError(f"{file}: array {name} {cell}; expected a number")
     return array
 
 
-def _is_number(value: str) -> bool:
+def _text(value: str | bytes) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _is_number(value: str | bytes) -> bool:
     try:
         float(value)
     except ValueError:

@@ -111,12 +111,11 @@ class HouseholdPower(Dataset[HouseholdPowerConfig]):
 
     def expectations(self, config: HouseholdPowerConfig) -> Sequence[Expectation]:
         """All classes on both sides, whole rows, normalised, not flat, few of them twice."""
-        columns = {"column_set": ["label", "split", *TIMES], "exact_match": False}
+        types = {"label": "str", "split": "str"} | dict.fromkeys(TIMES, "float32")
         labels = {"column": "label", "value_set": list(LABELS)}
         share = "expect_column_mean_to_be_between"
         return [
-            *schema({"label": "str", "split": "str"}, min_rows=2 * MIN_OF_CLASS * len(LABELS)),
-            Expectation("expect_table_columns_to_match_set", columns),
+            *schema(types, min_rows=2 * MIN_OF_CLASS * len(LABELS)),
             Expectation("expect_column_values_to_be_in_set", labels, reason="unknown class", refuse_rows=True),
             Expectation("expect_column_distinct_values_to_equal_set", {"column": "split", "value_set": list(SPLITS)}),
             Expectation(
