@@ -38,7 +38,10 @@ def project(reproduced: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def shell(root: Path, command: str) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, **own_code(root), "CI": "1", "GIT_AUTHOR_NAME": "test", "GIT_COMMITTER_NAME": "test"}
+    outer = {
+        name: value for name, value in os.environ.items() if not name.startswith("MAKE")
+    }  # not a part of this make
+    environment = {**outer, **own_code(root), "CI": "1", "GIT_AUTHOR_NAME": "test", "GIT_COMMITTER_NAME": "test"}
     environment |= {"GIT_AUTHOR_EMAIL": "test@example.invalid", "GIT_COMMITTER_EMAIL": "test@example.invalid"}
     return subprocess.run(
         ["bash", "-c", command], cwd=root, env=environment, capture_output=True, text=True, check=False, timeout=600

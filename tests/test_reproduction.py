@@ -81,10 +81,14 @@ def test_ctrl_c_ends_what_runs_and_starts_nothing_more(toy: Path) -> None:
         time.sleep(0.3)
         os.kill(os.getpid(), signal.SIGINT)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background may ignore it
     thread = threading.Thread(target=interrupt)
     thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        run_side_by_side(chains, jobs=1, console=console(terminal=False))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_side_by_side(chains, jobs=1, console=console(terminal=False))
+    finally:
+        signal.signal(signal.SIGINT, before)
     thread.join()
     assert [(chain.state, chain.reason) for chain in chains] == [("failed", "stopped"), ("waiting", "")]
     assert not any(chain.is_alive for chain in chains)
@@ -194,7 +198,7 @@ def test_a_store_that_is_away_is_told_after_the_results(
 
 
 def test_a_server_that_is_away_leaves_results_and_failures_shown(
-    tmp_path: Path, recorded: list[Recorded], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layout = make(tmp_path).layout
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
@@ -202,6 +206,7 @@ def test_a_server_that_is_away_leaves_results_and_failures_shown(
     failed = chains_of(tmp_path, ["poetry"])
     failed[0].state, failed[0].stage, failed[0].reason = "failed", "train", "loss nan"
     monkeypatch.setattr(reproduction, "reproduce", lambda *_: failed)
+    monkeypatch.setattr(reproduction.workflow, "changed", lambda root: {})
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "*")
     progress, output = console(terminal=False), console(terminal=False)
