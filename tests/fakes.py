@@ -121,7 +121,7 @@ def write_trained(root: Path, weight: float = 1.9, bias: float = 0.0) -> Layout:
         "epochs": 3,
         "best_epoch": 2,
         "model": {"inputs": 1},
-        "train": {"threads": 1, "batch_size": 7, "epochs": 5, "clip_norm": None},
+        "train": {"threads": 1, "batch_size": 7, "epochs": 5, "clip_norm": None, "schedule": "constant"},
         "prepare": {"problem": "line"},
         "meta": meta,
         "fingerprint": "f",

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from unroll import drawing
+from unroll import canvases, drawing
 from unroll.problems.base import Figure
 
 RNG = np.random.default_rng(0)
@@ -92,3 +92,58 @@ def test_long_tables_and_texts_are_cut_in_the_picture_but_not_in_the_csv(tmp_pat
         width, height = struct.unpack(">II", (tmp_path / f"{name}.png").read_bytes()[16:24])
         assert (width, height < 1200) == (1200, True)
     assert len(pd.read_csv(tmp_path / "t.csv")) == 300
+
+
+def test_a_small_group_does_not_set_the_scale_of_bars() -> None:
+    groups = pd.DataFrame({"digits": [1, 2, 3], "value": [0, 0.002, 0.001], "low": 0.0, "high": [0.56, 0.012, 0.003]})
+    assert drawing.bars_end(groups) is None  # nothing is known of the groups' sizes
+    assert drawing.bars_end(groups.assign(count=[3, 451, 4546])) == pytest.approx(1.05 * 0.012)
+    assert drawing.bars_end(groups.assign(count=[20, 451, 4546])) is None
+    assert drawing.bars_end(groups.assign(count=3)) is None  # all are small
+    assert drawing.bars_end(groups.assign(count=[451, 3, 4546])) is None  # the small one fits
+
+
+@pytest.mark.parametrize("label", ["", "forecast − truth"])
+def test_notes_stay_clear_of_labels_and_counts_are_written(label: str) -> None:
+    frame = pd.DataFrame({"class": ["a", "b"], "value": [0.1, 0.9], "low": 0.0, "high": 1.0, "count": [1234, 50]})
+    for figure in (Figure("b", "bars", "B", frame, "class", "class", label),
+                   Figure("h", "histogram", "H", FRAMES["histogram"], "residual", label)):  # fmt: skip
+        with canvases.own_style():
+            canvas = drawing._DRAW[figure.kind](figure)
+            canvas.draw_without_rendering()
+            (axes,) = canvas.axes
+            (note,) = [
+                text for text in axes.texts if text.get_color() == canvases.MUTED and "n = " not in text.get_text()
+            ]
+            others = [axes.xaxis.label, *axes.get_xticklabels()]
+            assert not any(
+                note.get_window_extent().overlaps(text.get_window_extent()) for text in others if text.get_text()
+            )
+            if figure.kind == "bars":
+                assert {"n = 1,234", "n = 50"} <= {text.get_text() for text in axes.texts}
+
+
+def test_what_was_given_looks_different_from_what_was_sampled() -> None:
+    line, long = "a line that was given\n", "word " * 40
+    frame = pd.DataFrame({"heading": ["h"], "given": [line], "text": [f"{long}\nend"]})
+    figure = Figure("v", "text", "Verse", frame)
+    with canvases.own_style():
+        canvas = drawing._text(figure)
+    given, sampled = canvas.axes[0].texts
+    assert (given.get_text(), given.get_style(), given.get_color()) == (line.strip(), "italic", canvases.MUTED)
+    assert (sampled.get_style(), sampled.get_color()) == ("normal", canvases.INK)
+    assert sampled.get_text().split() == [*long.split(), "end"]  # wrapped, nothing is lost
+    assert sampled.get_text().startswith("\n")  # below the line that was given
+    short = drawing._text(replace(figure, frame=frame.assign(text="end")))
+    assert short.get_size_inches()[1] < canvas.get_size_inches()[1]
+
+
+@pytest.mark.parametrize("name", ["guess", "forecast"])
+def test_forecasts_are_drawn_like_guesses(name: str) -> None:
+    frame = FRAMES["lines"].rename(columns={"guess": name})
+    with canvases.own_style():
+        (axes,) = drawing._lines(Figure("l", "lines", "L", frame, "time")).axes
+        scatter = drawing._scatter(Figure("s", "scatter", "S", frame[["truth", name]], "truth"))
+    assert {line.get_label(): line.get_linestyle() for line in axes.lines}[name] == "-"
+    assert {line.get_label(): line.get_linestyle() for line in axes.lines}["persistence"] == "--"
+    assert [line.get_label() for line in scatter.axes[0].lines] == ["forecast = truth"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from fakes import BLOCK, POINTS, TASK, Line, write_trained
 
-from unroll import evaluation, problems, store
+from unroll import evaluation, problems, stage, store
 from unroll.errors import DataError
 from unroll.problems.base import Prepared
 from unroll.scores import Scores
@@ -54,6 +54,8 @@ def test_metrics_of_model_and_baselines(layout: Layout) -> None:
     halves = metrics["groups"]["by_side"]
     assert {side: found["count"] for side, found in halves.items()} == {"left": POINTS // 2, "right": POINTS // 2}
     assert halves["left"]["mse"] == pytest.approx(ours[: POINTS // 2].mean(), rel=1e-5)
+    for side in halves.values():
+        assert side["mse_low"] < side["mse"] < side["mse_high"]
 
 
 def test_what_is_undefined_is_null_and_never_nan(layout: Layout) -> None:
@@ -99,8 +101,12 @@ def test_same_inputs_give_the_same_bytes(layout: Layout, tmp_path: Path) -> None
     assert first == {path.name: path.read_bytes() for path in elsewhere.reports.rglob("*") if path.is_file()}
 
 
-def test_timing_is_noted_outside_the_reports(layout: Layout) -> None:
+def test_timing_is_noted_outside_the_reports(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluated(layout)
+    assert not (layout.state / "timings.json").exists()  # what measures is the entry point, the same for all stages
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", TASK])
+    monkeypatch.setattr(store, "project_root", lambda: layout.root)
+    stage.main(evaluation.evaluate)
     assert list(json.loads((layout.state / "timings.json").read_text())) == ["evaluate"]
 
 

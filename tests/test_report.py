@@ -40,10 +40,12 @@ def test_card_says_what_on_what_and_how(layout: Layout) -> None:
     assert "not for the card" not in text
     assert "Dataset `ruler`, source `sample`." in text
     assert "| train | 1,000 |" in text
+    assert "| `problem` | line |" in text
     assert "2 parameters, from the block `model`" in text
     assert "3 of at most 5 epochs; the weights kept are those of epoch 2" in text
     assert "| `clip_norm` | none |" in text
     assert "generated sample data" in text
+    assert "An input of an impossible form is refused with a message" in text
     assert f"dvc repro evaluate@{TASK}" in text
 
 
@@ -83,12 +85,38 @@ def test_verdict_follows_the_interval(low: float | None, high: float | None, wor
     assert sentence.startswith(f"**{words} seasonal naive**")
 
 
-def test_training_that_ended_on_its_best_epoch_is_named(layout: Layout) -> None:
+@pytest.mark.parametrize(("schedule", "named"), [("constant", True), ("one_cycle", False)])
+def test_training_that_ended_on_its_best_epoch_is_named(layout: Layout, schedule: str, named: bool) -> None:
     config = store.read_json(layout.model / "config.json")
     assert "with more epochs" not in card(layout)
-    store.write_json(layout.model / "config.json", config | {"epochs": 5, "best_epoch": 5})
+    train = config["train"] | {"schedule": schedule}
+    store.write_json(layout.model / "config.json", config | {"epochs": 5, "best_epoch": 5, "train": train})
     evaluation.evaluate(Task.open(layout.root, TASK))
-    assert "with more epochs it may become better" in card(layout)
+    assert ("with more epochs it may become better" in card(layout)) == named
+
+
+def test_groups_are_a_table_where_they_are_few(layout: Layout) -> None:
+    metrics = store.read_json(layout.reports / "metrics.json")
+    left = metrics["groups"]["by_side"]["left"]
+    text = card(layout)
+    assert "### By side\n\n| side | examples | mse | undefined |" in text
+    assert f"| left | 120 | {left['mse']:.3f} [{left['mse_low']:.3f}, {left['mse_high']:.3f}] | undefined |" in text
+    assert "without width" not in text
+    metrics["groups"]["by_side"]["left"] |= {"mse_low": left["mse"], "mse_high": left["mse"]}
+    trained, origin = Trained.load(layout.model), report.Origin("ruler", "`sample`")
+    assert "without width" in report.model_card(trained, origin, metrics, [])
+    metrics["groups"]["by_side"] = {str(place): left for place in range(13)}
+    assert "### By side" not in report.model_card(trained, origin, metrics, [])
+
+
+def test_errors_have_the_unit_of_the_target(layout: Layout) -> None:
+    metrics = store.read_json(layout.reports / "metrics.json")
+    for found in (metrics["test"], *metrics["baselines"].values()):
+        found |= {f"rmse{end}": 1.0 for end in ("", "_low", "_high")}
+    trained = Trained.load(layout.model)
+    trained.config["meta"]["target"] = "pm10_ug_m3"
+    text = report.model_card(trained, report.Origin("ruler", "`sample`"), metrics, [])
+    assert "|  | mse | undefined | RMSE (µg/m³) |" in text
 
 
 @pytest.mark.parametrize(("value", "low", "named"), [(1.0, 1.0, True), (1.0, 0.99, False), (0.5, 0.5, False)])
@@ -125,4 +153,5 @@ def test_results_table(layout: Layout) -> None:
         assert part in row
     store.write_json(layout.reports / "gate.json", gate | {"passed": True, "alias": "champion"})
     assert " champion " in shown(layout.root, TASK)
+    assert "each as it ran last" in text
     assert "not evaluated" in next(line for line in text.splitlines() if "absent" in line)

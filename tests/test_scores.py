@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from unroll.problems import _classification as classification
 from unroll.scores import DRAWS, Scores
 
 
@@ -96,7 +97,54 @@ def test_sums_keep_their_precision_and_their_sign() -> None:
 def test_groups_are_scored_alone() -> None:
     values = np.array([1.0, 2.0, 3.0, 10.0])
     scores = Scores(of_values(values).statistics_NK, groups={"digits": np.array([2, 2, 10, 10])})
-    assert scores.by_group(mean) == {"digits": {"2": {"count": 2, "mean": 1.5}, "10": {"count": 2, "mean": 6.5}}}
+    found = scores.by_group(mean)["digits"]
+    assert {group: (row["count"], row["mean"]) for group, row in found.items()} == {"2": (2, 1.5), "10": (2, 6.5)}
+    assert (found["10"]["mean_low"], found["10"]["mean_high"]) == (3, 10)  # both rows the same in half of the draws
+
+
+def test_the_interval_of_a_group_is_that_of_its_rows_and_keeps_the_blocks() -> None:
+    """Of blocks that are alike inside, only the blocks count: the textbook error of their means, not of single rows."""
+    rng = np.random.default_rng(10)
+    blocks, block = 100, 6
+    values = np.repeat(rng.normal(size=blocks), block)
+    labels = np.tile(["a", "b", "b"], blocks * block // 3)
+    labels[: 10 * block] = "c"  # blocks without a and b are never drawn for them
+    found = Scores(of_values(values).statistics_NK, block, groups={"by_letter": labels}).by_group(mean)["by_letter"]
+    of_blocks = values[10 * block :: block]
+    half = 1.96 * of_blocks.std(ddof=1) / np.sqrt(len(of_blocks))
+    for group, share in (("a", 1 / 3), ("b", 2 / 3)):
+        row = found[group]
+        assert row["count"] == round(share * 90 * block)
+        assert row["mean"] == pytest.approx(of_blocks.mean())
+        assert (row["mean_high"] - row["mean_low"]) / 2 == pytest.approx(half, rel=0.1)
+    single = Scores(of_values(values).statistics_NK, groups={"by_letter": labels}).by_group(mean)["by_letter"]["b"]
+    assert single["mean_high"] - single["mean_low"] < 0.65 * (row["mean_high"] - row["mean_low"])
+
+
+def test_intervals_by_class_are_those_of_rows_drawn_singly() -> None:
+    rng = np.random.default_rng(11)
+    truth = rng.integers(0, 2, 300)
+    guess = np.where(rng.random(300) < 0.8, truth, 0)
+    names = ["no", "yes", "never"]
+    found = classification.by_class(classification.statistics(truth, guess, 3).sum(axis=0), names)["yes"]
+
+    def f1(t: np.ndarray, g: np.ndarray, axis: int = -1) -> np.ndarray:
+        return 2 * (t & g).sum(axis) / (t.sum(axis) + g.sum(axis))
+
+    theirs = stats.bootstrap((truth, guess), f1, paired=True, n_resamples=9999, method="percentile", rng=rng)
+    low, high = theirs.confidence_interval
+    assert found["f1"] == pytest.approx(float(f1(truth, guess)))
+    assert (found["f1_low"], found["f1_high"]) == pytest.approx((low, high), abs=0.06 * (high - low))
+    never = classification.by_class(classification.statistics(truth, guess, 3).sum(axis=0), names)["never"]
+    assert (never["count"], never["precision"]) == (0, 0)
+    assert np.isnan([never["precision_low"], never["f1_high"]]).all()
+
+
+def test_bars_of_classes_have_whiskers() -> None:
+    sums = np.array([8, 2, 3, 7])
+    frame = classification.class_figure(sums, ["a", "b"]).frame
+    assert list(frame) == ["class", "value", "low", "high", "count"]
+    assert ((frame["low"] < frame["value"]) & (frame["value"] < frame["high"])).all()
 
 
 def test_what_is_undefined_is_nan_without_a_warning() -> None:

@@ -77,9 +77,10 @@ def with_axes(figure: Figure, height_in: float) -> "tuple[Canvas, Axes]":
 
 
 def note(axes: "Axes", text: str) -> None:
-    """A remark in small grey letters under the picture's right corner."""
+    """A remark in small grey letters under the picture's right corner, and under the label of x."""
+    below = -48 if axes.get_xlabel() else -34
     axes.annotate(
-        text, (1, 0), (0, -34), xycoords="axes fraction", textcoords="offset points", ha="right", va="top",
+        text, (1, 0), (0, below), xycoords="axes fraction", textcoords="offset points", ha="right", va="top",
         color=MUTED, fontsize=9,
     )  # fmt: skip
 

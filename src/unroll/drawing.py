@@ -5,7 +5,7 @@ The same figure gives the same bytes: no times, no library version, nothing of a
 
 import math
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +18,18 @@ from unroll.wording import cell, label, number, shorten, words
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
+GUESSES = ("guess", "forecast")
+"""Columns that hold what the trained model says, beside the truth."""
 NETWORK = "network"
 """The name of the trained model beside its baselines."""
-MAX_TABLE_ROWS, MAX_TABLE_WIDTH, MAX_TEXT_ROWS, MAX_TEXT_WIDTH = 20, 104, 12, 54
+MIN_GROUP = 20
+"""Below so many examples a group's interval is too wide to say much, or to set the scale."""
+MAX_TABLE_ROWS, MAX_TABLE_WIDTH, MAX_TEXT_ROWS, MAX_TEXT_WIDTH = 20, 104, 24, 54
 MAX_MARKED_POINTS, MAX_WRITTEN_CLASSES = 40, 16
-CHARACTER_IN = 0.085
+CHARACTER_IN, LINE_IN = 0.085, 0.185
 
 
 def write(figure: Figure, folder: Path) -> None:
@@ -53,12 +58,12 @@ def _lines(figure: Figure) -> "Canvas":
     canvas, axes = canvases.with_axes(figure, 4.2)
     x = figure.frame[figure.x]
     ys = [name for name in figure.frame if name != figure.x]
-    compared = {"truth", "guess"} <= set(ys)
+    compared = "truth" in ys and any(name in ys for name in GUESSES)
     colours = iter(PALETTE * (len(ys) // len(PALETTE) + 1))
     for name in ys:
         if name == "truth":
             look: dict[str, Any] = {"color": INK, "linewidth": 1.9}
-        elif compared and name != "guess":  # what truth and guess are seen against
+        elif compared and name not in GUESSES:  # what truth and guess are seen against
             look = {"color": "#A0A6AB", "linewidth": 1.1, "linestyle": (0, (3, 1.2)), "zorder": 1.5}
         else:
             look = {"color": next(colours), "linewidth": 1.5}
@@ -173,6 +178,17 @@ def _bars(figure: Figure) -> "Canvas":
             1.02, row, text, transform=axes.get_yaxis_transform(), va="center", ha="left",
             fontweight="bold" if has_network and names[row] == NETWORK else "normal",
         )  # fmt: skip
+    if "count" in frame:
+        for row, count in enumerate(frame["count"]):
+            axes.text(
+                1.14, row, f"n = {count:,}", transform=axes.get_yaxis_transform(), va="center", ha="left", color=MUTED,
+                fontsize=9,
+            )  # fmt: skip
+    remarks = ["whiskers: 95 % interval"] if known.any() else []
+    right = bars_end(frame)
+    if right is not None:
+        axes.set_xlim(right=right)
+        remarks.append(f"bars of fewer than {MIN_GROUP} may go on outside")
     axes.set_yticks(rows, [shorten(name, 28) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
@@ -181,9 +197,19 @@ def _bars(figure: Figure) -> "Canvas":
     # Bars lie on their side: the figure's x is what the bars are of, its y what their length means.
     axes.set_xlabel(label(figure.y_label))
     axes.set_ylabel(textwrap.fill(label(figure.x_label), int(length_in / CHARACTER_IN)))
-    if known.any():
-        canvases.note(axes, "whiskers: 95 % interval")
+    if remarks:
+        canvases.note(axes, " · ".join(remarks))
     return canvas
+
+
+def bars_end(frame: "pd.DataFrame") -> float | None:
+    """Where the axis of bars ends if a group of few examples would stretch it; None where none does."""
+    if "count" not in frame:
+        return None
+    ends = frame[["value", "high"] if "high" in frame else ["value"]].max(axis=1)
+    large = frame["count"] >= MIN_GROUP
+    right = 1.05 * float(ends[large].max()) if large.any() else 0.0
+    return right if 0 < right < ends.max() else None
 
 
 def _scatter(figure: Figure) -> "Canvas":
@@ -192,7 +218,7 @@ def _scatter(figure: Figure) -> "Canvas":
     x, y = figure.frame[figure.x].to_numpy(), figure.frame[other].to_numpy()
     crowded = len(x) > 300
     axes.scatter(x, y, s=9 if crowded else 22, color=PALETTE[0], alpha=0.35 if crowded else 0.7, linewidths=0)
-    if {figure.x, other} == {"truth", "guess"} and len(x):
+    if figure.x == "truth" and other in GUESSES and len(x):
         low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
         edge = 0.03 * (high - low) or 1.0
         axes.plot([low, high], [low, high], color=INK, linewidth=1, label="forecast = truth")
@@ -235,28 +261,39 @@ def _table(figure: Figure) -> "Canvas":
 
 
 def _text(figure: Figure) -> "Canvas":
-    """Texts two side by side, each under its heading."""
-    texts = [_fold(str(text)) for text in figure.frame["text"]]
-    headings = [str(heading) for heading in figure.frame["heading"]]
+    """Texts two side by side, each under its heading; what was given before them in grey italics."""
+    frame = figure.frame
+    texts = [_fold(str(text)) for text in frame["text"]]
+    given = [_fold(str(text)) for text in frame["given"]] if "given" in frame else [[] for _ in texts]
     across = min(2, max(len(texts), 1))
-    down = max(1, math.ceil(len(texts) / across))
-    lines = max([len(text) for text in texts], default=1)
-    canvas = canvases.blank(0.7 + down * (0.55 + 0.2 * lines))
+    lengths = [len(above) + len(text) for above, text in zip(given, texts, strict=True)] or [1]
+    heights_in = [0.5 + LINE_IN * max(lengths[low : low + across]) for low in range(0, len(lengths), across)]
+    canvas = canvases.blank(0.75 + sum(heights_in))
     canvas.suptitle(figure.title, x=0.015, ha="left", fontsize=12.5, fontweight="bold")
-    grid = canvas.subplots(down, across, squeeze=False)
+    if any(given):
+        canvas.supxlabel("grey italics: given · upright: sampled", x=0.985, ha="right", fontsize=9, color=MUTED)
+    grid = canvas.subplots(len(heights_in), across, squeeze=False, height_ratios=heights_in)
     for axes in grid.flat:
         axes.set_axis_off()
-    for axes, heading, text in zip(grid.flat, headings, texts, strict=False):
-        axes.set_title(heading, fontsize=10.5, color=PALETTE[0], pad=4)
-        axes.text(
-            0, 1, "\n".join(text), transform=axes.transAxes, va="top", family="DejaVu Serif", fontsize=9.5,
-            linespacing=1.4,
-        )  # fmt: skip
+    for axes, heading, above, text in zip(grid.flat, frame["heading"], given, texts, strict=False):
+        axes.set_title(str(heading), fontsize=10.5, color=PALETTE[0], pad=4)
+        _write_lines(axes, above, color=MUTED, style="italic")
+        _write_lines(axes, [""] * len(above) + text, color=INK, style="normal")
     return canvas
 
 
+def _write_lines(axes: "Axes", lines: Sequence[str], color: str, style: str) -> None:
+    axes.text(
+        0, 1, "\n".join(lines), transform=axes.transAxes, va="top", family="DejaVu Serif", fontsize=9.5,
+        linespacing=1.4, color=color, style=style,
+    )  # fmt: skip
+
+
 def _fold(text: str) -> list[str]:
-    lines = [shorten(line.expandtabs(4), MAX_TEXT_WIDTH) for line in text.strip("\n").split("\n")]
+    """The lines of a text as wide as a column; what a long line goes on with is set in a little."""
+    lines: list[str] = []
+    for line in text.strip("\n").split("\n"):
+        lines += textwrap.wrap(line.expandtabs(4), MAX_TEXT_WIDTH, subsequent_indent="   ") or [""]
     return [*lines[: MAX_TEXT_ROWS - 1], "…"] if len(lines) > MAX_TEXT_ROWS else lines
 
 

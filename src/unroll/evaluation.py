@@ -10,16 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from unroll import report, store, timings
+from unroll import report, store
 from unroll.errors import DataError
 from unroll.problems.base import Prepared
-from unroll.scores import Scores
+from unroll.scores import SEED, Scores
 from unroll.store import Layout
 from unroll.tasks import Task
 from unroll.trained import Trained
 
-SEED = 20160101
-"""Of the bootstrap. A constant: two models are compared on the same draws."""
 DIGITS, NOISE = 6, 1e-12
 """Significant digits of a metric, and what is smaller than it can tell from 0."""
 
@@ -38,15 +36,14 @@ def evaluate(task: Task) -> None:
     import torch
 
     layout = task.layout
-    with timings.measure(layout, "evaluate"):
-        trained, prepared = Trained.load(layout.model), Prepared.load(layout.prepared)
-        _require_same_data(trained, prepared, layout)
-        torch.set_num_threads(trained.config["train"]["threads"])  # part of what makes sums repeatable to the last bit
-        with torch.inference_mode():
-            evaluation = judge(trained, prepared)
-            figures = list(trained.problem.figures(trained.model, prepared, evaluation.scores, evaluation.baselines))
-        store.write_json(layout.reports / "metrics.json", evaluation.metrics)
-        report.write(layout, trained, report.Origin.read(task), evaluation.metrics, figures)
+    trained, prepared = Trained.load(layout.model), Prepared.load(layout.prepared)
+    _require_same_data(trained, prepared, layout)
+    torch.set_num_threads(trained.config["train"]["threads"])  # part of what makes sums repeatable to the last bit
+    with torch.inference_mode():
+        evaluation = judge(trained, prepared)
+        figures = list(trained.problem.figures(trained.model, prepared, evaluation.scores, evaluation.baselines))
+    store.write_json(layout.reports / "metrics.json", evaluation.metrics)
+    report.write(layout, trained, report.Origin.read(task), evaluation.metrics, figures)
 
 
 def judge(trained: Trained, prepared: Prepared) -> Evaluation:

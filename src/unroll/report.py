@@ -1,6 +1,6 @@
 """What a person reads of an evaluated model: figures, a model card, and the table at the end of ``unroll repro``."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from unroll.problems.base import Figure
 from unroll.store import Layout
 from unroll.tasks import Task
 from unroll.trained import Trained
-from unroll.wording import cell, number, words
+from unroll.wording import cell, measure, number, words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,10 +21,15 @@ Metrics = Mapping[str, Any]
 """The content of ``metrics.json``."""
 
 SCOPE = (
-    "The numbers hold for data like the test part: the same source, place and time. The intervals tell how much they "
-    "would move with other rows of that kind, not with data of another kind."
+    "The numbers hold for data that come about as those of the test part did. The intervals tell how much they would "
+    "move with other rows of that kind, not with data of another kind."
 )
-MIN_GROUP = 20
+REFUSED = (
+    "An input of an impossible form is refused with a message; a possible one is answered without a warning, however "
+    "unlike the training data it is."
+)
+MAX_GROUPS = 12
+"""More are no table for a card; ``metrics.json`` has them all."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,8 @@ def comparison(metrics: Metrics, trained: Trained) -> Figure:
     frame = pd.DataFrame(rows).astype({"value": float, "low": float, "high": float})
     direction = "higher" if trained.problem.higher_is_better else "lower"
     title = f"{_capital(words(headline))} on the test part"
-    return Figure("comparison", "bars", title, frame, "name", "", f"{words(headline)} ({direction} is better)")
+    measured = f"{measure(headline, _target(trained))} ({direction} is better)"
+    return Figure("comparison", "bars", title, frame, "name", "", measured)
 
 
 def model_card(trained: Trained, origin: Origin, metrics: Metrics, figures: Sequence[Figure]) -> str:
@@ -113,6 +119,8 @@ def model_card(trained: Trained, origin: Origin, metrics: Metrics, figures: Sequ
         _purpose(trained),
         "## Data",
         _data(trained, origin),
+        "The block `prepare`:",
+        _pairs(config["prepare"]),
         "## Network",
         f"{sum(p.numel() for p in trained.model.parameters()):,} parameters, from the block `model`:",
         _pairs(config["model"]),
@@ -121,8 +129,9 @@ def model_card(trained: Trained, origin: Origin, metrics: Metrics, figures: Sequ
         _pairs(config["train"]),
         "## Results",
         rows,
-        _results(metrics),
+        _results(metrics, _target(trained)),
         *verdicts(metrics),
+        *_groups(metrics, _target(trained)),
         "## Figures",
         *(f"![{figure.title}](figures/{figure.name}.png)" for figure in figures),
         "## Limits",
@@ -152,10 +161,11 @@ def verdicts(metrics: Metrics) -> list[str]:
 
 
 def results_table(root: Path, tasks: Sequence[str]) -> "Table":
-    """One row a task: its headline metric, the best baseline, what the gate said, and the seconds of all stages."""
+    """One row a task: its headline metric, the best baseline, what the gate said, and what its stages took."""
     from rich.table import Table
 
-    table = Table(title="Results on the test part", title_justify="left", title_style="bold")
+    table = Table(title="Results on the test part", title_justify="left", title_style="bold", caption_justify="left")
+    table.caption = "seconds: of the stages that ran here, each as it ran last"
     table.add_column("task", style="bold", no_wrap=True)
     table.add_column("metric", no_wrap=True)
     table.add_column("network [95 %]", no_wrap=True)
@@ -223,13 +233,38 @@ def _value(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _results(metrics: Metrics) -> str:
-    names = [name for name in metrics["test"] if not name.endswith(("_low", "_high"))]
+def _target(trained: Trained) -> str:
+    """The column that is forecast, whose name ends in its unit; empty for problems without one."""
+    return str(trained.meta.get("target", ""))
+
+
+def _groups(metrics: Metrics, target: str) -> Iterator[str]:
+    """A table for each grouping of few groups."""
+    for grouping, groups in metrics["groups"].items():
+        if not 0 < len(groups) <= MAX_GROUPS:
+            continue
+        names = _metric_names(next(iter(groups.values())))
+        rows = [[group, f"{v['count']:,}", *(_with_interval(v, name) for name in names)] for group, v in groups.items()]
+        yield f"### {_capital(words(grouping))}"
+        kind = words(grouping).removeprefix("by ")
+        yield _markdown([kind, "examples", *(measure(name, target) for name in names)], rows)
+        if any(
+            v[name] is not None and v[f"{name}_low"] == v[f"{name}_high"] for v in groups.values() for name in names
+        ):
+            yield "An interval without width: the draws were all alike, which in a small group says little."
+
+
+def _metric_names(found: Mapping[str, Any]) -> list[str]:
+    return [name for name in found if name != "count" and not name.endswith(("_low", "_high"))]
+
+
+def _results(metrics: Metrics, target: str) -> str:
+    names = _metric_names(metrics["test"])
     rows = [
         [f"**{words(who)}**" if who == drawing.NETWORK else words(who), *(_with_interval(found, n) for n in names)]
         for who, found in {drawing.NETWORK: metrics["test"], **metrics["baselines"]}.items()
     ]
-    return _markdown(["", *(words(name) for name in names)], rows)
+    return _markdown(["", *(measure(name, target) for name in names)], rows)
 
 
 def _with_interval(found: Mapping[str, float | None], name: str) -> str:
@@ -241,11 +276,12 @@ def _with_interval(found: Mapping[str, float | None], name: str) -> str:
 
 def _limits(trained: Trained, origin: Origin, metrics: Metrics) -> list[str]:
     config = trained.config
-    limits = [SCOPE, "Inputs unlike the training data are answered all the same; nothing warns of them."]
+    limits = [SCOPE, REFUSED]
     if origin.source == "`sample`":
         limits.insert(0, "Trained and tested on generated sample data: nothing here is measured on the real source.")
     limits += filter(None, [_weakest_group(metrics, trained.problem.higher_is_better), _rule_of_three(metrics)])
-    if config["best_epoch"] == config["epochs"] == config["train"]["epochs"]:
+    ended_best = config["best_epoch"] == config["epochs"] == config["train"]["epochs"]
+    if ended_best and config["train"]["schedule"] == "constant":  # any other schedule ends at a low rate by intent
         limits.append("The last epoch was the best one: with more epochs it may become better.")
     return limits
 
@@ -257,7 +293,7 @@ def _weakest_group(metrics: Metrics, higher_is_better: bool) -> str:
     for grouping, groups in metrics["groups"].items():
         for group, values in groups.items():
             name = next((name for name in (headline, "f1") if values.get(name) is not None), None)
-            if name and values["count"] >= MIN_GROUP:
+            if name and values["count"] >= drawing.MIN_GROUP:
                 found.append((values[name], name, f"{words(grouping).removeprefix('by ')} {group}", values["count"]))
     if not found:
         return ""

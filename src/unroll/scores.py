@@ -18,6 +18,8 @@ Metrics = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 DRAWS = 1000
 LEVEL = 0.95
+SEED = 20160101
+"""Of the bootstrap. A constant: two models are compared on the same draws."""
 
 
 @dataclass(frozen=True)
@@ -55,20 +57,23 @@ class Scores:
             whole, drawn = metrics(self.sums()), metrics(self.resampled_sums(seed))
         result: dict[str, float] = {}
         for name, value in whole.items():
-            low, high = _interval(drawn[name]) if len(self.statistics_NK) > self.block else (np.nan, np.nan)
+            low, high = interval(drawn[name]) if len(self.statistics_NK) > self.block else (np.nan, np.nan)
             result |= {name: float(value), f"{name}_low": low, f"{name}_high": high}
         return result
 
     def by_group(self, metrics: Metrics) -> dict[str, dict[str, dict[str, float]]]:
-        """For each grouping and each of its groups: the metrics and the number of examples."""
+        """For each grouping and each of its groups: the number of examples, and the metrics with their intervals.
+
+        A block keeps its place in the series: of each, the group's own rows are drawn together.
+        """
         found: dict[str, dict[str, dict[str, float]]] = {}
         for name, labels in self.groups.items():
             found[name] = {}
             for group in np.unique(labels):
-                part = Scores(self.statistics_NK[labels == group])
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    values = {key: float(value) for key, value in metrics(part.sums()).items()}
-                found[name][str(group)] = {"count": len(part.statistics_NK), **values}
+                rows_M = np.flatnonzero(labels == group)
+                starts_J = np.unique(rows_M // self.block, return_index=True)[1]
+                blocks_JK = np.add.reduceat(self.statistics_NK[rows_M], starts_J, axis=0, dtype=np.float64)
+                found[name][str(group)] = {"count": len(rows_M), **Scores(blocks_JK).summary(metrics, SEED)}
         return found
 
     def resampled_sums(self, seed: int) -> np.ndarray:
@@ -88,7 +93,8 @@ class Scores:
         return sums_DK
 
 
-def _interval(drawn_D: np.ndarray) -> tuple[float, float]:
+def interval(drawn_D: np.ndarray) -> tuple[float, float]:
+    """The middle 95 % of the draws in which a metric is defined; NaN where it never is."""
     known = drawn_D[~np.isnan(drawn_D)]
     if not len(known):
         return np.nan, np.nan

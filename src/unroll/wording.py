@@ -12,6 +12,8 @@ METRICS = {
     "macro_f1": "macro-F1",
     "f1": "F1",
 }
+IN_UNITS = ("rmse", "mae")
+"""Metrics in the target's own unit."""
 UNITS = {"_ug_m3": " (µg/m³)", "_mg_m3": " (mg/m³)", "_kwh": " (kWh)", "_kw": " (kW)", "_s": " (s)", "_h": " (h)"}
 
 
@@ -46,6 +48,16 @@ def label(text: str) -> str:
     'forecast, pm10 (µg/m³)'
     """
     return re.sub(rf"(?<=\w)({'|'.join(UNITS)})\b", lambda match: UNITS[match[1]], text)
+
+
+def measure(metric: str, target: str = "") -> str:
+    """A metric as words, with the unit of what it measures where it has one.
+
+    >>> [measure("rmse", "pm10_ug_m3"), measure("r2", "pm10_ug_m3"), measure("mae")]
+    ['RMSE (µg/m³)', 'R²', 'MAE']
+    """
+    unit = next((unit for end, unit in UNITS.items() if target.endswith(end)), "") if metric in IN_UNITS else ""
+    return words(metric) + unit
 
 
 def cell(value: object) -> str:

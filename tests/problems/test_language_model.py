@@ -228,6 +228,12 @@ def test_training_beats_the_frequencies_and_samples_words_of_the_text(prepared: 
     headings = figures["samples"].frame["heading"].tolist()
     assert headings == ["temperature 0.2", "temperature 0.4", "temperature 0.8", "temperature 1.0"]
     assert figures["samples"].frame["text"].nunique() == 4
+    (given,) = figures["samples"].frame["given"].unique()
+    assert given in TEXT
+    assert not figures["samples"].frame["text"].str.startswith(given).any()
+    kinds = figures["bits_by_kind"].frame
+    assert list(kinds) == ["kind", "value", "low", "high", "count"]
+    assert kinds["count"].sum() == len(scores.statistics_NK)
     again = next(iter(PROBLEM.figures(model, prepared, scores, baselines)))
     pd.testing.assert_frame_equal(again.frame, figures["samples"].frame)
     rows = scores.table()

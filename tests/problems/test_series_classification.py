@@ -115,7 +115,7 @@ def require_sklearn(prepared: Prepared, scores: Scores) -> None:
         theirs = {
             key: column[number] for key, column in zip(("precision", "recall", "f1", "count"), table, strict=True)
         }
-        assert by_class[name] == pytest.approx(theirs)
+        assert {key: by_class[name][key] for key in theirs} == pytest.approx(theirs)
     figure = next(iter(PROBLEM.figures(None, prepared, scores, {})))
     matrix = figure.frame.pivot(index="truth", columns="guess", values="count").loc[names, names]
     np.testing.assert_array_equal(matrix, confusion_matrix(truth, guess, labels=names))

@@ -71,7 +71,8 @@ def figures(scores: Scores) -> Iterator[Figure]:
         found = [(group, scores.statistics_NK[labels == group].sum(axis=0)) for group in np.unique(labels).tolist()]
         bars = [{column: group, **wrong_share(int(count), int(exact))} for group, (count, exact, *_) in found]
         title = f"Wrong answers by {label}"
-        yield Figure(f"error_{name}", "bars", title, pd.DataFrame(bars), column, label, "share of wrong answers")
+        measured = "share of wrong answers, with Wilson's intervals"
+        yield Figure(f"error_{name}", "bars", title, pd.DataFrame(bars), column, label, measured)
 
 
 def wrong_share(count: int, exact: int) -> dict[str, float]:

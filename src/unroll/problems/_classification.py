@@ -6,6 +6,7 @@ Shapes: N examples, C classes; the statistics are the flattened confusion matrix
 import numpy as np
 
 from unroll.problems.base import Figure
+from unroll.scores import DRAWS, SEED, interval
 
 
 def statistics(truth_N: np.ndarray, guess_N: np.ndarray, classes: int) -> np.ndarray:
@@ -28,18 +29,30 @@ def metrics(sums: np.ndarray, classes: int) -> dict[str, np.ndarray]:
 
 
 def by_class(sums: np.ndarray, names: list[str]) -> dict[str, dict[str, float]]:
-    """Count, precision, recall and F1 of each class from summed cells (C²,); 0 where a class was never guessed."""
-    matrix = sums.reshape(len(names), len(names)).astype(float)
-    result = {}
+    """Count, precision, recall and F1 of each class from summed cells (C²,), with 95 % bootstrap intervals.
+
+    0 where a class was never guessed. To draw N examples singly, with replacement, is to draw N cells by their shares.
+    """
+    count = int(sums.sum())
+    drawn_DK = np.random.default_rng(SEED).multinomial(count, sums / max(count, 1), DRAWS)
+    whole, drawn = _rates(sums, len(names)), _rates(drawn_DK, len(names))
+    counts_C = sums.reshape(len(names), len(names)).sum(axis=1)
+    result: dict[str, dict[str, float]] = {}
     for number, name in enumerate(names):
-        right, count, guessed = matrix[number, number], matrix[number].sum(), matrix[:, number].sum()
-        result[name] = {
-            "count": int(count),
-            "precision": right / guessed if guessed else 0.0,
-            "recall": right / count if count else 0.0,
-            "f1": 2 * right / (count + guessed) if count + guessed else 0.0,
-        }
+        result[name] = {"count": int(counts_C[number])}
+        for metric, values_C in whole.items():
+            low, high = interval(drawn[metric][:, number])
+            value = float(np.nan_to_num(values_C[number]))
+            result[name] |= {metric: value, f"{metric}_low": low, f"{metric}_high": high}
     return result
+
+
+def _rates(sums: np.ndarray, classes: int) -> dict[str, np.ndarray]:
+    """Precision, recall and F1 of shape (…, C) from summed cells (…, C²); NaN where there is nothing to divide by."""
+    matrix = sums.reshape(*sums.shape[:-1], classes, classes).astype(float)
+    right, count, guessed = np.diagonal(matrix, axis1=-2, axis2=-1), matrix.sum(axis=-1), matrix.sum(axis=-2)
+    with np.errstate(invalid="ignore"):
+        return {"precision": right / guessed, "recall": right / count, "f1": 2 * right / (count + guessed)}
 
 
 def confusion_figure(sums: np.ndarray, names: list[str]) -> Figure:
@@ -52,8 +65,11 @@ def confusion_figure(sums: np.ndarray, names: list[str]) -> Figure:
 
 
 def class_figure(sums: np.ndarray, names: list[str]) -> Figure:
-    """F1 of each class."""
+    """F1 of each class, with its interval."""
     import pandas as pd
 
-    frame = pd.DataFrame([{"class": name, "value": row["f1"]} for name, row in by_class(sums, names).items()])
-    return Figure("f1_by_class", "bars", "F1 of each class", frame, "class", "class", "F1")
+    bars = [
+        {"class": name, "value": row["f1"], "low": row["f1_low"], "high": row["f1_high"], "count": row["count"]}
+        for name, row in by_class(sums, names).items()
+    ]
+    return Figure("f1_by_class", "bars", "F1 of each class", pd.DataFrame(bars), "class", "class", "F1")

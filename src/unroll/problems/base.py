@@ -59,8 +59,8 @@ class Figure:
     """A picture as data: ``report`` draws it, DVC plots it, a person opens the CSV.
 
     ``lines``: ``frame[x]`` against each other column. ``histogram``: one column. ``confusion``: columns truth, guess,
-    count. ``bars``: ``frame[x]`` against value, with low and high. ``scatter``: two columns. ``table``: the rows as
-    they are. ``text``: column ``text`` under column ``heading``.
+    count. ``bars``: ``frame[x]`` against value, with low and high, and count where known. ``scatter``: two columns.
+    ``table``: the rows as they are. ``text``: column ``text`` under column ``heading``, after column ``given`` if any.
     """
 
     name: str

@@ -216,15 +216,14 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
         meta, rows = prepared.meta, scores.table()
         known, (low, high) = Vocabulary(meta["characters"]), meta["bounds"]["test"]
         line = verse.first_line("".join(known.decode(prepared.arrays["ids"][low:high].tolist(), verse.LOST)))
-        texts = [
-            line + _continue(model, known, line, FIGURE_LENGTH, temperature, FIGURE_SEED)
-            for temperature in TEMPERATURES
-        ]
+        texts = [_continue(model, known, line, FIGURE_LENGTH, temperature, FIGURE_SEED) for temperature in TEMPERATURES]
         headings = [f"temperature {temperature}" for temperature in TEMPERATURES]
-        sampled = pd.DataFrame({"heading": headings, "text": texts})
+        sampled = pd.DataFrame({"heading": headings, "given": line, "text": texts})
         yield Figure("samples", "text", "Sampled after the first whole line of the test part", sampled)
-        kinds = rows.groupby("kind")["bits"].agg(value="mean", count="size").reset_index()
-        title, bits = "Bits by kind of character", "bits per character"
+        title, bits, name = "Bits by kind of character", "bits per character", self.headline
+        ends = {"value": name, "low": f"{name}_low", "high": f"{name}_high", "count": "count"}
+        by_kind = self.breakdown(scores, meta)["by_kind"].items()
+        kinds = pd.DataFrame([{"kind": kind, **{k: row[v] for k, v in ends.items()}} for kind, row in by_kind])
         yield Figure("bits_by_kind", "bars", title, kinds, "kind", "kind", bits)
         ngram = rows.assign(ngram=baselines["ngram"].table()["bits"])
         places = ngram[ngram["place"] > 0].groupby("place")[["bits", "ngram"]].mean().reset_index()
