@@ -105,6 +105,8 @@ def test_groups_are_a_table_where_they_are_few(layout: Layout) -> None:
     metrics["groups"]["by_side"]["left"] |= {"mse_low": left["mse"], "mse_high": left["mse"]}
     trained, origin = Trained.load(layout.model), report.Origin("ruler", "`sample`")
     assert "without width" in report.model_card(trained, origin, metrics, [])
+    metrics["groups"]["by_side"]["left"] |= {"mse_low": None, "mse_high": None}
+    assert "without width" not in report.model_card(trained, origin, metrics, [])
     metrics["groups"]["by_side"] = {str(place): left for place in range(13)}
     assert "### By side" not in report.model_card(trained, origin, metrics, [])
 

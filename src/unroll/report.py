@@ -248,9 +248,8 @@ def _groups(metrics: Metrics, target: str) -> Iterator[str]:
         yield f"### {_capital(words(grouping))}"
         kind = words(grouping).removeprefix("by ")
         yield _markdown([kind, "examples", *(measure(name, target) for name in names)], rows)
-        if any(
-            v[name] is not None and v[f"{name}_low"] == v[f"{name}_high"] for v in groups.values() for name in names
-        ):
+        ends = [(found[f"{name}_low"], found[f"{name}_high"]) for found in groups.values() for name in names]
+        if any(low is not None and low == high for low, high in ends):
             yield "An interval without width: the draws were all alike, which in a small group says little."
 
 
