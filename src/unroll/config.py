@@ -17,6 +17,8 @@ from unroll.errors import ConfigError
 
 PositiveInt = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Cell = Literal["rnn", "rnn_relu", "rnn_sigmoid", "lstm", "gru"]
+Pooling = Literal["last", "mean", "max", "attention"]
 C = TypeVar("C", bound="Config")
 BLOCKS = ("data", "prepare", "model", "train", "gate")
 
@@ -58,6 +60,19 @@ class TrainConfig(Config):
     schedule: Literal["constant", "cosine", "one_cycle"]
     clip_norm: float | None = Field(gt=0, description="Upper bound of the gradient's L2 norm; null: no clipping")
     patience: PositiveInt | None = Field(description="Epochs without a better validation loss; null: never stop early")
+
+
+class RecurrentConfig(Config):
+    """What the ``model`` block of every recurrent network has; a problem adds its own keys."""
+
+    cell: Cell = Field(description="rnn: Elman's with tanh; rnn_relu and rnn_sigmoid: with another activation")
+    hidden: PositiveInt = Field(description="Units of a layer")
+    layers: PositiveInt
+    dropout: float = Field(ge=0, lt=1, description="Between layers and before the output layer")
+    layer_norm: bool = Field(False, description="Whether each step's state is normalised (Ba et al. 2016); slower")
+    merge: Literal["concatenate", "sum"] = Field(
+        "concatenate", description="How a bidirectional layer joins its two directions"
+    )
 
 
 class GateConfig(Config):

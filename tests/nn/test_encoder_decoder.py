@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 import torch
 
+from unroll.config import Cell, RecurrentConfig
 from unroll.nn.encoder_decoder import EncoderDecoder
 from unroll.nn.recurrent import RecurrentEncoder
 
 SOURCES, TARGETS, HIDDEN, STEPS = 5, 4, 3, 6
 
 
-def build(cell: str = "lstm", layers: int = 1, dropout: float = 0.0) -> EncoderDecoder:
+def build(cell: Cell = "lstm", layers: int = 1, dropout: float = 0.0) -> EncoderDecoder:
+    config = RecurrentConfig(cell=cell, hidden=HIDDEN, layers=layers, dropout=dropout)
     torch.manual_seed(1)
-    network = EncoderDecoder(cell, SOURCES, TARGETS, HIDDEN, layers, dropout)  # type: ignore[arg-type]
+    network = EncoderDecoder(SOURCES, TARGETS, config)
     for parameter in network.parameters():  # no zeros: every parameter must enter
         torch.nn.init.normal_(parameter, std=0.7)
     return network.eval()

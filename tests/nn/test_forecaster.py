@@ -3,20 +3,25 @@
 import numpy as np
 import torch
 
+from unroll.config import Cell, RecurrentConfig
 from unroll.nn.forecaster import Forecaster
 from unroll.nn.recurrent import RecurrentEncoder
 from unroll.nn.series_classifier import SeriesClassifier
 
 
+def config(cell: Cell, hidden: int, layers: int = 1, dropout: float = 0.0) -> RecurrentConfig:
+    return RecurrentConfig(cell=cell, hidden=hidden, layers=layers, dropout=dropout)
+
+
 def test_untrained_it_forecasts_persistence() -> None:
-    model = Forecaster("lstm", inputs=4, hidden=8, layers=2, dropout=0.5, target=2)
+    model = Forecaster(4, 2, config("lstm", 8, layers=2, dropout=0.5))
     x_BLF = torch.randn(5, 7, 4)
     assert torch.equal(model(x_BLF), x_BLF[:, -1, 2])
 
 
 def test_the_forecast_is_the_last_value_plus_a_linear_change() -> None:
     torch.manual_seed(0)
-    model = Forecaster("gru", inputs=3, hidden=4, layers=1, dropout=0.3, target=1).double().eval()
+    model = Forecaster(3, 1, config("gru", 4, dropout=0.3)).double().eval()
     torch.nn.init.normal_(model.head.weight)
     torch.nn.init.normal_(model.head.bias)
     x_BLF = torch.randn(5, 7, 3, dtype=torch.float64)
@@ -27,7 +32,7 @@ def test_the_forecast_is_the_last_value_plus_a_linear_change() -> None:
 
 def test_every_parameter_learns() -> None:
     torch.manual_seed(0)
-    model = Forecaster("lstm", inputs=3, hidden=4, layers=2, dropout=0.0, target=0)
+    model = Forecaster(3, 0, config("lstm", 4, layers=2))
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     x_BLF, y_B = torch.randn(16, 7, 3), torch.randn(16)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
@@ -40,7 +45,7 @@ def test_every_parameter_learns() -> None:
 
 def test_the_classifier_sees_the_values_and_their_changes() -> None:
     torch.manual_seed(0)
-    model = SeriesClassifier("gru", 3, 1, True, 0.0, ("mean", "last"), difference=True, classes=4).double()
+    model = SeriesClassifier(4, config("gru", 3), True, ("mean", "last"), difference=True).double()
     x_BT = torch.randn(5, 9, dtype=torch.float64)
     values = x_BT.numpy()
     change = np.concatenate([np.zeros((5, 1)), values[:, 1:] - values[:, :-1]], axis=1)
@@ -51,7 +56,7 @@ def test_the_classifier_sees_the_values_and_their_changes() -> None:
 
 
 def test_the_classifier_without_changes_has_one_input() -> None:
-    model = SeriesClassifier("lstm", 3, 1, False, 0.0, ("max",), difference=False, classes=2)
+    model = SeriesClassifier(2, config("lstm", 3), False, ("max",), difference=False)
     assert isinstance(model.encoder, RecurrentEncoder)
     assert model.encoder.layers.input_size == 1
     x_BT = torch.randn(4, 6)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from unroll.nn.recurrent import Cell, RecurrentEncoder, pool
+from unroll.config import Cell, RecurrentConfig
+from unroll.nn.recurrent import RecurrentEncoder, pool
 
 CELLS: tuple[Cell, ...] = ("rnn", "lstm", "gru")
 Weights = dict[str, np.ndarray]
@@ -64,7 +65,7 @@ def by_hand(encoder: RecurrentEncoder, cell: Cell, x_TF: np.ndarray) -> tuple[np
 
 def build(cell: Cell, layers: int = 1, both: bool = False, seed: int = 0) -> RecurrentEncoder:
     torch.manual_seed(seed)
-    encoder = RecurrentEncoder(cell, 3, 5, layers, both, dropout=0.0).double()
+    encoder = RecurrentEncoder(3, RecurrentConfig(cell=cell, hidden=5, layers=layers, dropout=0.0), both).double()
     with torch.no_grad():
         for parameter in encoder.parameters():  # no bias is zero: one in the wrong place would show
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -144,7 +145,7 @@ def test_lengths_and_a_carried_state_go_together(cell: Cell) -> None:
 @pytest.mark.parametrize("cell", CELLS)
 def test_recurrent_matrices_start_orthogonal_and_biases_at_zero_but_the_forget_gates(cell: Cell, both: bool) -> None:
     torch.manual_seed(0)
-    encoder = RecurrentEncoder(cell, 3, 6, 2, both, dropout=0.0)
+    encoder = RecurrentEncoder(3, RecurrentConfig(cell=cell, hidden=6, layers=2, dropout=0.0), both)
     gates = {"rnn": 1, "lstm": 4, "gru": 3}[cell]
     for layer in range(2):
         for reverse in (False, True) if both else (False,):
@@ -162,7 +163,9 @@ def test_recurrent_matrices_start_orthogonal_and_biases_at_zero_but_the_forget_g
 def test_dropout_acts_between_layers_while_training_alone() -> None:
     torch.manual_seed(0)
     x_BTF = torch.randn(2, 5, 3)
-    one, two = (RecurrentEncoder("gru", 3, 8, layers, False, dropout=0.5) for layers in (1, 2))
+    one, two = (
+        RecurrentEncoder(3, RecurrentConfig(cell="gru", hidden=8, layers=layers, dropout=0.5)) for layers in (1, 2)
+    )
     assert torch.equal(one(x_BTF)[0], one(x_BTF)[0])
     assert not torch.equal(two(x_BTF)[0], two(x_BTF)[0])
     two.eval()

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unroll.nn.recurrent import Cell, RecurrentEncoder, State
+from unroll.config import RecurrentConfig
+from unroll.nn.recurrent import RecurrentEncoder, State
 
 
 class CharacterModel(nn.Module):
@@ -13,23 +14,14 @@ class CharacterModel(nn.Module):
     Its state can be carried: a text read in pieces gives what it gives when read at once.
     """
 
-    def __init__(
-        self,
-        symbols: int,
-        embedding: int,
-        embedding_dropout: float,
-        cell: Cell,
-        hidden: int,
-        layers: int,
-        dropout: float,
-    ) -> None:
-        """``dropout`` acts between layers and before the softmax."""
+    def __init__(self, symbols: int, embedding: int, embedding_dropout: float, config: RecurrentConfig) -> None:
+        """``embedding`` is the width of the vector of each of ``symbols``."""
         super().__init__()
         self.embedding = nn.Embedding(symbols, embedding)
         self.embedding_dropout = nn.Dropout(embedding_dropout)
-        self.encoder = RecurrentEncoder(cell, embedding, hidden, layers, bidirectional=False, dropout=dropout)
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(hidden, symbols)
+        self.encoder = RecurrentEncoder(embedding, config)
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(config.hidden, symbols)
 
     def forward(self, ids_BT: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Unnormalised log-probabilities (B, T, V) of the character after each, and the state to carry."""

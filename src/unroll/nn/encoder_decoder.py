@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from unroll.nn.recurrent import Cell, RecurrentEncoder
+from unroll.config import RecurrentConfig
+from unroll.nn.recurrent import RecurrentEncoder
 
 
 class EncoderDecoder(nn.Module):
@@ -13,19 +14,20 @@ class EncoderDecoder(nn.Module):
     The symbols of an answer are independent of each other given the source: no step sees what an earlier one said.
     Symbol numbers below 0 are padding: no input unit is on.
 
-    >>> network = EncoderDecoder("lstm", sources=12, targets=11, hidden=8, layers=1, dropout=0.0)
+    >>> config = RecurrentConfig(cell="lstm", hidden=8, layers=1, dropout=0.0)
+    >>> network = EncoderDecoder(12, 11, config)
     >>> network(torch.tensor([[1, 0, 2], [3, -1, -1]]), torch.tensor([3, 1]), steps=4).shape
     torch.Size([2, 4, 11])
     """
 
-    def __init__(self, cell: Cell, sources: int, targets: int, hidden: int, layers: int, dropout: float) -> None:
+    def __init__(self, sources: int, targets: int, config: RecurrentConfig) -> None:
         """``sources`` and ``targets`` count the symbols that go in and come out."""
         super().__init__()
         self.sources = sources
-        self.encoder = RecurrentEncoder(cell, sources, hidden, layers, bidirectional=False, dropout=dropout)
-        self.decoder = RecurrentEncoder(cell, hidden, hidden, layers, bidirectional=False, dropout=dropout)
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(hidden, targets)
+        self.encoder = RecurrentEncoder(sources, config)
+        self.decoder = RecurrentEncoder(config.hidden, config)
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(config.hidden, targets)
 
     def forward(self, source_BS: Tensor, lengths_B: Tensor, steps: int) -> Tensor:
         """Unnormalised log-probabilities (B, T, V) of the symbols at the first ``steps`` steps of the answer."""

@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from unroll.nn.recurrent import Cell, RecurrentEncoder
+from unroll.config import RecurrentConfig
+from unroll.nn.recurrent import RecurrentEncoder
 
 
 class Forecaster(nn.Module):
@@ -11,12 +12,12 @@ class Forecaster(nn.Module):
     The head starts at zero, so that training starts from persistence.
     """
 
-    def __init__(self, cell: Cell, inputs: int, hidden: int, layers: int, dropout: float, target: int) -> None:
-        """``target`` is the input column that is forecast."""
+    def __init__(self, inputs: int, target: int, config: RecurrentConfig) -> None:
+        """``inputs`` columns a row; ``target`` is the one that is forecast."""
         super().__init__()
-        self.encoder = RecurrentEncoder(cell, inputs, hidden, layers, bidirectional=False, dropout=dropout)
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(hidden, 1)
+        self.encoder = RecurrentEncoder(inputs, config)
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(config.hidden, 1)
         self.target = target
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)

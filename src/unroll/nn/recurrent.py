@@ -4,14 +4,13 @@ Shapes: B batch, T time, F features, H hidden units (2H when bidirectional).
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-Cell = Literal["rnn", "lstm", "gru"]
-Pooling = Literal["last", "mean", "max"]
+from unroll.config import Cell, Pooling, RecurrentConfig
+
 State = Tensor | tuple[Tensor, Tensor]
 
 _LAYERS: dict[Cell, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
@@ -23,25 +22,26 @@ class RecurrentEncoder(nn.Module):
     Recurrent matrices start orthogonal (Saxe et al. 2014), the LSTM's forget gate starts open with a bias of 1
     (Jozefowicz et al. 2015).
 
-    >>> encoder = RecurrentEncoder("gru", inputs=3, hidden=5, layers=1, bidirectional=True, dropout=0.0)
+    >>> config = RecurrentConfig(cell="gru", hidden=5, layers=1, dropout=0.0)
+    >>> encoder = RecurrentEncoder(3, config, bidirectional=True)
     >>> states, last, _ = encoder(torch.zeros(2, 7, 3))
     >>> states.shape, last.shape
     (torch.Size([2, 7, 10]), torch.Size([2, 10]))
     """
 
-    def __init__(self, cell: Cell, inputs: int, hidden: int, layers: int, bidirectional: bool, dropout: float) -> None:
-        """``dropout`` acts between layers."""
+    def __init__(self, inputs: int, config: RecurrentConfig, bidirectional: bool = False) -> None:
+        """``inputs`` features a step; the config's dropout acts between layers."""
         super().__init__()
-        self.layers = _LAYERS[cell](
+        self.layers = _LAYERS[config.cell](
             inputs,
-            hidden,
-            num_layers=layers,
+            config.hidden,
+            num_layers=config.layers,
             batch_first=True,
             bidirectional=bidirectional,
-            dropout=dropout if layers > 1 else 0.0,
+            dropout=config.dropout if config.layers > 1 else 0.0,
         )
-        self.outputs = hidden * (2 if bidirectional else 1)
-        _initialise(self.layers, cell)
+        self.outputs = config.hidden * (2 if bidirectional else 1)
+        _initialise(self.layers, config.cell)
 
     def forward(
         self, x_BTF: Tensor, lengths_B: Tensor | None = None, state: State | None = None

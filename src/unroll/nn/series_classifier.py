@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from unroll.nn.recurrent import Cell, Pooling, RecurrentEncoder, pool
+from unroll.config import Pooling, RecurrentConfig
+from unroll.nn.recurrent import RecurrentEncoder, pool
 
 
 class SeriesClassifier(nn.Module):
@@ -11,20 +12,17 @@ class SeriesClassifier(nn.Module):
 
     def __init__(
         self,
-        cell: Cell,
-        hidden: int,
-        layers: int,
+        classes: int,
+        config: RecurrentConfig,
         bidirectional: bool,
-        dropout: float,
         pooling: tuple[Pooling, ...],
         difference: bool,
-        classes: int,
     ) -> None:
         """With ``difference`` the change from one step to the next is a second input: it shows edges of short use."""
         super().__init__()
         self.difference, self.pooling = difference, pooling
-        self.encoder = RecurrentEncoder(cell, 2 if difference else 1, hidden, layers, bidirectional, dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.encoder = RecurrentEncoder(2 if difference else 1, config, bidirectional)
+        self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(self.encoder.outputs * len(pooling), classes)
 
     def forward(self, x_BT: Tensor) -> Tensor:

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unroll.nn.recurrent import Cell, Pooling, RecurrentEncoder, pool
+from unroll.config import Pooling, RecurrentConfig
+from unroll.nn.recurrent import RecurrentEncoder, pool
 
 PADDING = 0
 """The token that fills up the shorter texts of a batch."""
@@ -19,29 +20,27 @@ class TextClassifier(nn.Module):
     def __init__(
         self,
         tokens: int,
+        classes: int,
         embedding: int,
-        cell: Cell,
-        hidden: int,
-        layers: int,
+        config: RecurrentConfig,
         bidirectional: bool,
         pooling: tuple[Pooling, ...],
-        dropout: float,
         buckets: int,
         bag_dropout: float,
         bag_scale: float,
-        classes: int,
     ) -> None:
         """``tokens`` counts the padding, too. With 0 ``buckets`` there is no bag.
 
-        ``dropout`` acts on embeddings, between layers and before the softmax, ``bag_dropout`` on single n-grams.
+        The config's dropout acts on embeddings, between layers and before the softmax,
+        ``bag_dropout`` on single n-grams.
         ``bag_scale`` is what the bag is multiplied with: how fast it learns beside the rest.
         """
         super().__init__()
         self.embedding = nn.Embedding(tokens, embedding, padding_idx=PADDING)
         nn.init.normal_(self.embedding.weight, std=0.3)
-        self.encoder = RecurrentEncoder(cell, embedding, hidden, layers, bidirectional, dropout)
+        self.encoder = RecurrentEncoder(embedding, config, bidirectional)
         self.pooling = pooling
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(self.encoder.outputs * len(pooling), classes)
         self.bag = nn.Parameter(torch.zeros(buckets, classes)) if buckets else None
         self.bag_dropout, self.bag_scale = bag_dropout, bag_scale

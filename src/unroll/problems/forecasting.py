@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from unroll import store
-from unroll.config import Config, PositiveInt, PrepareConfig
+from unroll.config import PositiveInt, PrepareConfig, RecurrentConfig
 from unroll.errors import DataError
 from unroll.expectation import Expectation, Severity
 from unroll.features import calendar, scaling, series, windows
@@ -70,13 +70,8 @@ class ForecastingPrepare(PrepareConfig):
         return self
 
 
-class ForecastingModel(Config):
+class ForecastingModel(RecurrentConfig):
     """The ``model`` block of a forecasting task."""
-
-    cell: Literal["rnn", "lstm", "gru"]
-    hidden: PositiveInt
-    layers: PositiveInt
-    dropout: float = Field(ge=0, lt=1)
 
 
 class Forecasting(Problem[ForecastingPrepare, ForecastingModel]):
@@ -197,7 +192,7 @@ class Forecasting(Problem[ForecastingPrepare, ForecastingModel]):
         from unroll.nn.forecaster import Forecaster
 
         inputs = len(meta["columns"]) + calendar.width(meta["calendar"])
-        return Forecaster(config.cell, inputs, config.hidden, config.layers, config.dropout, meta["target_column"])
+        return Forecaster(inputs, meta["target_column"], config)
 
     def train_batches(self, prepared: Prepared, batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
         """Windows in random order."""

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from unroll import store
-from unroll.config import Config, PositiveInt, PrepareConfig, Share
+from unroll.config import PositiveInt, PrepareConfig, RecurrentConfig, Share
 from unroll.errors import DataError
 from unroll.expectation import Expectation
 from unroll.features import verse
@@ -48,15 +48,11 @@ class LanguageModelPrepare(PrepareConfig):
         return self
 
 
-class LanguageModelModel(Config):
+class LanguageModelModel(RecurrentConfig):
     """The ``model`` block of a language model task."""
 
     embedding: PositiveInt = Field(description="Width of the character vectors")
     embedding_dropout: float = Field(ge=0, lt=1)
-    cell: Literal["rnn", "lstm", "gru"]
-    hidden: PositiveInt
-    layers: PositiveInt
-    dropout: float = Field(ge=0, lt=1, description="Between layers and before the softmax")
 
 
 class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
@@ -129,10 +125,7 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
             len(meta["characters"]) + 1,
             config.embedding,
             config.embedding_dropout,
-            config.cell,
-            config.hidden,
-            config.layers,
-            config.dropout,
+            config,
         )
 
     def train_batches(self, prepared: Prepared, batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:

@@ -5,13 +5,13 @@ Shapes: B batch, N pairs, S source steps, T target steps, V symbols of the answe
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from unroll import store
-from unroll.config import Config, PositiveInt, PrepareConfig, Share
+from unroll.config import PrepareConfig, RecurrentConfig, Share
 from unroll.errors import DataError
 from unroll.expectation import Expectation
 from unroll.features import batching, strings, sums, text_splits
@@ -48,13 +48,8 @@ class SequenceToSequencePrepare(PrepareConfig):
         return self
 
 
-class SequenceToSequenceModel(Config):
+class SequenceToSequenceModel(RecurrentConfig):
     """The ``model`` block of a sequence-to-sequence task."""
-
-    cell: Literal["rnn", "lstm", "gru"]
-    hidden: PositiveInt = Field(description="Units of a layer, in the encoder and in the decoder")
-    layers: PositiveInt = Field(description="Layers of the encoder, and of the decoder")
-    dropout: float = Field(ge=0, lt=1)
 
 
 class SequenceToSequence(Problem[SequenceToSequencePrepare, SequenceToSequenceModel]):
@@ -137,7 +132,7 @@ class SequenceToSequence(Problem[SequenceToSequencePrepare, SequenceToSequenceMo
         from unroll.nn.encoder_decoder import EncoderDecoder
 
         symbols = len(meta["source_characters"]), len(meta["target_characters"]) + 1
-        return EncoderDecoder(config.cell, *symbols, config.hidden, config.layers, config.dropout)
+        return EncoderDecoder(*symbols, config)
 
     def train_batches(self, prepared: Prepared, batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
         """Pairs in random order, those of like length together."""

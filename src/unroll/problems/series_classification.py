@@ -3,13 +3,13 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field
 
 from unroll import store
-from unroll.config import Config, PositiveInt, PrepareConfig
+from unroll.config import Pooling, PrepareConfig, RecurrentConfig
 from unroll.errors import DataError
 from unroll.expectation import Expectation
 from unroll.features import scaling, splits
@@ -32,15 +32,11 @@ class SeriesClassificationPrepare(PrepareConfig):
     seed: int = Field(ge=0, description="Seed of the split")
 
 
-class SeriesClassificationModel(Config):
+class SeriesClassificationModel(RecurrentConfig):
     """The ``model`` block of a series classification task."""
 
-    cell: Literal["rnn", "lstm", "gru"]
-    hidden: PositiveInt
-    layers: PositiveInt
     bidirectional: bool
-    dropout: float = Field(ge=0, lt=1)
-    pooling: tuple[Literal["last", "mean", "max"], ...] = Field(strict=False, min_length=1)
+    pooling: tuple[Pooling, ...] = Field(strict=False, min_length=1)
     difference: bool = Field(description="Whether the change from step to step is a second input")
 
 
@@ -140,16 +136,7 @@ class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassifica
         """Recurrent layers, pooled over time."""
         from unroll.nn.series_classifier import SeriesClassifier
 
-        return SeriesClassifier(
-            config.cell,
-            config.hidden,
-            config.layers,
-            config.bidirectional,
-            config.dropout,
-            config.pooling,
-            config.difference,
-            len(meta["classes"]),
-        )
+        return SeriesClassifier(len(meta["classes"]), config, config.bidirectional, config.pooling, config.difference)
 
     def train_batches(self, prepared: Prepared, batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
         """Series in random order."""

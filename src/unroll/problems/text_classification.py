@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from unroll import store
-from unroll.config import Config, PositiveInt, PrepareConfig, Share
+from unroll.config import Pooling, PositiveInt, PrepareConfig, RecurrentConfig, Share
 from unroll.errors import DataError
 from unroll.expectation import Expectation
 from unroll.features import batching, ngrams, text, text_splits
@@ -53,16 +53,12 @@ class TextClassificationPrepare(PrepareConfig):
         return self
 
 
-class TextClassificationModel(Config):
+class TextClassificationModel(RecurrentConfig):
     """The ``model`` block of a text classification task."""
 
     embedding: PositiveInt = Field(description="Width of the word vectors")
-    cell: Literal["rnn", "lstm", "gru"]
-    hidden: PositiveInt
-    layers: PositiveInt
     bidirectional: bool
-    pooling: tuple[Literal["last", "mean", "max"], ...] = Field(strict=False, min_length=1)
-    dropout: float = Field(ge=0, lt=1, description="Of word vectors, between layers and before the softmax")
+    pooling: tuple[Pooling, ...] = Field(strict=False, min_length=1)
     bag_dropout: float = Field(ge=0, lt=1, description="Of single n-grams")
     bag_scale: float = Field(gt=0, description="Factor of the bag of n-grams: how fast it learns beside the rest")
 
@@ -144,17 +140,14 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
 
         return TextClassifier(
             len(meta["vocabulary"]) + 2,
+            len(meta["classes"]),
             config.embedding,
-            config.cell,
-            config.hidden,
-            config.layers,
+            config,
             config.bidirectional,
             config.pooling,
-            config.dropout,
             meta["hashed_buckets"],
             config.bag_dropout,
             config.bag_scale,
-            len(meta["classes"]),
         )
 
     def train_batches(self, prepared: Prepared, batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
