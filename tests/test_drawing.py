@@ -23,6 +23,12 @@ FRAMES = {
     "scatter": pd.DataFrame({"truth": WAVE, "guess": WAVE + 0.1}),
     "table": pd.DataFrame({"question": ["1+2", "$3 + $4"], "right": [True, False], "p": [0.5, 1]}),
     "text": pd.DataFrame({"heading": ["temperature 0.2"] * 3, "text": ["a $1\nb $2", "", "žvižg"]}),
+    "heatmap": pd.DataFrame(
+        {"map": list("aaab"), "row": [0, 0, 1, 0], "column": [0, 1, 0, 0], "value": [0.1, 0.9, 0.5, 0.0]}
+    ).assign(row_label=["x", "x", " ", "$y"], column_label=["1", "2", "1", "$"]),
+    "bands": pd.DataFrame(
+        {"time": HOURS, "truth": WAVE, "forecast": WAVE + 0.1, "low_50": WAVE - 0.2, "high_50": WAVE + 0.3}
+    ).assign(low_95=WAVE - 1, high_95=WAVE + 1, path_1=WAVE),
 }
 FIGURES = [
     Figure(kind, kind, f"The {kind}", frame, x=str(frame.columns[0]), x_label="x", y_label="y, $")

@@ -1,6 +1,9 @@
 """dvc.yaml says of each stage what it reads and imports: neither more nor less than what it does."""
 
+import ast
 import json
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,8 +70,19 @@ def test_deps_are_the_modules_that_the_stage_imports(reproduced: Path, stage: st
         to_add |= {path for path in imported if not within(path, here) and not is_docstring(ROOT / path)}
         listed |= here
         needed |= imported
+    problems = {f"src/unroll/problems/{path.name}" for path in (ROOT / "src/unroll/problems").glob("*.py")}
+    needed |= reachable(needed | problems)  # what another value of a parameter would import
     to_remove = {dep for dep in listed if not any(within(path, {dep}) for path in needed)}
     assert (sorted(to_add), sorted(to_remove)) == ([], []), f"dvc.yaml, stages.{stage}.do.deps: add, remove"
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate", "register"])
+def test_networks_that_another_parameter_would_choose_are_deps(stage: str) -> None:
+    for task in SMALL:
+        here = {dep for dep in stage_of(stage, task).deps if dep.startswith("src/")}
+        problems = {dep for dep in here if dep.startswith("src/unroll/problems/")}
+        networks = {path for path in reachable(problems) if path.startswith("src/unroll/nn/")}
+        assert sorted(path for path in networks - here if not is_docstring(ROOT / path)) == []
 
 
 @pytest.mark.slow
@@ -114,7 +128,36 @@ def test_register_has_no_outputs_that_the_run_cache_could_restore() -> None:
 
 def is_docstring(path: Path) -> bool:
     """Whether a module holds nothing but its docstring, so that no stage can depend on what is in it."""
-    import ast
-
     body = ast.parse(path.read_text(encoding="utf-8")).body
     return all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body)
+
+
+def reachable(modules: set[str]) -> set[str]:
+    """Our modules that an import statement names, at the top or within a function, of these modules or of those."""
+    found, waiting = set(), {path for path in modules if path.endswith(".py")}
+    while waiting:
+        found |= waiting
+        waiting = set().union(*map(imported_by, waiting)) - found
+    return found
+
+
+@cache
+def imported_by(path: str) -> frozenset[str]:
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    return frozenset(file for name in names_imported(tree) if (file := file_of(name)))
+
+
+def names_imported(node: ast.AST) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom) and child.module:
+            yield child.module
+            yield from (f"{child.module}.{alias.name}" for alias in child.names)
+        elif not (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test)):
+            yield from names_imported(child)
+
+
+def file_of(name: str) -> str | None:
+    place = "src/" + name.replace(".", "/")
+    return next((file for file in (f"{place}.py", f"{place}/__init__.py") if (ROOT / file).is_file()), None)

@@ -1,6 +1,7 @@
 """Tasks side by side, what is shown of them, and what is published afterwards."""
 
 import io
+import json
 import os
 import signal
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from projects import ROOT, write_toy
+from projects import ROOT, change_params, write_toy
 from rich.console import Console
 from trained_project import METRICS, make
 
@@ -154,6 +155,18 @@ def test_a_folder_with_other_files_is_ingested_again(
     monkeypatch.setattr(reproduction.ingestion, "source_changed", lambda task: task.name == "tweets")
     assert reproduce(tmp_path) == ["tweets"]
     assert list(recorded[0].chains[0].forced) == ["ingest"]
+
+
+def test_a_task_with_other_word_vectors_is_prepared_again(tmp_path: Path, recorded: list[Recorded]) -> None:
+    vectors, meta = tmp_path / "vectors.txt", tmp_path / "data" / "prepared" / "tweets" / "meta.json"
+    vectors.write_text("late 1 2\n", encoding="utf-8")
+    change_params(tmp_path, {"tasks.tweets.prepare.vectors": "vectors.txt"})
+    meta.parent.mkdir(parents=True)
+    meta.write_text(json.dumps({"vectors": {"sha256": store.sha256(vectors)}}), encoding="utf-8")
+    assert reproduce(tmp_path) == []
+    vectors.write_text("late 1 3\n", encoding="utf-8")
+    assert reproduce(tmp_path) == ["tweets"]
+    assert list(recorded[0].chains[0].forced) == ["prepare"]
 
 
 def test_force_runs_every_stage_of_the_named_tasks(tmp_path: Path, recorded: list[Recorded]) -> None:

@@ -153,7 +153,7 @@ def test_a_language_model_is_steered_by_columns_that_may_be_missing(tmp_path: Pa
     served = small_model(tmp_path, "language_model")
     inputs = served.metadata.signature.inputs
     assert (inputs.required_input_names(), inputs.optional_input_names()) == (
-        ["text"], ["length", "temperature", "seed"],
+        ["text"], ["length", "temperature", "seed", "top_k", "top_p", "repetition_penalty"],
     )  # fmt: skip
     text = pd.DataFrame({"text": ["the late flight", "my bag"]})
 
@@ -166,6 +166,8 @@ def test_a_language_model_is_steered_by_columns_that_may_be_missing(tmp_path: Pa
     assert ask(seed=1) == ask(seed=1) != ask(seed=2)
     calm, wild = ask(temperature=0.01), ask(temperature=8)
     assert max(len(set(said)) for said in calm) < min(len(set(said)) for said in wild)
+    assert ask(temperature=8, top_k=1) == ask(temperature=0) == ask(temperature=8, top_p=0.001)
+    assert ask(temperature=0, repetition_penalty=9.0) != ask(temperature=0)
     (answer,) = post(served, {"dataframe_records": [{"text": "the", "length": 3, "temperature": 1}]})
     assert len(answer["continuation"]) == 3
     with pytest.raises(MlflowException, match=r"input: row 1, column length: 0; expected a whole number"):

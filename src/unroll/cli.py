@@ -4,7 +4,7 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -13,12 +13,16 @@ from unroll.errors import UnrollError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from unroll.embedding import Embedding
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Sequence data through a reproducible pipeline that keeps the best recurrent model in use.",
 )
+diagnose = typer.Typer(no_args_is_help=True, help="Look into a task's network.")
+app.add_typer(diagnose, name="diagnose")
 Tasks = Annotated[
     list[str] | None, typer.Argument(metavar="[TASK]…", help="Names of tasks; none: all", show_default=False)
 ]
@@ -83,6 +87,173 @@ def results(markdown: Annotated[bool, typer.Option("--markdown", help="As a Mark
         typer.echo(reproduction.results_markdown(_root()))
     else:
         reproduction.show_results(_root(), _console())
+
+
+@app.command()
+def compare(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="Name of the task", show_default=False)],
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=V1,V2,…", help="A key below the task and its values; again for more keys"),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of each combination: the task's own and those after it")] = 1,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time; default: processors / threads")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for picture and tables; default: reports/TASK/compare/…")
+    ] = None,
+    baselines: Annotated[bool, typer.Option(help="Compute the baselines on the same data, too")] = True,
+) -> None:
+    """Train a task with other values, several seeds each: a table, a picture, nested runs in MLflow.
+
+    Such as: unroll compare air_quality --set model.cell=rnn,lstm,gru --seeds 3
+    """
+    from unroll import comparison
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    progress = _console(stderr=True)
+    try:
+        failed = comparison.main(_root(), task, given or [], seeds, jobs, output, baselines, progress, _console())
+    except KeyboardInterrupt:
+        progress.print("stopped; the runs that had ended are in MLflow")
+        raise typer.Exit(130) from None
+    raise typer.Exit(1 if failed else 0)
+
+
+@diagnose.command("gradients")
+def diagnose_gradients(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="Name of the task", show_default=False)],
+    cells: Annotated[str, typer.Option(help="Cells between commas")] = "rnn,lstm,gru",
+    trained: Annotated[bool, typer.Option("--trained", help="The task's trained network, too")] = False,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of training with and without clipping")] = 50,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The picture; tables go beside it. Default: reports/TASK/diagnosis/gradients.png"),
+    ] = None,
+) -> None:
+    """Training through time made visible: gradients that vanish or explode, and what clipping does.
+
+    Such as: unroll diagnose gradients poetry --cells rnn,lstm
+    """
+    from unroll import diagnosis
+
+    diagnosis.main(_root(), task, cells, trained, steps, output, _console())
+
+
+embedding_app = typer.Typer(no_args_is_help=True, help="What the vectors of words or characters say.")
+app.add_typer(embedding_app, name="embedding")
+VectorsFile = Annotated[
+    Path | None, typer.Option("--vectors", metavar="FILE", help="Vectors in GloVe's or word2vec's text; no task then")
+]
+First = Annotated[int, typer.Option(min=1, help="Vectors that are read of the file: they stand by frequency")]
+
+
+@embedding_app.command()
+def neighbours(
+    given: Annotated[list[str], typer.Argument(metavar="[TASK] WORD…", show_default=False)],
+    count: Annotated[int, typer.Option("-k", min=1, help="Neighbours of each word")] = 10,
+    vectors: VectorsFile = None,
+    first: First = 200_000,
+) -> None:
+    """Show the words whose vectors are nearest, by cosine.
+
+    Such as: unroll embedding neighbours tweets late thanks -k 5
+    """
+    from unroll.embedding import table
+
+    found, words = _embedding(given, vectors, first, ("WORD…",))
+    _console().print(table(["word", "neighbour", "cosine"], found.neighbours(words, count)))
+
+
+@embedding_app.command()
+def analogy(
+    given: Annotated[list[str], typer.Argument(metavar="[TASK] A B C", show_default=False)],
+    count: Annotated[int, typer.Option("-k", min=1, help="Answers to show")] = 5,
+    vectors: VectorsFile = None,
+    first: First = 200_000,
+) -> None:
+    """Show what is to C as B is to A: the words nearest to B − A + C (Mikolov et al. 2013).
+
+    Such as: unroll embedding analogy --vectors glove.6B.100d.txt.gz man king woman
+    """
+    from unroll.embedding import table
+
+    found, (a, b, c) = _embedding(given, vectors, first, ("A", "B", "C"))
+    _console().print(table([f"{a} : {b} = {c} : ?", "cosine"], found.analogy(a, b, c, count)))
+
+
+@embedding_app.command(name="map")
+def draw_map(
+    given: Annotated[list[str] | None, typer.Argument(metavar="[TASK]", show_default=False)] = None,
+    words: Annotated[int, typer.Option(min=3, help="The most frequent ones")] = 300,
+    method: Annotated[
+        Literal["tsne", "pca"], typer.Option(help="tsne: near ones side by side; pca: the widest directions")
+    ] = "tsne",
+    output: Annotated[Path | None, typer.Option(help="A .png; default: reports/TASK/embedding/METHOD.png")] = None,
+    vectors: VectorsFile = None,
+) -> None:
+    """Draw the vectors of the most frequent words in a plane, with a table beside the picture.
+
+    Such as: unroll embedding map tweets --words 200
+    """
+    from unroll import embedding
+
+    found, _ = _embedding(given or [], vectors, words, ())
+    if output is None:
+        output = Path(f"{method}.png") if vectors else _root() / f"reports/{found.source}/embedding/{method}.png"
+    for path in embedding.write_map(found, words, method, output):
+        typer.echo(path)
+
+
+def _embedding(
+    given: list[str], vectors: Path | None, first: int, wanted: tuple[str, ...]
+) -> "tuple[Embedding, list[str]]":
+    """The vectors of the task named first, or of a file, and the other arguments."""
+    from unroll.embedding import Embedding
+    from unroll.errors import ConfigError
+    from unroll.tasks import Task
+
+    heads = [*([] if vectors else ["TASK"]), *wanted]
+    more = heads[-1:] == ["WORD…"]
+    if len(given) < len(heads) or (len(given) > len(heads) and not more):
+        raise ConfigError(f"{' '.join(given) or 'nothing'} is given; expected {' '.join(heads) or 'no word'}")
+    if vectors:
+        return Embedding.of_file(vectors, first), given
+    return Embedding.of_task(Task.open(_root(), given[0])), given[1:]
+
+
+@app.command()
+def generate(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="Name of a language model's task", show_default=False)],
+    seed_text: Annotated[str, typer.Option(help="The text to go on from", show_default=False)],
+    length: Annotated[int, typer.Option(help="Characters, or words of a model of words")] = 400,
+    temperature: Annotated[float, typer.Option(help="Low: tame, high: wild; 0: always the most probable one")] = 0.8,
+    top_k: Annotated[int, typer.Option(help="Draw among so many of the most probable ones; 0: all")] = 0,
+    top_p: Annotated[float, typer.Option(help="Draw among the fewest with this share of the probability")] = 1.0,
+    repetition_penalty: Annotated[float, typer.Option(help="Above 1: what stood there lately is drawn less")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same text")] = 0,
+) -> None:
+    """Go on with a text as a trained language model would, shown as it is drawn.
+
+    Such as: unroll generate poetry --seed-text "the rose" --temperature 0.6
+    """
+    import os
+
+    try:
+        from unroll import generate as generation
+
+        given = {
+            "length": length,
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "repetition_penalty": repetition_penalty,
+            "seed": seed,
+        }
+        generation.main(_root(), task, seed_text, given, sys.stdout)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except BrokenPipeError:  # whoever read has read enough; what is left in the buffer goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @app.command()

@@ -5,9 +5,10 @@
 their own blocks as subclasses of ``Config``, beside the code that uses them.
 """
 
+import copy
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -125,6 +126,18 @@ class Params:
             return kind.model_validate(self._at(key))
         except ValidationError as error:
             raise ConfigError(f"{self.path}: {_explain_all(error.errors(), key, kind)}") from None
+
+    def replaced(self, values: Mapping[str, Any]) -> "Params":
+        """The same with other values at some dotted keys; the file stays as it is. Blocks check them as ever."""
+        other = copy.copy(self)
+        other.reads, other._values = set(), copy.deepcopy(self._values)
+        for key, value in values.items():
+            parent, _, last = key.rpartition(".")
+            mapping = other._at(parent) if parent else other._values
+            other._require_mapping(mapping, [parent])
+            mapping[last] = value
+        other.reads.clear()
+        return other
 
     def check_keys(self) -> None:
         """Refuse keys at the top and task level that nothing reads."""

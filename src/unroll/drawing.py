@@ -29,6 +29,7 @@ MIN_GROUP = 20
 """Below so many examples a group's interval is too wide to say much, or to set the scale."""
 MAX_TABLE_ROWS, MAX_TABLE_WIDTH, MAX_TEXT_ROWS, MAX_TEXT_WIDTH = 20, 104, 24, 54
 MAX_MARKED_POINTS, MAX_WRITTEN_CLASSES = 40, 16
+MAX_MAPS_ACROSS, MAX_HEIGHT_IN = 3, 8.0
 CHARACTER_IN, LINE_IN = 0.085, 0.185
 
 
@@ -77,6 +78,32 @@ def _lines(figure: Figure) -> "Canvas":
     axes.margins(x=0.01)
     if len(ys) > 1:
         canvases.legend_below(canvas, axes)
+    return canvas
+
+
+def _bands(figure: Figure) -> "Canvas":
+    """Truth in ink, forecast in colour between its bands, the narrowest darkest; single paths as hairlines."""
+    canvas, axes = canvases.with_axes(figure, 4.4)
+    frame, x = figure.frame, figure.frame[figure.x]
+    levels = sorted((int(name.removeprefix("low_")) for name in frame if name.startswith("low_")), reverse=True)
+    for rank, level in enumerate(levels):
+        low, high = (frame[f"{side}_{level}"].to_numpy(dtype=np.float64) for side in ("low", "high"))
+        shade: dict[str, Any] = {"color": PALETTE[0], "alpha": 0.14 + 0.1 * rank, "linewidth": 0}
+        axes.fill_between(x.to_numpy(), low, high, label=f"{level} %", **shade)
+    paths = [name for name in frame if name.startswith("path_")]
+    for rank, name in enumerate(paths):
+        named: dict[str, Any] = {"label": "sampled paths"} if rank == 0 else {}
+        axes.plot(x.to_numpy(), frame[name].to_numpy(), color=PALETTE[1], linewidth=0.7, alpha=0.7, **named)
+    axes.plot(x.to_numpy(), frame["truth"].to_numpy(), color=INK, linewidth=1.7, label="truth")
+    axes.plot(x.to_numpy(), frame["forecast"].to_numpy(), color=PALETTE[0], linewidth=1.5, label="forecast")
+    if x.dtype.kind in "iu":
+        axes.axvline(0, color=MUTED, linewidth=0.8)
+        canvases.whole_numbers(axes)
+    else:
+        canvases.date_axis(axes)
+    axes.margins(x=0.01)
+    handles, labels = axes.get_legend_handles_labels()
+    canvas.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 6))
     return canvas
 
 
@@ -148,6 +175,40 @@ def _confusion(figure: Figure) -> "Canvas":
     bar.set_label("share of the true class")
     bar.outline.set_visible(False)
     bar.ax.yaxis.set_major_formatter(lambda share, _: _percent(share))
+    return canvas
+
+
+def _heatmap(figure: Figure) -> "Canvas":
+    """Small maps three side by side on one scale from 0, with every row and column labelled."""
+    maps = list(figure.frame.groupby("map", sort=False))
+    across = min(MAX_MAPS_ACROSS, len(maps))
+    shapes = [(int(frame["row"].max()) + 1, int(frame["column"].max()) + 1) for _, frame in maps]
+    heights_in = [0.62 + 0.24 * max(rows for rows, _ in shapes[at : at + across]) for at in range(0, len(maps), across)]
+    height_in = 1.0 + sum(heights_in)
+    canvas = canvases.blank(min(height_in, MAX_HEIGHT_IN))
+    canvas.suptitle(figure.title, x=0.015, ha="left", fontsize=12.5, fontweight="bold")
+    grid = canvas.subplots(len(heights_in), across, squeeze=False, height_ratios=heights_in)
+    top = max(float(figure.frame["value"].max()), 1e-9)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes, (name, frame), shape in zip(grid.flat, maps, shapes, strict=False):
+        values = np.full(shape, np.nan)
+        values[frame["row"], frame["column"]] = frame["value"]
+        axes.set_axis_on()
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
+        image = axes.imshow(values, cmap="Blues", vmin=0, vmax=top, aspect="auto")
+        axes.set_title(shorten(str(name), 44), fontsize=10, color=PALETTE[0], pad=4)
+        axes.tick_params(length=0)
+        axes.tick_params("x", labelsize=min(8.5, 360 / (across * shape[1])))
+        axes.tick_params("y", labelsize=min(8.5, 8.5 * MAX_HEIGHT_IN / height_in))
+        for side, place in (("row", axes.set_yticks), ("column", axes.set_xticks)):
+            named = frame.drop_duplicates(side).sort_values(side)
+            place(named[side], [shorten(str(text).replace(" ", "␣"), 12) for text in named[f"{side}_label"]])
+    canvas.supxlabel(label(figure.x_label), fontsize=10)
+    canvas.supylabel(label(figure.y_label), fontsize=10)
+    bar = canvas.colorbar(image, ax=grid, fraction=0.02, pad=0.02)
+    bar.outline.set_visible(False)
     return canvas
 
 
@@ -299,8 +360,10 @@ def _fold(text: str) -> list[str]:
 
 _DRAW: dict[str, "Callable[[Figure], Canvas]"] = {
     "lines": _lines,
+    "bands": _bands,
     "histogram": _histogram,
     "confusion": _confusion,
+    "heatmap": _heatmap,
     "bars": _bars,
     "scatter": _scatter,
     "table": _table,

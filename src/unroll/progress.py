@@ -4,9 +4,12 @@ import os
 import sys
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from unroll.errors import ConfigError
-from unroll.training import Epoch
+
+if TYPE_CHECKING:
+    from unroll.training import Epoch
 
 MODES = ("live", "plain", "quiet")
 
@@ -23,7 +26,7 @@ class Progress:
         from rich.progress import Progress as Bar
 
         self._task, self._epochs, self._headline, self._unit = task, epochs, headline, unit
-        self._mode = _mode()
+        self._mode = mode()
         self._bar = Bar(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=24),
@@ -43,7 +46,7 @@ class Progress:
     ) -> None:
         self._bar.__exit__(kind, error, trace)
 
-    def update(self, epoch: Epoch, seconds: float, units: int) -> None:
+    def update(self, epoch: "Epoch", seconds: float, units: int) -> None:
         """Show an epoch that has ended; ``seconds`` and ``units`` give the throughput."""
         self._first = self._first or epoch.epoch
         mean_s = (time.monotonic() - self._started) / (epoch.epoch - self._first + 1)
@@ -59,7 +62,8 @@ class Progress:
         self._bar.update(self._line, completed=epoch.epoch, text=text)
 
 
-def _mode() -> str:
+def mode() -> str:
+    """One of MODES: what ``UNROLL_PROGRESS`` asks for, else what fits; raises ConfigError for another word."""
     asked = os.environ.get("UNROLL_PROGRESS")
     if asked:
         if asked not in MODES:

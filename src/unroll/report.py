@@ -28,6 +28,8 @@ REFUSED = (
     "An input of an impossible form is refused with a message; a possible one is answered without a warning, however "
     "unlike the training data it is."
 )
+MAX_COLUMNS = 10
+"""Metrics that stand side by side; more of them stand below each other, and the models side by side."""
 MAX_GROUPS = 12
 """More are no table for a card; ``metrics.json`` has them all."""
 
@@ -263,7 +265,10 @@ def _results(metrics: Metrics, target: str) -> str:
         [f"**{words(who)}**" if who == drawing.NETWORK else words(who), *(_with_interval(found, n) for n in names)]
         for who, found in {drawing.NETWORK: metrics["test"], **metrics["baselines"]}.items()
     ]
-    return _markdown(["", *(measure(name, target) for name in names)], rows)
+    heads = ["", *(measure(name, target) for name in names)]
+    if len(names) > MAX_COLUMNS:  # several horizons: what is long goes downwards
+        heads, *rows = map(list, zip(heads, *rows, strict=True))
+    return _markdown(heads, rows)
 
 
 def _with_interval(found: Mapping[str, float | None], name: str) -> str:

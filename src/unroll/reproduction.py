@@ -51,17 +51,23 @@ def reproduce(root: Path, names: Sequence[str], jobs: int | None, force: bool, c
     workflow.require_repository(root)
     tasks = [Task.open(root, name) for name in choose(params, names)]
     moved = [task.name for task in tasks if ingestion.source_changed(task)]
+    other_files = [task.name for task in tasks if task.name not in moved and task.files_changed()]
     changed = {} if force else workflow.changed(root)
-    stale = [task for task in tasks if force or task.name in moved or task.name in changed]
+    stale = [task for task in tasks if force or task.name in (*moved, *other_files) or task.name in changed]
     threads = {task.name: task.train_config().threads for task in stale}
     chains = [
-        Chain(task.layout, ["ingest"] if task.name in moved and not force else [], force, threads[task.name])
+        Chain(task.layout, [] if force else _forced(task.name, moved, other_files), force, threads[task.name])
         for task in stale
     ]
     if chains:
         tracking.initialise(root)  # once: several processes that create the store at the same time crash
         run_side_by_side(chains, jobs or default_jobs(max(threads.values())), console)
     return chains
+
+
+def _forced(task: str, moved: Sequence[str], other_files: Sequence[str]) -> list[str]:
+    """Stages whose input changed where DVC does not look: files that params.yaml names."""
+    return ["ingest"] * (task in moved) + ["prepare"] * (task in other_files)
 
 
 def publish(root: Path, names: Sequence[str]) -> list[str]:

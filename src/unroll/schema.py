@@ -16,13 +16,14 @@ def check(root: Path) -> Params:
     params = Params(root / "params.yaml")
     params.check_keys()
     params.source()
-    faults = [fault for name in params.tasks() for fault in _faults(Task.open(root, name))]
+    faults = [fault for name in params.tasks() for fault in faults_of(Task.open(root, name))]
     if faults:
         raise ConfigError("\n".join(faults))
     return params
 
 
-def _faults(task: Task) -> list[str]:
+def faults_of(task: Task) -> list[str]:
+    """What is wrong with the blocks of one task, one line for each faulty block; empty where all is well."""
     faults: list[str] = []
     for read in (task.dataset, task.prepare_config, task.model_config, task.train_config, task.gate_config):
         try:
@@ -45,10 +46,9 @@ def _gate_faults(task: Task) -> list[str]:
     """Names in the gate that the problem's metrics and baselines do not have."""
     gate, problem, key = task.gate_config(), task.problem(), f"{task.params.path}: tasks.{task.name}.gate"
     faults = []
-    if gate.metric not in problem.metric_names:
-        faults.append(
-            f"{key}.metric: {gate.metric!r} is not allowed; expected one of {', '.join(problem.metric_names)}"
-        )
+    names = problem.metric_keys(task.prepare_config())
+    if gate.metric not in names:
+        faults.append(f"{key}.metric: {gate.metric!r} is not allowed; expected one of {', '.join(names)}")
     for name in gate.baselines:
         if name not in problem.baseline_names:
             known = ", ".join(problem.baseline_names)

@@ -66,6 +66,20 @@ class Task:
         """Where the raw files come from: the task's own source, or that of all tasks."""
         return data.source or self.params.source()
 
+    def files_changed(self) -> bool:
+        """Whether a file that prepare reads beside the table is another one than when the task was last prepared.
+
+        What was never prepared has not changed: DVC runs the stage anyway.
+        """
+        from unroll import store
+        from unroll.errors import StoreError
+
+        try:
+            meta: Any = store.read_json(self.layout.prepared / "meta.json")
+        except StoreError:
+            return False
+        return self.problem().files_changed(self.prepare_config(), meta, self.layout.root)
+
     def _named(self, key: str, load: Callable[[str], T]) -> T:
         try:
             return load(self.params.value(self.name, key))

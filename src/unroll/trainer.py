@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from unroll.config import Config, TrainConfig
 from unroll.problems.base import Batch, Prepared, Problem
 from unroll.progress import Progress
 from unroll.tasks import Task
-from unroll.training import Epoch, History, fit
+from unroll.training import Epoch, History, fit, mean_loss
 
 
 def train(task: Task) -> None:
@@ -25,7 +26,8 @@ def train(task: Task) -> None:
     prepared = Prepared.load(task.layout.prepared)
     blocks = {"prepare": _plain(prepare), "model": _plain(model), "train": _plain(config)}
     fingerprint = store.fingerprint(task.layout.prepared, task.name, blocks, torch.__version__)
-    network = build(problem, model, prepared, config)
+    solved = problem.solve(model, prepared)
+    network = solved or build(problem, model, prepared, config)
     # Half trained by other code is no half of this training: the checkpoint's key holds the code, too.
     checkpoint = Checkpoint(task.layout.state / "checkpoint.safetensors", f"{fingerprint}-{code_hash()}")
     torch.set_num_threads(config.threads)
@@ -38,7 +40,11 @@ def train(task: Task) -> None:
                 progress.update(epoch, seconds, units)
                 live.log(epoch.epoch, record(epoch, problem.headline))
 
-            history = fit_network(network, problem, prepared, config, on_epoch, checkpoint)
+            if solved:
+                history = judge_solved(network, problem, prepared, config, on_epoch)
+            else:
+                history = fit_network(network, problem, prepared, config, on_epoch, checkpoint)
+        problem.finish(network, prepared)
         _write(task, network, history, problem.headline, {**blocks, "meta": prepared.meta, "fingerprint": fingerprint})
     except BaseException as error:
         live.finish(None, "FAILED" if isinstance(error, Exception) else "KILLED")
@@ -58,7 +64,9 @@ def build(problem: Problem[Any, Any], model: Config, prepared: Prepared, config:
     """The untrained network, its weights drawn from the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return problem.model(model, prepared.meta)
+        network = problem.model(model, prepared.meta)
+    problem.begin(network, prepared)
+    return network
 
 
 def fit_network(
@@ -78,10 +86,32 @@ def fit_network(
         return problem.batches(prepared, "validation", config.batch_size)
 
     def metric(model: nn.Module) -> float:
-        scores = problem.score(model, prepared, "validation", config.batch_size)
-        return float(problem.metrics(scores.sums(), prepared.meta)[problem.headline])
+        return _validation_metric(model, problem, prepared, config)
 
-    return fit(network, problem.loss, train_batches, valid_batches, metric, config, on_epoch, checkpoint)
+    def on_step(share: float) -> None:
+        problem.progress(network, share)
+
+    return fit(network, problem.loss, train_batches, valid_batches, metric, config, on_epoch, checkpoint, on_step)
+
+
+def judge_solved(
+    model: nn.Module, problem: Problem[Any, Any], prepared: Prepared, config: TrainConfig, on_epoch: Any
+) -> History:
+    """The history of a model that took no epoch to make: one row with its losses and its validation metric."""
+    started = time.monotonic()
+    device = torch.device("cpu")
+    train_loss, validation_loss = (
+        mean_loss(model, problem.loss, problem.batches(prepared, split, config.batch_size), device, torch.float32)
+        for split in ("train", "validation")
+    )
+    epoch = Epoch(1, train_loss, validation_loss, _validation_metric(model, problem, prepared, config), 0.0, 0.0)
+    on_epoch(epoch, time.monotonic() - started, prepared.meta["examples"]["train"])
+    return History([epoch])
+
+
+def _validation_metric(model: nn.Module, problem: Problem[Any, Any], prepared: Prepared, config: TrainConfig) -> float:
+    scores = problem.score(model, prepared, "validation", config.batch_size)
+    return float(problem.metrics(scores.sums(), prepared.meta)[problem.headline])
 
 
 def record(epoch: Epoch, headline: str) -> dict[str, float]:

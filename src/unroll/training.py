@@ -65,11 +65,13 @@ def fit(
     config: TrainConfig,
     on_epoch: OnEpoch,
     checkpoint: Checkpoint | None = None,
+    on_step: Callable[[float], None] = lambda share: None,  # noqa: ARG005
 ) -> History:
     """Train ``model`` for at most ``config.epochs`` epochs; its best weights are in it afterwards.
 
     ``train`` gives one epoch's batches in an order drawn from the generator, ``valid`` the validation batches,
-    ``metric`` a score of the model on validation, for the record. Raises TrainingError when the loss is no number.
+    ``metric`` a score of the model on validation, for the record. ``on_step`` hears before each step what share of all
+    steps is over. Raises TrainingError when the loss is no number.
     """
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
@@ -86,6 +88,7 @@ def fit(
         started = time.monotonic()
         with _seeded(config.seed, number, device):
             batches = train(np.random.default_rng([config.seed, number]))
+            batches = _announced(batches, on_step, (number - 1) * steps, config.epochs * steps)
             done = _train_epoch(model, loss, batches, optimizer, config, device, precision, (number - 1) * steps, steps)
         seconds = time.monotonic() - started
         validation_loss = mean_loss(model, loss, valid(), device, precision)
@@ -100,6 +103,12 @@ def fit(
 
     model.load_state_dict(best)
     return history
+
+
+def _announced(batches: Iterable[Batch], on_step: Callable[[float], None], step: int, steps: int) -> Iterator[Batch]:
+    for number, batch in enumerate(batches, start=step):
+        on_step(number / max(steps - 1, 1))
+        yield batch
 
 
 @dataclass(frozen=True)

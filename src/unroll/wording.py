@@ -12,9 +12,13 @@ METRICS = {
     "macro_f1": "macro-F1",
     "f1": "F1",
 }
-IN_UNITS = ("rmse", "mae")
+IN_UNITS = ("rmse", "mae", "width")
 """Metrics in the target's own unit."""
 UNITS = {"_ug_m3": " (µg/m³)", "_mg_m3": " (mg/m³)", "_kwh": " (kWh)", "_kw": " (kW)", "_s": " (s)", "_h": " (h)"}
+
+_BAND = re.compile(r"(coverage|width)_(\d+)")
+_AHEAD = re.compile(rf"({'|'.join([*METRICS, 'skill'])}|{_BAND.pattern.replace('(', '(?:')})_(\d+)")
+"""Metrics of a band, and those of a later horizon."""
 
 
 def number(value: float) -> str:
@@ -37,7 +41,13 @@ def words(name: str) -> str:
 
     >>> [words("bits_per_character"), words("r2"), words("Late_Flight")]
     ['bits per character', 'R²', 'Late_Flight']
+    >>> [words("rmse_24"), words("coverage_80"), words("width_95_6")]
+    ['RMSE, 24 steps', 'coverage of 80 %', 'width of 95 %, 6 steps']
     """
+    if ahead := _AHEAD.fullmatch(name):
+        return f"{words(ahead[1])}, {ahead[2]} steps"
+    if band := _BAND.fullmatch(name):
+        return f"{band[1]} of {band[2]} %"
     return METRICS.get(name) or (name.replace("_", " ") if name.islower() else name)
 
 
@@ -56,8 +66,9 @@ def measure(metric: str, target: str = "") -> str:
     >>> [measure("rmse", "pm10_ug_m3"), measure("r2", "pm10_ug_m3"), measure("mae")]
     ['RMSE (µg/m³)', 'R²', 'MAE']
     """
-    unit = next((unit for end, unit in UNITS.items() if target.endswith(end)), "") if metric in IN_UNITS else ""
-    return words(metric) + unit
+    if metric.split("_")[0] not in IN_UNITS:
+        return words(metric)
+    return words(metric) + next((unit for end, unit in UNITS.items() if target.endswith(end)), "")
 
 
 def cell(value: object) -> str:

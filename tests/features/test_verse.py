@@ -41,9 +41,12 @@ def test_places_count_letters_from_the_start_of_the_word() -> None:
 
 
 def test_options_of_a_request() -> None:
-    assert verse.options(pd.DataFrame({"text": ["a"]}), 0) == (200, 0.6, 0)
-    frame = pd.DataFrame({"length": [5, 7.0], "temperature": ["0.5", 2], "seed": [1, np.int64(3)]})
-    assert [verse.options(frame, row) for row in (0, 1)] == [(5, 0.5, 1), (7, 2.0, 3)]
+    assert verse.options(pd.DataFrame({"text": ["a"]}), 0) == verse.Options(200, 0.6, 0, 0, 1.0, 1.0)
+    frame = pd.DataFrame({"length": [5, 7.0], "temperature": ["0.5", 0], "seed": [1, np.int64(3)]})
+    frame = frame.assign(top_k=[3, "40"], top_p=[0.9, 1], repetition_penalty=[1, 1.5])
+    found = [verse.options(frame, row) for row in (0, 1)]
+    assert found == [(5, 0.5, 1, 3, 0.9, 1.0), (7, 0.0, 3, 40, 1.0, 1.5)]
+    assert [type(value) for value in found[1]] == [int, float, int, int, float, float]
 
 
 @pytest.mark.parametrize(
@@ -51,8 +54,15 @@ def test_options_of_a_request() -> None:
     [
         ("length", 0, "input: row 2, column length: 0; expected a whole number from 1 to 10000"),
         ("length", 2.5, "input: row 2, column length: 2.5; expected a whole number from 1 to 10000"),
-        ("temperature", "hot", "input: row 2, column temperature: 'hot'; expected a number from 0.01 to 10.0"),
-        ("temperature", None, "input: row 2, column temperature: None; expected a number from 0.01 to 10.0"),
+        ("temperature", "hot", "input: row 2, column temperature: 'hot'; expected a number from 0.0 to 10.0"),
+        ("temperature", None, "input: row 2, column temperature: None; expected a number from 0.0 to 10.0"),
+        ("top_k", -1, "input: row 2, column top_k: -1; expected a whole number from 0 to 1000000000"),
+        ("top_p", 0, "input: row 2, column top_p: 0; expected a number from 0.001 to 1.0"),
+        (
+            "repetition_penalty",
+            0.5,
+            "input: row 2, column repetition_penalty: 0.5; expected a number from 1.0 to 100.0",
+        ),
         ("seed", -1, "input: row 2, column seed: -1; expected a whole number from 0 to 9007199254740992"),
     ],
 )

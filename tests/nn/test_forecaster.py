@@ -1,64 +1,152 @@
-"""The networks of the two series problems: persistence first, differences by hand."""
+"""The networks of forecasting: persistence first, heads by hand."""
+
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
+from scipy import stats
+from sklearn.linear_model import Ridge
+from sklearn.metrics import mean_pinball_loss
 
 from unroll.config import Cell, RecurrentConfig
-from unroll.nn.forecaster import Forecaster
-from unroll.nn.recurrent import RecurrentEncoder
-from unroll.nn.series_classifier import SeriesClassifier
+from unroll.nn.forecaster import Forecaster, GaussianHead, Head, QuantileHead, ValueHead
+from unroll.nn.outlook import Outlook, Shape, between
 
 
 def config(cell: Cell, hidden: int, layers: int = 1, dropout: float = 0.0) -> RecurrentConfig:
     return RecurrentConfig(cell=cell, hidden=hidden, layers=layers, dropout=dropout)
 
 
-def test_untrained_it_forecasts_persistence() -> None:
-    model = Forecaster(4, 2, config("lstm", 8, layers=2, dropout=0.5))
+LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
+SPREAD = (0.5, 2.0)
+
+
+def shape(inputs: int, series: int, target: int) -> Shape:
+    return Shape(inputs, series, target, horizons=(1, 6), spread_H=SPREAD, levels=LEVELS)
+
+
+def forecaster(given: Shape, config: RecurrentConfig, head: Head | None = None, **changed: Any) -> Forecaster:
+    options = {"members": 1, "linear": (), "robust": None, **changed}
+    return Forecaster(given, config, head or ValueHead(LEVELS), **options)
+
+
+def stirred(model: Forecaster) -> Forecaster:
+    """The same with other weights everywhere: what starts at zero would hide faults."""
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return model
+
+
+def batch(x_BLF: torch.Tensor, y_BH: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {"x_BLF": x_BLF, "y_BH": y_BH, "ahead_BAC": torch.zeros(len(x_BLF), 6, 0)}
+
+
+def test_untrained_it_forecasts_persistence_at_every_horizon() -> None:
+    model = forecaster(shape(4, 3, 2), config("lstm", 8, layers=2, dropout=0.5), members=2, linear=(3,))
     x_BLF = torch.randn(5, 7, 4)
-    assert torch.equal(model(x_BLF), x_BLF[:, -1, 2])
+    assert torch.equal(model(x_BLF), x_BLF[:, -1, 2, None].expand(5, 2))
 
 
-def test_the_forecast_is_the_last_value_plus_a_linear_change() -> None:
-    torch.manual_seed(0)
-    model = Forecaster(3, 1, config("gru", 4, dropout=0.3)).double().eval()
-    torch.nn.init.normal_(model.head.weight)
-    torch.nn.init.normal_(model.head.bias)
-    x_BLF = torch.randn(5, 7, 3, dtype=torch.float64)
-    states_BLH = model.encoder(x_BLF)[0].detach().numpy()
-    change = states_BLH[:, -1] @ model.head.weight.detach().numpy()[0] + model.head.bias.item()
-    np.testing.assert_allclose(model(x_BLF).detach().numpy(), x_BLF[:, -1, 1].numpy() + change, rtol=1e-12)
+def test_the_forecast_is_the_equation_of_its_docstring() -> None:
+    model = stirred(forecaster(shape(4, 3, 1), config("gru", 4, dropout=0.3), members=3, linear=(2,))).double().eval()
+    x_BLF = 3 * torch.randn(5, 7, 4, dtype=torch.float64)
+    now = x_BLF[:, -1, 1].numpy()
+    expected = []
+    for member in model.members:
+        seen = x_BLF.clone()
+        seen[..., :3] = torch.from_numpy(np.arcsinh(x_BLF[..., :3].numpy()))
+        state_BD = member.encoder(seen)[0][:, -1].detach().numpy()
+        head = member.head
+        out = (state_BD @ head.weight.detach().numpy().T + head.bias.detach().numpy()).astype(np.float32)
+        out_BHO = out.astype(np.float64).reshape(5, 2, 2)
+        linear = x_BLF[:, -2:].flatten(1).numpy() @ member.skip.weight.detach().numpy().T
+        linear = (linear + member.skip.bias.detach().numpy()).astype(np.float32)
+        change_BH = linear + out_BHO[..., 0] + out_BHO[..., 1] * now[:, None]
+        expected.append(now[:, None] + np.array(SPREAD) * change_BH)
+    np.testing.assert_allclose(model(x_BLF).detach().numpy(), np.mean(expected, axis=0), rtol=1e-5)
 
 
 def test_every_parameter_learns() -> None:
     torch.manual_seed(0)
-    model = Forecaster(3, 0, config("lstm", 4, layers=2))
+    model = forecaster(shape(3, 3, 0), config("lstm", 4, layers=2), QuantileHead((0.1, 0.5, 0.9), LEVELS), linear=(2,))
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    x_BLF, y_B = torch.randn(16, 7, 3), torch.randn(16)
+    given = batch(torch.randn(16, 7, 3), torch.randn(16, 2))
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     for _ in range(2):  # the head starts at zero: what is below it learns from the second step on
         optimizer.zero_grad()
-        (model(x_BLF) - y_B).square().mean().backward()
+        (model.loss(given) / 16).backward()
         optimizer.step()
     assert all((p != before[name]).any() for name, p in model.named_parameters())
 
 
-def test_the_classifier_sees_the_values_and_their_changes() -> None:
-    torch.manual_seed(0)
-    model = SeriesClassifier(4, config("gru", 3), True, ("mean", "last"), difference=True).double()
-    x_BT = torch.randn(5, 9, dtype=torch.float64)
-    values = x_BT.numpy()
-    change = np.concatenate([np.zeros((5, 1)), values[:, 1:] - values[:, :-1]], axis=1)
-    states_BTH, last_BH, _ = model.encoder(torch.from_numpy(np.stack([values, change], axis=2)))
-    pooled = torch.cat([states_BTH.mean(dim=1), last_BH], dim=1)
-    torch.testing.assert_close(model(x_BT), model.head(pooled))
-    assert model(x_BT).shape == (5, 4)
+def test_the_linear_parts_start_from_least_squares() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(500, 6, 3))
+    y = np.stack([x[:, -1, 0] + 0.3 * x[:, -2, 1] + 1.0, 0.5 * x[:, -1, 0]], axis=1) + 0.1 * rng.normal(size=(500, 2))
+    model = forecaster(shape(3, 3, 0), config("gru", 4), members=3, linear=(2, 5))
+    x_BLF, y_BH = torch.from_numpy(x).float(), torch.from_numpy(y).float()
+    model.begin([batch(x_BLF[:200], y_BH[:200]), batch(x_BLF[200:], y_BH[200:])])
+    for member, rows in zip(model.members, (2, 5, 2), strict=True):
+        design = np.concatenate([x[:, -rows:].reshape(500, -1), np.ones((500, 1))], axis=1)
+        coefficients = Ridge(alpha=1.0, fit_intercept=False).fit(design, (y - x[:, -1, :1]) / SPREAD).coef_
+        expected = x[:, -1, :1] + np.array(SPREAD) * (design @ coefficients.T)
+        found = member(x_BLF, torch.tensor(SPREAD))[0].detach().numpy()
+        np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_the_classifier_without_changes_has_one_input() -> None:
-    model = SeriesClassifier(2, config("lstm", 3), False, ("max",), difference=False)
-    assert isinstance(model.encoder, RecurrentEncoder)
-    assert model.encoder.layers.input_size == 1
-    x_BT = torch.randn(4, 6)
-    states_BTH, _, _ = model.encoder(x_BT[..., None])
-    torch.testing.assert_close(model(x_BT), model.head(states_BTH.amax(dim=1)))
+@pytest.mark.parametrize("given", [(0.1, 0.5, 0.9), LEVELS, (0.01, 0.5, 0.6, 0.99)])
+def test_quantiles_never_cross_and_cost_the_pinball_loss(given: tuple[float, ...]) -> None:
+    head = QuantileHead(given, LEVELS)
+    out_BHO, apart_BH = 3 * torch.randn(50, 2, head.outputs), torch.randn(50, 2)
+    assert (head.quantiles(out_BHO).diff(dim=-1) >= 0).all()
+    own = QuantileHead(given, given)
+    guess = own.quantiles(out_BHO)
+    loss = head.loss(out_BHO, apart_BH)
+    for number, level in enumerate(given):
+        loss = loss - own_pinball(apart_BH, guess[..., number], level)
+    torch.testing.assert_close(loss, torch.zeros_like(loss), atol=1e-4, rtol=0)
+
+
+def own_pinball(truth: torch.Tensor, guess: torch.Tensor, level: float) -> torch.Tensor:
+    losses = [
+        mean_pinball_loss([t], [g], alpha=level)
+        for t, g in zip(truth.flatten().tolist(), guess.flatten().tolist(), strict=True)
+    ]
+    return torch.tensor(losses).view(truth.shape)
+
+
+def test_the_gaussian_head_is_that_of_scipy() -> None:
+    head = GaussianHead(LEVELS)
+    out_BHO, apart_BH = torch.randn(7, 2, 1), torch.randn(7, 2)
+    deviation = np.log1p(np.exp(out_BHO[..., 0].double().numpy())) + 1e-3
+    expected = -stats.norm(0, deviation).logpdf(apart_BH.numpy()) - 0.5 * np.log(2 * np.pi)
+    np.testing.assert_allclose(head.loss(out_BHO, apart_BH).numpy(), expected, rtol=1e-4)
+    quantiles = stats.norm(0, deviation[..., None]).ppf(np.array(LEVELS))
+    np.testing.assert_allclose(head.quantiles(out_BHO).numpy(), quantiles, rtol=1e-4, atol=1e-6)
+
+
+def test_levels_between_are_those_of_a_normal_distribution() -> None:
+    normal = stats.norm(3, 2)
+    given, wanted = (0.1, 0.5, 0.8), (0.025, 0.1, 0.3, 0.5, 0.7, 0.8, 0.99)
+    found = torch.tensor(normal.ppf(given)).float() @ between(given, wanted)
+    np.testing.assert_allclose(found.numpy(), normal.ppf(wanted), rtol=1e-5)
+
+
+def test_bands_stretch_from_the_median_and_hold_each_other() -> None:
+    model = forecaster(shape(3, 3, 0), config("gru", 4))
+    quantiles = torch.tensor([-2.0, -1.0, 0.5, 1.0, 4.0]).expand(1, 2, 5)
+    outlook = Outlook(torch.zeros(1, 2), quantiles)
+    assert model.bands(outlook)[0, 0].tolist() == [[-1.0, -2.0], [1.0, 4.0]]
+    model.stretch_H2K[0] = torch.tensor([[2.0, 1.0], [1.0, 0.0]])  # the wide band's high edge falls to the median
+    assert model.bands(outlook)[0, 0].tolist() == [[-2.5, -2.5], [1.0, 1.0]]
+
+
+def test_a_robust_loss_goes_on_straight() -> None:
+    given = batch(torch.zeros(2, 7, 3), torch.tensor([[0.25, 2.0], [5.0, 40.0]]))
+    model = forecaster(shape(3, 3, 0), config("gru", 4), robust=2.0)
+    in_spreads = np.array([0.5, 1.0, 10.0, 20.0])
+    expected = np.where(in_spreads <= 2, in_spreads**2, 4 * in_spreads - 4).sum()
+    assert model.loss(given).item() == pytest.approx(expected)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unroll.config import Cell, RecurrentConfig
-from unroll.nn.recurrent import RecurrentEncoder, pool
+from unroll.nn.recurrent import RecurrentEncoder
 
 CELLS: tuple[Cell, ...] = ("rnn", "lstm", "gru")
 Weights = dict[str, np.ndarray]
@@ -170,24 +170,3 @@ def test_dropout_acts_between_layers_while_training_alone() -> None:
     assert not torch.equal(two(x_BTF)[0], two(x_BTF)[0])
     two.eval()
     assert torch.equal(two(x_BTF)[0], two(x_BTF)[0])
-
-
-@pytest.mark.parametrize("lengths", [None, [5, 1, 3]])
-def test_pool_is_that_of_numpy(lengths: list[int] | None) -> None:
-    rng = np.random.default_rng(0)
-    states_BTH, last_BH = rng.normal(size=(3, 5, 4)) - 3, rng.normal(size=(3, 4))  # all below 0: padding is no maximum
-    ends = lengths or [5, 5, 5]
-    for b, end in enumerate(ends):
-        states_BTH[b, end:] = 1e6
-    mean = np.stack([states_BTH[b, :end].mean(axis=0) for b, end in enumerate(ends)])
-    most = np.stack([states_BTH[b, :end].max(axis=0) for b, end in enumerate(ends)])
-    tensors = torch.from_numpy(states_BTH), torch.from_numpy(last_BH)
-    given = None if lengths is None else torch.tensor(lengths)
-    require_close(pool(*tensors, given, ("mean", "last", "max")), np.concatenate([mean, last_BH, most], axis=1))
-    require_close(pool(*tensors, given, ("max",)), most)
-
-
-def test_pool_of_padding_that_is_no_number_is_a_number() -> None:
-    states_BTH = torch.ones(1, 3, 2)
-    states_BTH[0, 2] = float("nan")
-    assert torch.isfinite(pool(states_BTH, states_BTH[:, 0], torch.tensor([2]), ("mean", "max"))).all()

@@ -3,6 +3,7 @@
 import datetime
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,21 @@ from pydantic import ValidationError
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
 from problems import tables
-from unroll import store, validation
+from problems.test_contract import TRAIN
+from unroll import store, trainer, validation
+from unroll.config import TrainConfig
 from unroll.errors import DataError
 from unroll.problems.base import Prepared
 from unroll.problems.forecasting import PROBLEM, SPLITS
 from unroll.scores import Scores
+from unroll.training import Epoch
 
 torch.set_num_threads(1)  # a second one only waits for networks this small
 
 CASE = tables.CASES["forecasting"]
 LAG, HORIZON, SEASON = (CASE.prepare[key] for key in ("lag", "horizon", "season"))
 HOUR = pd.Timedelta(hours=1)
+EDGES = [f"{side}_{band}" for band in (50, 80, 95) for side in ("low", "high")]
 SPLIT_NAMES = list(SPLITS)
 
 
@@ -42,7 +47,8 @@ def raw() -> pd.DataFrame:
 def network(prepared: Prepared) -> torch.nn.Module:
     torch.manual_seed(0)
     model = PROBLEM.model(CASE.open()[2], prepared.meta)
-    torch.nn.init.normal_(model.head.weight)  # so that it is not persistence
+    for member in model.members:
+        torch.nn.init.normal_(member.head.weight, std=0.3)  # so that it is not persistence
     return model
 
 
@@ -71,7 +77,7 @@ def test_windows_are_those_of_the_raw_table(prepared: Prepared, raw: pd.DataFram
     ]
     batches = list(PROBLEM.batches(prepared, split, 50))
     x_NLF = np.concatenate([batch["x_BLF"].numpy() for batch in batches])
-    y_N = np.concatenate([batch["y_B"].numpy() for batch in batches])
+    y_N = np.concatenate([batch["y_BH"].numpy()[:, 0] for batch in batches])
     assert x_NLF.shape == (len(ends), LAG, 4 + 4)
     for number, end in enumerate(ends):
         times = [end + k * HOUR for k in range(1 - LAG, 1)]
@@ -191,6 +197,170 @@ def test_faulty_input_names_row_and_column(prepared: Prepared) -> None:
     frame.loc[7, "b_ug_m3"] = "x"
     with pytest.raises(DataError, match=r"^input: row 8, column b_ug_m3: 'x'; expected a number$"):
         PROBLEM.predict(network(prepared), prepared.meta, frame)
+
+
+# ---- several horizons, heads and models
+
+HORIZONS = [1, 3, 6]
+SEVERAL = {"head": "quantiles", "quantiles": [0.1, 0.5, 0.9], "members": 2, "linear": [2, 40], "robust": 1.0}
+PATHS = {"multi_step": "autoregressive", "head": "student_t", "trajectories": 12, "members": 2}
+KINDS: dict[str, dict[str, Any]] = {
+    "quantiles": {**CASE.model, **SEVERAL},
+    "gaussian": {**CASE.model, "head": "gaussian"},
+    "paths": {**CASE.model, **PATHS},
+    "ar": {"kind": "ar", "order": 2, "criterion": "aic", "method": "yule_walker"},
+    "var": {"kind": "var", "order": None, "criterion": "validation"},
+    "arma": {"kind": "arma", "order": [1, 1], "criterion": "aic"},
+    "state_space": {"kind": "state_space", "states": 2, "iterations": 3, "tolerance": 1e-4, "rows": 500},
+}
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    return CASE.run(tmp_path_factory.mktemp("several"), horizon=HORIZONS)
+
+
+@pytest.fixture(scope="module")
+def simple(several: Prepared) -> Mapping[str, Scores]:
+    return PROBLEM.baselines(several, "test")
+
+
+def made(kind: str, several: Prepared) -> Any:
+    config = PROBLEM.Model.model_validate(KINDS[kind])
+    torch.manual_seed(0)
+    model = PROBLEM.solve(config, several) or PROBLEM.model(config, several.meta)
+    PROBLEM.begin(model, several)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    PROBLEM.finish(model, several)
+    return model
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_scored_at_every_horizon_as_sklearn_does(several: Prepared, raw: pd.DataFrame, kind: str) -> None:
+    scores = PROBLEM.score(made(kind, several), several, "test", 32)
+    found, rows = PROBLEM.metrics(scores.sums(), several.meta), scores.table()
+    assert tuple(found) == PROBLEM.metric_keys(CASE.open(horizon=HORIZONS)[1])
+    target = raw[("a_ug_m3", "south")]
+    for horizon, end in zip(HORIZONS, ("", "_3", "_6"), strict=True):
+        truth = target.loc[rows["time"] + (horizon - 1) * HOUR].to_numpy()
+        np.testing.assert_allclose(rows[f"truth{end}"], truth, rtol=1e-5)
+        assert found[f"r2{end}"] == pytest.approx(r2_score(truth, rows[f"guess{end}"]), abs=1e-5)
+    for band in (50, 80, 95):
+        inside = rows["truth"].between(rows[f"low_{band}"], rows[f"high_{band}"])
+        assert found[f"coverage_{band}"] == pytest.approx(inside.mean())
+        assert found[f"width_{band}"] == pytest.approx((rows[f"high_{band}"] - rows[f"low_{band}"]).mean())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_calibrated_bands_cover_validation(several: Prepared, kind: str) -> None:
+    scores = PROBLEM.score(made(kind, several), several, "validation", 32)
+    found = PROBLEM.metrics(scores.sums(), several.meta)
+    for band in (50, 80, 95):
+        for end in ("", "_3", "_6"):
+            assert found[f"coverage_{band}{end}"] >= band / 100 - 0.01
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_answers_raw_rows_as_in_the_score_and_comes_back_from_a_file(
+    several: Prepared, kind: str, tmp_path: Path
+) -> None:
+    model = made(kind, several)
+    store.write_tensors(tmp_path / "w.safetensors", model.state_dict())
+    other = PROBLEM.model(PROBLEM.Model.model_validate(KINDS[kind]), several.meta)
+    other.load_state_dict(store.read_tensors(tmp_path / "w.safetensors")[0])
+    answer = PROBLEM.predict(other, several.meta, PROBLEM.example(several))
+    assert list(answer.columns) == ["time", "site", "horizon", "a_ug_m3", *EDGES]
+    assert answer["horizon"].tolist() == HORIZONS
+    first = PROBLEM.score(model, several, "test", 32).table().iloc[0]
+    assert answer["time"].tolist() == [first["time"] + (horizon - 1) * HOUR for horizon in HORIZONS]
+    expected = [first["guess"], first["guess_3"], first["guess_6"]]
+    np.testing.assert_allclose(answer["a_ug_m3"], expected, rtol=1e-4)
+    np.testing.assert_allclose(answer.loc[0, EDGES].astype(float), first[EDGES].astype(float), rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_its_pictures(several: Prepared, simple: Mapping[str, Scores], kind: str) -> None:
+    model = made(kind, several)
+    scores = PROBLEM.score(model, several, "test", 32)
+    found = {figure.name: figure for figure in PROBLEM.figures(model, several, scores, simple)}
+    assert {"forecast", "bands", "cone", "coverage", "by_horizon", "autocorrelation"} <= set(found)
+    cone = found["cone"].frame.set_index("steps")
+    assert cone.index.tolist() == list(range(1 - LAG, 7))
+    ahead = cone.loc[0:]
+    assert (ahead["low_95"] <= ahead["low_50"]).all()
+    assert (ahead["high_50"] <= ahead["high_95"]).all()
+    assert any(name.startswith("path_") for name in cone) is (kind == "paths")
+
+
+def test_a_solved_model_has_a_history_of_one_row(several: Prepared) -> None:
+    model = PROBLEM.solve(PROBLEM.Model.model_validate(KINDS["var"]), several)
+    assert model is not None
+    told: list[Epoch] = []
+    config = TrainConfig(**TRAIN)
+    history = trainer.judge_solved(model, PROBLEM, several, config, lambda epoch, *_: told.append(epoch))
+    assert history.epochs == told
+    rows = PROBLEM.score(model, several, "validation", 32).table()
+    assert history.best.validation_metric == pytest.approx(r2_score(rows["truth"], rows["guess"]), abs=1e-5)
+    deviation = several.meta["scaler"]["deviation"][2]
+    squares = [
+        (((rows[f"guess{end}"] - rows[f"truth{end}"]) / deviation / spread) ** 2).mean()
+        for end, spread in zip(("", "_3", "_6"), several.meta["spread"], strict=True)
+    ]
+    assert history.best.validation_loss == pytest.approx(sum(squares), rel=1e-4)
+
+
+def test_baselines_of_several_horizons_are_those_of_single_ones(
+    several: Prepared, simple: Mapping[str, Scores], tmp_path: Path
+) -> None:
+    alone = CASE.run(tmp_path, horizon=6)  # the same windows: they reach as far
+    for name, single in PROBLEM.baselines(alone, "test").items():
+        np.testing.assert_allclose(simple[name].table()["guess_6"], single.table()["guess"], rtol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("horizon", [[6, 1], [1, 1], [], [0], 0, [1.5], True, "1"])
+def test_horizons_ascend(horizon: object) -> None:
+    with pytest.raises(ValidationError, match="horizon"):
+        CASE.open(horizon=horizon)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"head": "quantiles"}, r"quantiles: \[\] with head quantiles"),
+        (
+            {"head": "quantiles", "quantiles": [0.1, 0.9]},
+            r"quantiles: \[0.1, 0.9\]; expected ascending levels with 0.5",
+        ),
+        ({"head": "quantiles", "quantiles": [0.9, 0.5, 0.1]}, "expected ascending levels"),
+        ({"quantiles": [0.1, 0.5, 0.9]}, "only head quantiles has levels"),
+        ({"head": "student_t"}, "head: 'student_t' with multi_step direct; expected value or quantiles or gaussian"),
+        ({"multi_step": "autoregressive"}, "head: 'value' with multi_step autoregressive; expected gaussian or"),
+        ({"multi_step": "autoregressive", "head": "gaussian"}, "trajectories: None with multi_step autoregressive"),
+        ({"trajectories": 5}, "trajectories: 5 with multi_step direct"),
+        ({"kind": "arima"}, "kind: 'arima' is not allowed; expected recurrent, ar, var, arma, state_space"),
+        ({"kind": "ar"}, "cell: not a key of kind ar; expected some of kind, order, criterion, method"),
+    ],
+)
+def test_keys_of_the_model_that_do_not_go_together_are_named(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        PROBLEM.Model.model_validate({**CASE.model, **changed})
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ({"kind": "ar", "order": [1, 1], "criterion": "aic"}, "order: \\(1, 1\\); expected one number or null"),
+        ({"kind": "arma", "order": 2, "criterion": "aic"}, "order: 2; expected \\[p, q\\] or null"),
+        ({"kind": "var", "order": 2, "criterion": "aic", "method": "yule_walker"}, "it estimates an ar alone"),
+        ({"kind": "ar", "order": 2}, "criterion"),
+        ({"kind": "state_space", "states": 0, "iterations": 5, "tolerance": 0.1, "rows": 9}, "states"),
+    ],
+)
+def test_keys_of_classical_models_are_strict(block: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        PROBLEM.Model.model_validate(block)
 
 
 # ---- checks

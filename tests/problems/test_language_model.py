@@ -1,5 +1,7 @@
 """Language modelling beyond what every problem promises (see test_contract.py)."""
 
+import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,9 @@ from problems import tables
 from unroll import trainer
 from unroll.config import TrainConfig
 from unroll.errors import DataError
+from unroll.features import verse, words
 from unroll.features.vocabulary import Vocabulary
-from unroll.nn.character_model import sample
+from unroll.nn.generation import Drawing, sample
 from unroll.problems.base import Prepared, Split
 
 CASE = tables.CASES["language_model"]
@@ -46,7 +49,7 @@ def lines(text: str) -> pd.DataFrame:
 
 
 def test_the_splits_are_consecutive_parts_of_the_whole_text(prepared: Prepared) -> None:
-    known, ids = Vocabulary(prepared.meta["characters"]), prepared.arrays["ids"].tolist()
+    known, ids = Vocabulary(prepared.meta["symbols"]), prepared.arrays["ids"].tolist()
     assert "".join(known.decode(ids)) == TEXT
     bounds = [prepared.meta["bounds"][split] for split in SPLITS]
     assert [bound[0] for bound in bounds] == [0, bounds[0][1], bounds[1][1]]
@@ -58,17 +61,17 @@ def test_the_splits_are_consecutive_parts_of_the_whole_text(prepared: Prepared) 
 def test_rare_characters_and_those_of_later_splits_are_unknown(tmp_path: Path) -> None:
     text = ("ab" * 40 + "q" + "AB" * 40) + "ab#" * 13
     found = CASE.run(tmp_path, lines(text), lower_case=False, test_share=0.2, validation_share=0.05, min_count=2)
-    assert found.meta["characters"] == ["a", "b", "A", "B"]
-    known = Vocabulary(found.meta["characters"])
+    assert found.meta["symbols"] == ["a", "b", "A", "B"]
+    known = Vocabulary(found.meta["symbols"])
     assert "".join(known.decode(found.arrays["ids"].tolist(), "?")) == text.replace("q", "?").replace("#", "?")
     lowered = CASE.run(tmp_path / "lower", lines(text), test_share=0.2, validation_share=0.05)
-    assert lowered.meta["characters"] == ["a", "b"]
+    assert lowered.meta["symbols"] == ["a", "b"]
 
 
 def test_many_different_characters_need_a_wider_array(tmp_path: Path) -> None:
     text = "".join(chr(0x4E00 + number % 400) for number in range(4000))
     found = CASE.run(tmp_path, lines(text))
-    assert "".join(Vocabulary(found.meta["characters"]).decode(found.arrays["ids"].tolist())) == text
+    assert "".join(Vocabulary(found.meta["symbols"]).decode(found.arrays["ids"].tolist())) == text
 
 
 @pytest.mark.parametrize(
@@ -95,7 +98,7 @@ def test_overlapping_splits_and_unknown_characters_are_found(prepared: Prepared)
     low, high = bounds["validation"]
     overlapping = {**bounds, "validation": [low - 3, high]}
     facts = PROBLEM.check(replace(prepared, meta={**prepared.meta, "bounds": overlapping}), CONFIG).facts.iloc[0]
-    assert facts["characters_not_in_one_split"] == 3
+    assert facts["tokens_not_in_one_split"] == 3
     ids = prepared.arrays["ids"].copy()
     ids[high : high + 7] = 0
     facts = PROBLEM.check(replace(prepared, arrays={"ids": ids}), CONFIG).facts.iloc[0]
@@ -245,9 +248,10 @@ def test_training_beats_the_frequencies_and_samples_words_of_the_text(prepared: 
 # ---- predict
 
 
-def test_a_low_temperature_takes_the_most_probable_character(prepared: Prepared) -> None:
+@pytest.mark.parametrize("temperature", [0.0, 1e-4])
+def test_a_low_temperature_takes_the_most_probable_character(temperature: float, prepared: Prepared) -> None:
     model, ids = network(prepared), [3, 1]
-    drawn = sample(model, ids, 25, 0.01, 0, np.random.default_rng(0))
+    drawn = sample(model, ids, 25, Drawing(temperature), 0, np.random.default_rng(0))
     text = ids.copy()
     for _ in range(25):
         with torch.no_grad():
@@ -259,7 +263,7 @@ def test_a_low_temperature_takes_the_most_probable_character(prepared: Prepared)
 
 def test_drawn_characters_follow_the_softmax(prepared: Prepared) -> None:
     model = network(prepared)
-    drawn = [sample(model, [2], 1, 2.0, 0, np.random.default_rng(seed))[0] for seed in range(3000)]
+    drawn = [sample(model, [2], 1, Drawing(2.0), 0, np.random.default_rng(seed))[0] for seed in range(3000)]
     with torch.no_grad():
         scores = model(torch.tensor([[2]]))[0][0, -1].double() / 2
     scores[0] = -torch.inf
@@ -275,7 +279,7 @@ def test_continuations_can_be_repeated_and_differ_by_seed(prepared: Prepared) ->
     assert first == same  # in lower case, with an unknown character
     assert (len(first), len(other)) == (50, 30)
     assert first[:30] != other
-    assert set(first) <= set(prepared.meta["characters"])
+    assert set(first) <= set(prepared.meta["symbols"])
     (default,) = PROBLEM.predict(model, prepared.meta, frame[["text"]].head(1))["continuation"]
     assert len(default) == 200
 
@@ -287,8 +291,8 @@ def test_continuations_can_be_repeated_and_differ_by_seed(prepared: Prepared) ->
         (pd.DataFrame({"text": ["a", None]}), "input: row 2, column text: nan; expected a text"),
         (pd.DataFrame({"text": ["a", ""]}), "input: row 2, column text: ''; expected a text that is not empty"),
         (
-            pd.DataFrame({"text": ["a"], "temperature": [0]}),
-            "input: row 1, column temperature: 0; expected a number from 0.01 to 10.0",
+            pd.DataFrame({"text": ["a"], "temperature": [-1]}),
+            "input: row 1, column temperature: -1; expected a number from 0.0 to 10.0",
         ),
     ],
 )
@@ -302,3 +306,194 @@ def test_the_example_is_a_line_of_the_test_part(prepared: Prepared) -> None:
     (line,) = PROBLEM.example(prepared)["text"]
     low, high = prepared.meta["bounds"]["test"]
     assert line == TEXT[low:high].split("\n")[1] + "\n"
+
+
+# ---- words
+
+
+@pytest.fixture(scope="module")
+def of_words(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    return CASE.run(tmp_path_factory.mktemp("words"), lines(MARKED), level="word", vocabulary=18, min_count=1)
+
+
+MARKED = "\n".join(line.replace(" the ", ", the ") + "." for line in TEXT.split("\n"))
+
+
+def test_words_marks_and_line_ends_are_tokens(of_words: Prepared) -> None:
+    meta, tokens = of_words.meta, re.findall(r"\w+|[.,]|\n", MARKED)
+    train = meta["bounds"]["train"][1]
+    assert (
+        meta["symbols"]
+        == [word for word, _ in sorted(Counter(tokens[:train]).items(), key=lambda i: (-i[1], i[0]))][:18]
+    )
+    found = Vocabulary(meta["symbols"]).decode(of_words.arrays["ids"].tolist())
+    assert found == [token if token in meta["symbols"] else "<unk>" for token in tokens]
+    assert "<unk>" in found
+    assert of_words.arrays["characters"].sum() == len(MARKED)
+    assert (meta["tight_before"], meta["tight_behind"]) == ([",", "."], [])
+    report = PROBLEM.check(of_words, CONFIG).facts.iloc[0]
+    assert report["test_tokens"] == len(tokens) - meta["bounds"]["test"][0]
+    assert report["test_unknown_share"] == pytest.approx(
+        found[meta["bounds"]["test"][0] :].count("<unk>") / report["test_tokens"]
+    )
+
+
+def test_bits_per_character_share_those_of_words_and_spell_unknown_ones(of_words: Prepared) -> None:
+    model = network(of_words)
+    (low, high), ids = of_words.meta["bounds"]["test"], of_words.arrays["ids"]
+    with torch.no_grad():
+        chances = model(torch.from_numpy(ids[None, low - 1 : high - 1].astype(np.int64)))[0][0].softmax(-1)
+    bits = -torch.log2(chances[torch.arange(high - low), ids[low:high].astype(np.int64)]).double().numpy()
+    tokens = re.findall(r"\w+|[.,]|\n", MARKED)
+    unknown = [token for token, number in zip(tokens[low:high], ids[low:high], strict=True) if number == 0]
+    spelled = words.spelling(unknown, tokens[: of_words.meta["bounds"]["train"][1]]).sum()
+    characters = len(MARKED) - of_words.arrays["characters"][:low].sum()
+    scores = PROBLEM.score(model, of_words, "test", 4)
+    found = PROBLEM.metrics(scores.sums(), of_words.meta)
+    assert found["bits_per_word"] == pytest.approx(bits.mean(), rel=1e-4)
+    assert found["perplexity"] == pytest.approx(2 ** bits.mean(), rel=1e-4)
+    assert spelled > 0
+    assert found["bits_per_character"] == pytest.approx((bits.sum() + spelled) / characters, rel=1e-4)
+    config = CONFIG.model_copy(update={"level": "word"})
+    assert set(found) == set(PROBLEM.metric_keys(config)) == {*PROBLEM.metric_keys(CONFIG), "bits_per_word"}
+    baselines = PROBLEM.baselines(of_words, "test")
+    by_name = {name: PROBLEM.metrics(of.sums(), of_words.meta) for name, of in baselines.items()}
+    train = Counter(ids[: of_words.meta["bounds"]["train"][1]].tolist())
+    expected = np.mean([-np.log2(train[int(number)] / train.total()) for number in ids[low:high]])
+    assert by_name["unigram"]["bits_per_word"] == pytest.approx(expected, abs=0.01)
+    assert by_name["ngram"]["perplexity"] < by_name["unigram"]["perplexity"]
+
+
+def test_figures_and_predictions_of_words(of_words: Prepared) -> None:
+    model = network(of_words)
+    (line,) = PROBLEM.example(of_words)["text"]
+    assert re.sub(f"[{verse.LOST}]", "x", line).endswith(".\n")
+    assert " ." not in line
+    assert " ," not in line
+    scores, baselines = PROBLEM.score(model, of_words, "test", 4), PROBLEM.baselines(of_words, "test")
+    figures = {figure.name: figure for figure in PROBLEM.figures(model, of_words, scores, baselines)}
+    kinds = figures["bits_by_kind"].frame.set_index("kind")
+    assert set(kinds.index) <= {"word", "mark", "line break", "unknown"}
+    marks = scores.table()["bits"][scores.table()["kind"] == "mark"]
+    assert kinds["value"]["mark"] == pytest.approx(marks.mean())
+    assert figures["bits_by_place"].x_label == "word of the line"
+    asked = pd.DataFrame({"text": ["the late", "the late "], "length": 12, "temperature": 2.0})
+    answer, spaced = PROBLEM.predict(model, of_words.meta, asked)["continuation"]
+    assert answer.removeprefix(" ") == spaced
+    assert len(re.findall(r"\w+|[.,]|\n", answer)) == 12
+    assert not re.search(r" [.,\n]|\n |  ", answer)
+    assert set(re.findall(r"\w+", answer)) <= set(tables.WORDS)
+    with pytest.raises(DataError, match="column text: ' '; expected a text that is not empty"):
+        PROBLEM.predict(model, of_words.meta, pd.DataFrame({"text": [" "]}))
+
+
+# ---- random pieces
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 1000])
+def test_random_pieces_cover_the_text_once_in_any_order(batch_size: int, tmp_path: Path) -> None:
+    prepared = CASE.run(tmp_path, partition="random")
+    end, starts, counts = prepared.meta["bounds"]["train"][1], set(), set()
+    ids = prepared.arrays["ids"][:end].astype(np.int64)
+    for seed in range(8):
+        batches = list(PROBLEM.train_batches(prepared, batch_size, np.random.default_rng(seed)))
+        counts.add(len(batches))
+        begins = np.concatenate([batch["starts_B"] for batch in batches])
+        for name, offset in (("x_BT", 0), ("y_BT", 1)):
+            rows = np.concatenate([batch[name] for batch in batches])
+            assert np.array_equal(rows, np.stack([ids[begin + offset : begin + offset + 16] for begin in begins]))
+        ordered = np.sort(begins)
+        assert (np.diff(ordered) == 16).all()  # no token twice, none left out between the first and the last
+        assert ordered[0] < 16
+        assert end - (ordered[-1] + 17) < 2 * 16
+        assert not np.array_equal(begins, ordered)
+        starts.add(int(ordered[0]))
+    assert len(counts) == 1
+    assert len(starts) > 3
+
+
+def test_no_state_is_carried_between_random_pieces(tmp_path: Path) -> None:
+    prepared = CASE.run(tmp_path, partition="random")
+    model = network(prepared)
+    first, second = list(PROBLEM.train_batches(prepared, 6, np.random.default_rng(0)))[:2]
+    assert PROBLEM.loss(model, first).state is None
+    sequential = {name: second[name] for name in ("x_BT", "y_BT")}
+    assert PROBLEM.loss(model, sequential).state is not None
+    states: list[Any] = []
+    model.register_forward_pre_hook(lambda _, given: states.append(given[1]))
+    train(model, prepared, 2)
+    assert states
+    seen = [state for state in states if state is not None]  # validation reads on
+    assert len(states) - len(seen) >= 2 * len(list(PROBLEM.train_batches(prepared, 4, np.random.default_rng(0))))
+
+
+def test_too_little_text_for_pieces(prepared: Prepared, tmp_path: Path) -> None:
+    end = prepared.meta["bounds"]["train"][1]
+    found = CASE.run(tmp_path, partition="random", bptt=end)
+    with pytest.raises(DataError) as error:
+        next(iter(PROBLEM.train_batches(found, 4, np.random.default_rng(0))))
+    assert (
+        str(error.value) == f"text: {end} characters in train; expected more than prepare.bptt {end} and as many again"
+    )
+
+
+# ---- the window architecture and direct scores
+
+WINDOW = {"architecture": "window", "window": 8, "stride": 3}
+DIRECT = {"direct_order": 4, "direct_buckets": 512, "direct_min_count": 3, "direct_dropout": 0.3}
+
+
+def train(model: Any, prepared: Prepared, epochs: int) -> Any:
+    config = TrainConfig(
+        seed=1, threads=1, device="cpu", precision="float32", epochs=epochs, batch_size=4, optimizer="adam",
+        learning_rate=0.01, momentum=0.9, weight_decay=0.0, schedule="one_cycle", clip_norm=1.0, patience=None,
+    )  # fmt: skip
+    PROBLEM.begin(model, prepared)
+    return trainer.fit_network(model, PROBLEM, prepared, config, lambda *_: None)
+
+
+@pytest.mark.parametrize("changed", [WINDOW, DIRECT, {"layers": 2, "cell": "gru", **DIRECT}])
+@pytest.mark.parametrize("level", ["character", "word"])
+def test_every_architecture_learns_scores_and_goes_on(level: str, changed: dict[str, Any], tmp_path: Path) -> None:
+    prepared = CASE.run(tmp_path, level=level)
+    torch.manual_seed(0)
+    model = PROBLEM.model(MODEL.model_validate({**CASE.model, "hidden": 16, **changed}), prepared.meta)
+    history = train(model, prepared, 3)
+    assert history.epochs[-1].train_loss < history.epochs[0].train_loss - 0.1
+    scores, baselines = PROBLEM.score(model, prepared, "test", 4), PROBLEM.baselines(prepared, "test")
+    total, state, count = 0.0, None, 0
+    with torch.no_grad():
+        for batch in PROBLEM.batches(prepared, "test", 4):
+            loss = PROBLEM.loss(model, batch, state)
+            total, state, count = total + loss.total.item(), loss.state, count + loss.count
+    assert scores.sums()[:2] == pytest.approx([count, total / np.log(2)], rel=1e-4)
+    names = [figure.name for figure in PROBLEM.figures(model, prepared, scores, baselines)]
+    assert names == ["samples", "bits_by_kind", "bits_by_place"]
+    frame = pd.DataFrame({"text": ["the late"], "length": [30]})
+    first, same = (PROBLEM.predict(model, prepared.meta, frame)["continuation"][0] for _ in range(2))
+    assert first == same
+
+
+def test_a_split_is_scored_by_windows_one_by_one(prepared: Prepared) -> None:
+    torch.manual_seed(0)
+    model = PROBLEM.model(MODEL.model_validate({**CASE.model, **WINDOW}), prepared.meta).eval()
+    low, high = prepared.meta["bounds"]["validation"]
+    ids, bits = torch.from_numpy(prepared.arrays["ids"].astype(np.int64)), []
+    with torch.no_grad():
+        for at in range(low, high):
+            scores, _ = model(ids[None, max(low - 1, at - 8) : at])
+            bits.append(-scores[0, -1].log_softmax(-1)[ids[at]].item() / np.log(2))
+    np.testing.assert_allclose(PROBLEM.score(model, prepared, "validation", 4).statistics_NK[:, 1], bits, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"architecture": "window"}, "architecture window needs the keys window and stride"),
+        ({"architecture": "window", "window": 5}, "architecture window needs the keys window and stride"),
+        ({"direct_order": 3}, "needs the keys direct_buckets, direct_min_count and direct_dropout"),
+    ],
+)
+def test_an_architecture_needs_its_keys(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        MODEL.model_validate({**CASE.model, **changed})

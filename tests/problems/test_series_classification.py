@@ -156,6 +156,13 @@ def test_baselines_are_those_of_sklearn(prepared: Prepared, table: pd.DataFrame,
         np.testing.assert_array_equal(scores.table()["truth"], asked["label"])
 
 
+def test_kernels_beat_the_majority_by_far(prepared: Prepared) -> None:
+    baselines = PROBLEM.baselines(prepared, "test")
+    assert set(baselines) == set(PROBLEM.baseline_names)
+    reached = {name: PROBLEM.metrics(scores.sums(), prepared.meta)["accuracy"] for name, scores in baselines.items()}
+    assert reached["random_kernels"] > reached["majority"] + 0.3
+
+
 # ---- loss and prediction
 
 
@@ -163,10 +170,31 @@ def test_the_loss_is_the_cross_entropy_of_the_right_class(prepared: Prepared) ->
     model = network(prepared).eval()
     batch = next(iter(PROBLEM.batches(prepared, "test", 9)))
     found = PROBLEM.loss(model, batch)
-    scores = model(batch["x_BT"]).detach().numpy().astype(np.float64)
-    chances = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    inputs = [batch[name] for name in ("x_BT", "words_G", "weights_G", "starts_B")]
+    losses = []
+    for scores in model.experts(*inputs):
+        chances = np.exp(scores.detach().numpy().astype(np.float64))
+        chances /= chances.sum(axis=1, keepdims=True)
+        losses.append(-np.log(chances[np.arange(9), batch["y_B"]]).sum())
     assert found.count == 9
-    assert found.total.item() == pytest.approx(-np.log(chances[np.arange(9), batch["y_B"]]).sum(), rel=1e-5)
+    assert found.total.item() == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_the_experts_are_mixed_as_validation_finds_best(prepared: Prepared) -> None:
+    model = network(prepared).eval()
+    truth = np.asarray(prepared.arrays["labels"][prepared.arrays["validation"]])
+    (batch,) = PROBLEM.batches(prepared, "validation", 1000)
+    inputs = [batch[name] for name in ("x_BT", "words_G", "weights_G", "starts_B")]
+
+    def loss(share: float) -> float:
+        model.recurrent_share.fill_(share)
+        chances = model(*inputs).softmax(dim=1).detach().numpy().astype(np.float64)
+        return float(-np.log(chances[np.arange(len(truth)), truth]).mean())
+
+    model.bag.data += torch.randn(model.bag.shape, generator=torch.Generator().manual_seed(3))
+    best = min((loss(share), share) for share in np.linspace(0, 1, 21))
+    PROBLEM.finish(model, prepared)
+    assert model.recurrent_share.item() == pytest.approx(best[1])
 
 
 def test_raw_series_are_answered_as_in_the_score(prepared: Prepared, table: pd.DataFrame) -> None:

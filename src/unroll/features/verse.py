@@ -1,7 +1,7 @@
 """Lines of text, and what a character is in them. Shapes: N characters."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,8 +13,31 @@ if TYPE_CHECKING:
 LOST = "\N{REPLACEMENT CHARACTER}"
 """Stands for an unknown character."""
 LAST_PLACE = 10
-DEFAULTS = {"length": 200, "temperature": 0.6, "seed": 0}
-LIMITS = {"length": (1, 10_000), "temperature": (0.01, 10.0), "seed": (0, 2**53)}
+
+
+class Options(NamedTuple):
+    """How a text is gone on with.
+
+    ``top_k`` 0, ``top_p`` 1 and ``repetition_penalty`` 1 leave all tokens as they are.
+    """
+
+    length: int = 200
+    temperature: float = 0.6
+    seed: int = 0
+    top_k: int = 0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+
+
+DEFAULTS = Options()._asdict()
+LIMITS = {
+    "length": (1, 10_000),
+    "temperature": (0.0, 10.0),
+    "seed": (0, 2**53),
+    "top_k": (0, 10**9),
+    "top_p": (0.001, 1.0),
+    "repetition_penalty": (1.0, 100.0),
+}
 
 
 def join(lines: Sequence[str], lower_case: bool) -> str:
@@ -56,26 +79,29 @@ def places(characters: Sequence[str]) -> np.ndarray:
     return found
 
 
-def options(frame: "pd.DataFrame", row: int) -> tuple[int, float, int]:
-    """Length, temperature and seed of one row of a request, DEFAULTS where the column is not there.
+def options(frame: "pd.DataFrame", row: int) -> Options:
+    """The options of one row of a request, DEFAULTS where the column is not there.
 
     Raises DataError that names row and column of a value out of LIMITS.
     """
     found = {}
     for name, default in DEFAULTS.items():
         (value,) = frame[name].iloc[[row]].tolist() if name in frame else [default]
-        low, high = LIMITS[name]
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = float("nan")
-        if not low <= number <= high or (isinstance(default, int) and not number.is_integer()):
-            kind = "a whole number" if isinstance(default, int) else "a number"
-            raise DataError(
-                f"input: row {row + 1}, column {name}: {value!r}; expected {kind} from {low} to {high}"
-            ) from None
-        found[name] = number
-    return int(found["length"]), found["temperature"], int(found["seed"])
+        found[name] = option(name, value, f"input: row {row + 1}, column {name}")
+    return Options(**found)
+
+
+def option(name: str, value: Any, where: str) -> Any:
+    """One option as a number of its type; raises DataError that begins with ``where`` for one out of LIMITS."""
+    kind, (low, high) = type(DEFAULTS[name]), LIMITS[name]
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not low <= number <= high or (kind is int and not number.is_integer()):
+        expected = "a whole number" if kind is int else "a number"
+        raise DataError(f"{where}: {value!r}; expected {expected} from {low} to {high}")
+    return kind(number)
 
 
 def _kind(character: str) -> str:

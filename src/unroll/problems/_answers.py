@@ -4,6 +4,7 @@ Shapes: N questions, K statistics.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,10 @@ _AXES = {
     "by_digits": ("digits", "digits of the longer number"),
     "by_carries": ("carries", "carries in the sum"),
     "by_length": ("length", "characters of the question"),
+    "by_source": ("source", "source"),
 }
+MOST_BARS = 24
+"""Groups that are drawn: the largest ones."""
 
 
 def scores(
@@ -24,8 +28,12 @@ def scores(
     guesses: Sequence[str],
     probability_N: np.ndarray | None,
     reading: sums.Reading | None,
+    recurring: bool = False,
 ) -> Scores:
-    """Statistics of each answer: 1, whether it is exact, its characters that are right, characters of the true one."""
+    """Statistics of each answer: 1, whether it is exact, its characters that are right, characters of the true one.
+
+    ``recurring`` questions, each asked many times, are groups of their own.
+    """
     import pandas as pd
 
     rows = pd.DataFrame({"question": questions, "truth": truths, "guess": guesses})
@@ -35,7 +43,8 @@ def scores(
         (1, truth == guess, sum(map(str.__eq__, truth, guess)), len(truth))
         for truth, guess in zip(truths, guesses, strict=True)
     ]
-    return Scores(np.array(statistics, dtype=np.int32), rows=rows, groups=groups(questions, reading))
+    grouped = {"by_source": np.array(questions, dtype=object)} if recurring else groups(questions, reading)
+    return Scores(np.array(statistics, dtype=np.int32), rows=rows, groups=grouped)
 
 
 def groups(questions: Sequence[str], reading: sums.Reading | None) -> dict[str, np.ndarray]:
@@ -68,11 +77,18 @@ def figures(scores: Scores) -> Iterator[Figure]:
     yield Figure("questions", "table", "Questions of the test part, wrong answers first", shown)
     for name, labels in scores.groups.items():
         column, label = _AXES[name]
-        found = [(group, scores.statistics_NK[labels == group].sum(axis=0)) for group in np.unique(labels).tolist()]
+        found = [(group, scores.statistics_NK[labels == group].sum(axis=0)) for group in _largest(labels)]
         bars = [{column: group, **wrong_share(int(count), int(exact))} for group, (count, exact, *_) in found]
         title = f"Wrong answers by {label}"
         measured = "share of wrong answers, with Wilson's intervals"
         yield Figure(f"error_{name}", "bars", title, pd.DataFrame(bars), column, label, measured)
+
+
+def _largest(labels: np.ndarray) -> list[Any]:
+    """The MOST_BARS groups of the most examples, in order."""
+    names, counts = np.unique(labels, return_counts=True)
+    kept: list[Any] = names[np.sort(np.argsort(-counts, kind="stable")[:MOST_BARS])].tolist()
+    return kept
 
 
 def wrong_share(count: int, exact: int) -> dict[str, float]:

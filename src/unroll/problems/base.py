@@ -61,10 +61,13 @@ class Figure:
     ``lines``: ``frame[x]`` against each other column. ``histogram``: one column. ``confusion``: columns truth, guess,
     count. ``bars``: ``frame[x]`` against value, with low and high, and count where known. ``scatter``: two columns.
     ``table``: the rows as they are. ``text``: column ``text`` under column ``heading``, after column ``given`` if any.
+    ``bands``: ``frame[x]`` against ``truth`` and ``forecast``, between the columns ``low_50`` and ``high_50`` and so on
+    for each level in percent, with single paths in columns ``path_1``, ``path_2``, … if any. ``heatmap``: small maps,
+    one for each ``map``, of ``value`` at ``row`` and ``column``, which are named in ``row_label`` and ``column_label``.
     """
 
     name: str
-    kind: Literal["lines", "histogram", "confusion", "bars", "scatter", "table", "text"]
+    kind: Literal["lines", "histogram", "confusion", "bars", "scatter", "table", "text", "bands", "heatmap"]
     title: str
     frame: "pd.DataFrame"
     x: str = ""
@@ -93,7 +96,7 @@ class Problem(ABC, Generic[P, M]):
     """The metric shown first, a key of ``metrics``."""
     higher_is_better: ClassVar[bool] = True
     metric_names: ClassVar[tuple[str, ...]]
-    """The keys of ``metrics``: what a gate may name."""
+    """The keys of ``metrics`` that every task of the problem has."""
     baseline_names: ClassVar[tuple[str, ...]]
     """The keys of ``baselines``: what a gate may name."""
     unit: ClassVar[str]
@@ -107,6 +110,10 @@ class Problem(ABC, Generic[P, M]):
         """Columns of the table that are needed, so that no others are read; None for all."""
         return None
 
+    def metric_keys(self, config: P) -> tuple[str, ...]:  # noqa: ARG002
+        """The keys of ``metrics`` for a task with this ``prepare`` block: what its gate may name."""
+        return self.metric_names
+
     @abstractmethod
     def prepare(self, table: "pd.DataFrame", config: P, folder: Path) -> dict[str, Any]:
         """Write the arrays of all three splits into ``folder`` (``.npy``) and return the meta (JSON).
@@ -115,6 +122,13 @@ class Problem(ABC, Generic[P, M]):
         cannot serve, such as a series shorter than a window.
         """
 
+    def files_changed(self, config: P, meta: Meta, root: Path) -> bool:  # noqa: ARG002
+        """Whether a file that ``prepare`` reads beside the table is no longer the one that ``meta`` tells of.
+
+        ``root`` is the project's. DVC does not look at files that params.yaml names: ``unroll repro`` asks this.
+        """
+        return False
+
     @abstractmethod
     def check(self, prepared: Prepared, config: P) -> Check:
         """What must hold after preparing: no leak between splits, no window across a gap, few unknown words."""
@@ -122,6 +136,30 @@ class Problem(ABC, Generic[P, M]):
     @abstractmethod
     def model(self, config: M, meta: Meta) -> "nn.Module":
         """The untrained network; the caller has seeded torch."""
+
+    def solve(self, config: M, prepared: Prepared) -> "nn.Module | None":  # noqa: ARG002
+        """The model itself where it is computed without gradients; None for a network, which ``fit`` trains."""
+        return None
+
+    def begin(self, model: "nn.Module", prepared: Prepared) -> None:
+        """Put into the untrained network what is computed from train without gradients; nothing by default."""
+
+    def progress(self, model: "nn.Module", share: float) -> None:
+        """Tell the network, before each step, what share of the training is over (0 to 1); nothing by default."""
+
+    def finish(self, model: "nn.Module", prepared: Prepared) -> None:
+        """Put into the trained model what only a trained one can tell, from validation; nothing by default."""
+
+    def symbols(self, meta: Meta) -> Sequence[str]:  # noqa: ARG002
+        """What each row of the network's ``embedding`` stands for, the most frequent first, "" for what has no name.
+
+        None where a network has no embedding.
+        """
+        return ()
+
+    def symbol_groups(self, prepared: Prepared) -> Sequence[str]:  # noqa: ARG002
+        """What each of ``symbols`` goes with, such as a class, "" for nothing; none where there are no groups."""
+        return ()
 
     @abstractmethod
     def train_batches(self, prepared: Prepared, batch_size: int, rng: np.random.Generator) -> Iterable[Batch]:

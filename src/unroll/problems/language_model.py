@@ -1,18 +1,21 @@
-"""Predict each next character of a text. Shapes: B streams of text side by side, T characters, V symbols."""
+"""Predict each next token of a text: a character, or a word. Shapes: B pieces of text side by side, T tokens, P of
+them that are predicted, V symbols.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from unroll import store
 from unroll.config import PositiveInt, PrepareConfig, RecurrentConfig, Share
 from unroll.errors import DataError
 from unroll.expectation import Expectation
-from unroll.features import verse
-from unroll.features.vocabulary import UNKNOWN, Vocabulary
+from unroll.features import verse, words
+from unroll.features.vocabulary import Vocabulary
+from unroll.problems import _language
+from unroll.problems._language import Language
 from unroll.problems.base import Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
 from unroll.scores import Scores
 
@@ -21,25 +24,29 @@ if TYPE_CHECKING:
     from torch import nn
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-BLOCK = 500
-"""Characters that are resampled together: how hard a text is to predict stays alike for some lines."""
 READ_AT_ONCE = 512
-"""Characters of a text that is read from end to end in one piece; the state is carried to the next."""
+"""Tokens of a text that is read from end to end in one piece; the state is carried to the next."""
 ORDERS = range(1, 8)
 """Orders of the n-gram baseline; validation chooses."""
-TEMPERATURES = (0.2, 0.4, 0.8, 1.0)
-FIGURE_SEED, FIGURE_LENGTH = 1, 400
 
 
 class LanguageModelPrepare(PrepareConfig):
     """The ``prepare`` block of a language model task."""
 
+    level: Literal["character", "word"] = Field(
+        "character", description="What a token is: a character; or a word, a run of one mark or a line end"
+    )
+    partition: Literal["sequential", "random"] = Field(
+        "sequential",
+        description="sequential: streams that batches read on, with the state carried; random: pieces in any order",
+    )
     lower_case: bool
     validation_share: float = Field(gt=0, lt=1, description="Share of the text, before the test part")
     test_share: float = Field(gt=0, lt=1, description="Share of the text, at its end")
-    min_count: PositiveInt = Field(description="Characters rarer in train are unknown ones")
-    max_unknown_share: Share = Field(description="Share of unknown characters in a split above which the report warns")
-    bptt: PositiveInt = Field(description="Characters through which gradients flow back; the state goes on")
+    min_count: PositiveInt = Field(description="Tokens rarer in train are unknown ones")
+    vocabulary: PositiveInt | None = Field(None, description="Most tokens to know, the most frequent; null: no limit")
+    max_unknown_share: Share = Field(description="Share of unknown tokens in a split above which the report warns")
+    bptt: PositiveInt = Field(description="Tokens through which gradients flow back; the length of a piece")
 
     @model_validator(mode="after")
     def _leaves_train(self) -> "LanguageModelPrepare":
@@ -51,12 +58,36 @@ class LanguageModelPrepare(PrepareConfig):
 class LanguageModelModel(RecurrentConfig):
     """The ``model`` block of a language model task."""
 
-    embedding: PositiveInt = Field(description="Width of the character vectors")
+    architecture: Literal["carried", "window"] = Field(
+        "carried",
+        description="carried: every token, the state read on; window: bidirectional layers over what is just before",
+    )
+    window: PositiveInt | None = Field(None, description="Tokens that the architecture window reads")
+    stride: PositiveInt | None = Field(None, description="The architecture window learns from one token of so many")
+    direct_order: int = Field(
+        0, ge=0, description="Longest group of characters with scores of its own, if carried; 0: none; none of words"
+    )
+    direct_buckets: PositiveInt | None = Field(None, description="Rows of their table, each as wide as the alphabet")
+    direct_min_count: PositiveInt | None = Field(None, description="Rows that train chooses less often are not used")
+    direct_dropout: float | None = Field(None, ge=0, lt=1, description="Share of the rows left out while training")
+    embedding: PositiveInt = Field(description="Width of the tokens' vectors")
     embedding_dropout: float = Field(ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _knows_its_direct_scores(self) -> "LanguageModelModel":
+        if self.direct_order and None in (self.direct_buckets, self.direct_min_count, self.direct_dropout):
+            raise ValueError("direct_order above 0 needs the keys direct_buckets, direct_min_count and direct_dropout")
+        return self
+
+    @model_validator(mode="after")
+    def _knows_its_window(self) -> "LanguageModelModel":
+        if self.architecture == "window" and not (self.window and self.stride):
+            raise ValueError("architecture window needs the keys window and stride")
+        return self
 
 
 class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
-    """Many to many: the probability of every character, given all characters before it."""
+    """Many to many: the probability of every token, given all tokens before it, or those of a window."""
 
     Prepare = LanguageModelPrepare
     Model = LanguageModelModel
@@ -65,31 +96,36 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
     higher_is_better = False
     metric_names = ("bits_per_character", "perplexity")
     baseline_names = ("unigram", "ngram")
-    unit = "characters"
+    unit = "tokens"
     optional_inputs = tuple(verse.DEFAULTS)
 
     def columns(self, config: LanguageModelPrepare) -> Sequence[str]:  # noqa: ARG002
         """The lines."""
         return ("text",)
 
+    def metric_keys(self, config: LanguageModelPrepare) -> tuple[str, ...]:
+        """Of a language of words ``bits_per_word``, too."""
+        return self.metric_names if config.level == "character" else (*self.metric_names, "bits_per_word")
+
     def prepare(self, table: "pd.DataFrame", config: LanguageModelPrepare, folder: Path) -> dict[str, Any]:
-        """Array ``ids``: the whole text, a number a character; the splits are consecutive parts of it."""
+        """Array ``ids``: the whole text, a number a token; the splits are consecutive parts of it.
+
+        Of words ``characters`` and ``spelling``, too: see ``metrics``.
+        """
         text = verse.join(_strings(table, "text"), config.lower_case)
-        test_from = len(text) - round(len(text) * config.test_share)
-        validation_from = test_from - round(len(text) * config.validation_share)
-        bounds = {
-            "train": [0, validation_from],
-            "validation": [validation_from, test_from],
-            "test": [test_from, len(text)],
-        }
-        for split, (low, high) in bounds.items():
-            if high - low < 2:
-                raise DataError(f"text: {high - low} of {len(text)} characters in {split}; expected at least 2")
-        vocabulary = Vocabulary.fit(text[:validation_from], config.min_count)
-        kind = np.uint8 if len(vocabulary) <= 256 else np.int32
-        store.write_array(folder / "ids.npy", np.array(vocabulary.encode(text), dtype=kind))
+        tokens, counts_N = words.split(text) if config.level == "word" else (list(text), np.ones(len(text)))
+        bounds = _bounds(len(tokens), config)
+        train = bounds["train"][1]
+        vocabulary = Vocabulary.fit(tokens[:train], config.min_count, config.vocabulary)
+        _language.prepare(tokens, vocabulary, folder)
+        tight: Meta = {}
+        if config.level == "word":
+            tight = _language.prepare_words(tokens, counts_N, train, vocabulary, folder)
         return {
-            "characters": vocabulary.items,
+            "level": config.level,
+            "partition": config.partition,
+            "symbols": vocabulary.items,
+            **tight,
             "lower_case": config.lower_case,
             "bptt": config.bptt,
             "bounds": bounds,
@@ -97,60 +133,80 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
         }
 
     def check(self, prepared: Prepared, config: LanguageModelPrepare) -> Check:
-        """Every character in one split, few unknown ones."""
+        """Every token in one split, few unknown ones."""
         import pandas as pd
 
         between, none = "expect_column_values_to_be_between", {"min_value": 0, "max_value": 0}
         most = {"min_value": 0, "max_value": config.max_unknown_share}
         expected = [
-            Expectation(between, {"column": f"{split}_characters", "min_value": 2}, reason=f"{split} has no text")
+            Expectation(between, {"column": f"{split}_tokens", "min_value": 2}, reason=f"{split} has no text")
             for split in SPLITS
         ]
         expected += [
-            Expectation(
-                between, {"column": "characters_not_in_one_split", **none}, reason="a character in no or two splits"
-            ),
-            Expectation(between, {"column": "distinct_characters", "min_value": 2}, reason="nothing to predict"),
+            Expectation(between, {"column": "tokens_not_in_one_split", **none}, reason="a token in no or two splits"),
+            Expectation(between, {"column": "distinct_tokens", "min_value": 2}, reason="nothing to predict"),
         ]
         for split in SPLITS:
-            column, reason = f"{split}_unknown_share", f"many characters of {split} are unknown"
+            column, reason = f"{split}_unknown_share", f"many tokens of {split} are unknown"
             expected.append(Expectation(between, {"column": column, **most}, severity="warning", reason=reason))
-        return Check(pd.DataFrame([_facts(prepared)]), expected)
+        return Check(pd.DataFrame([_language.facts(prepared)]), expected)
 
     def model(self, config: LanguageModelModel, meta: Meta) -> "nn.Module":
-        """A recurrent network over character vectors."""
-        from unroll.nn.character_model import CharacterModel
+        """A recurrent network over vectors of tokens."""
+        from unroll.nn.language_model import CarriedModel, DirectScores, WindowModel
 
-        return CharacterModel(
-            len(meta["characters"]) + 1,
-            config.embedding,
-            config.embedding_dropout,
-            config,
-        )
+        symbols = len(meta["symbols"]) + 1
+        sizes = (symbols, config.embedding, config.embedding_dropout, config)
+        if config.architecture == "window":
+            return WindowModel(*sizes, config.window or 1, config.stride or 1)  # none is None: the config saw to it
+        direct = None
+        if config.direct_order and meta["level"] == "character":  # a row holds a score for each symbol: few of them
+            table = (config.direct_buckets or 1, config.direct_min_count or 1, config.direct_dropout or 0.0)
+            direct = DirectScores(symbols, config.direct_order, *table)
+        return CarriedModel(*sizes, direct)
+
+    def begin(self, model: Any, prepared: Prepared) -> None:
+        """Which groups of tokens are frequent enough in train to have scores of their own."""
+        import torch
+
+        from unroll.nn.language_model import CarriedModel
+
+        if isinstance(model, CarriedModel) and model.direct is not None:
+            ids_N = prepared.arrays["ids"][slice(*prepared.meta["bounds"]["train"])]
+            model.direct.leave_out_rare(torch.from_numpy(ids_N.astype(np.int64)))
+
+    def symbols(self, meta: Meta) -> list[str]:
+        """Nothing for the unknown token, then the tokens, the most frequent of train first."""
+        return ["", *meta["symbols"]]
 
     def train_batches(self, prepared: Prepared, batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
-        """The text cut into ``batch_size`` streams side by side, read on from batch to batch.
+        """``sequential``: the text cut into ``batch_size`` streams side by side, read on from batch to batch.
 
-        Where the streams begin is drawn anew each epoch, so that gradients are cut at other characters.
+        ``random``: the text cut into pieces of ``bptt`` tokens, so many of them, in any order, in a batch; where they
+        begin stands in ``starts_B``, and no state is carried from such a batch (Zhang et al. 2023, Dive into Deep
+        Learning, on random sampling and sequential partitioning).
+        Where streams and pieces begin is drawn anew each epoch, so that gradients are cut at other tokens.
         """
-        bptt, (low, high) = prepared.meta["bptt"], prepared.meta["bounds"]["train"]
-        each = (high - low - bptt) // batch_size
+        meta, ids = prepared.meta, prepared.arrays["ids"]
+        bptt, (low, high), random = meta["bptt"], meta["bounds"]["train"], meta["partition"] == "random"
+        each = (high - low - bptt) // (bptt if random else batch_size)
         if each < 1:
+            wanted = f"one for each of train.batch_size {batch_size} streams"
             raise DataError(
-                f"text: {high - low} characters in train; expected more than prepare.bptt {bptt} and one for each of "
-                f"train.batch_size {batch_size} streams"
+                f"text: {high - low} {_language.UNITS[meta['level']]} in train; expected more than prepare.bptt {bptt} "
+                f"and {'as many again' if random else wanted}"
             )
         start = low + int(rng.integers(bptt))
-        ids = prepared.arrays["ids"][start : start + each * batch_size + 1]
-        x_BT, y_BT = (ids[at : at + each * batch_size].reshape(batch_size, each) for at in (0, 1))
-        for at in range(0, each, bptt):
-            yield _batch(x_BT[:, at : at + bptt], y_BT[:, at : at + bptt])
+        if random:
+            yield from _pieces(ids, rng.permutation(start + bptt * np.arange(each)), bptt, batch_size)
+        else:
+            yield from _streams(ids[start : start + each * batch_size + 1], bptt, batch_size)
 
     def batches(self, prepared: Prepared, split: Split, batch_size: int) -> Iterator[Batch]:  # noqa: ARG002
         """A split from end to end as one stream.
 
-        Its first character is predicted from the one before it, which ends the split before; only the first of the
-        whole text, which has none before it, is no question.
+        Its first token is predicted from the one before it, which ends the split before; only the first of the whole
+        text, which has none before it, is no question.
         """
         low, high = prepared.meta["bounds"][split]
         ids = prepared.arrays["ids"]
@@ -159,97 +215,86 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
             yield _batch(ids[None, at - 1 : end - 1], ids[None, at:end])
 
     def loss(self, model: "nn.Module", batch: Batch, state: Any = None) -> Loss:
-        """Cross-entropy over all characters; the state is that after the last."""
+        """Cross-entropy over all tokens that the network predicts; the state is that after the last."""
         from torch.nn.functional import cross_entropy
 
-        scores_BTV, state = model(batch["x_BT"], state)
-        y_BT = batch["y_BT"]
-        total = cross_entropy(scores_BTV.float().flatten(0, 1), y_BT.flatten(), reduction="sum")
-        return Loss(total, y_BT.numel(), state)
+        from unroll.nn.language_model import asked
+
+        scores_BPV, state = model(batch["x_BT"], state)
+        y_BP = asked(model, batch["y_BT"])
+        total = cross_entropy(scores_BPV.float().flatten(0, 1), y_BP.flatten(), reduction="sum")
+        return Loss(total, y_BP.numel(), None if "starts_B" in batch else state)
 
     def score(self, model: "nn.Module", prepared: Prepared, split: Split, batch_size: int) -> Scores:
-        """Bits of each character of a split."""
+        """Bits of each token of a split."""
         import torch
+        from torch.nn.functional import cross_entropy
 
         model.eval()
         device, state, bits = next(model.parameters()).device, None, []
         with torch.inference_mode():
             for batch in self.batches(prepared, split, batch_size):
                 scores_BTV, state = model(batch["x_BT"].to(device), state)
-                logp_BTV = scores_BTV.cpu().double().log_softmax(-1)
-                bits.append(-logp_BTV.gather(-1, batch["y_BT"][..., None])[0, :, 0].numpy() / np.log(2))
-        return _scores(prepared, split, np.concatenate(bits))
+                nats_T = cross_entropy(scores_BTV[0].cpu().double(), batch["y_BT"][0], reduction="none")
+                bits.append(nats_T.numpy() / np.log(2))
+        return _language.scores(prepared, split, np.concatenate(bits))
 
     def baselines(self, prepared: Prepared, split: Split) -> Mapping[str, Scores]:
-        """Frequencies of single characters, and n-grams of the order that validation prefers."""
+        """Frequencies of single tokens, and n-grams of the order that validation prefers."""
         from unroll.baselines.ngram import NGram, best_order
 
-        ids, symbols, bounds = prepared.arrays["ids"], len(prepared.meta["characters"]) + 1, prepared.meta["bounds"]
+        ids, symbols, bounds = prepared.arrays["ids"], len(prepared.meta["symbols"]) + 1, prepared.meta["bounds"]
         train, validation = (ids[slice(*bounds[part])] for part in ("train", "validation"))
         orders = {"unigram": 1, "ngram": best_order(train, validation, symbols, ORDERS)}
         low, high = bounds[split]
-        return {
-            name: _scores(
-                prepared, split, -np.log2(NGram(train, symbols, order).probabilities(ids[:high], max(low, 1)))
-            )
-            for name, order in orders.items()
-        }
+        found = {}
+        for name, order in orders.items():
+            chance_T = NGram(train, symbols, order).probabilities(ids[:high], max(low, 1))
+            found[name] = _language.scores(prepared, split, -np.log2(chance_T))
+        return found
 
-    def metrics(self, sums: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:  # noqa: ARG002
-        """Bits per character, and perplexity: 2 to the power of them."""
-        count, bits = np.moveaxis(sums, -1, 0)
-        return {"bits_per_character": bits / count, "perplexity": np.exp2(bits / count)}
+    def metrics(self, sums: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
+        """Perplexity: 2 to the power of the bits per token, be it a character or a word. Bits per character.
+
+        Those of a language of words share the bits of all words among all characters of the text, blanks included, so
+        that they stand beside those of a language of characters. An unknown word is one symbol in ``perplexity`` and
+        ``bits_per_word``, however rare it is; in ``bits_per_character`` it is spelled, too, by the frequencies of
+        characters in train: the bits of its characters and its end are added, for networks and baselines alike. How
+        many blanks stand between words is not asked. An unknown character is one symbol in both.
+        """
+        return _language.metrics(sums, meta)
 
     def figures(
         self, model: "nn.Module", prepared: Prepared, scores: Scores, baselines: Mapping[str, Scores]
     ) -> Iterable[Figure]:
-        """Verse sampled at four temperatures, bits by kind of character, and by place in the word."""
-        import pandas as pd
-
-        meta, rows = prepared.meta, scores.table()
-        known, (low, high) = Vocabulary(meta["characters"]), meta["bounds"]["test"]
-        line = verse.first_line("".join(known.decode(prepared.arrays["ids"][low:high].tolist(), verse.LOST)))
-        texts = [_continue(model, known, line, FIGURE_LENGTH, temperature, FIGURE_SEED) for temperature in TEMPERATURES]
-        headings = [f"temperature {temperature}" for temperature in TEMPERATURES]
-        sampled = pd.DataFrame({"heading": headings, "given": line, "text": texts})
-        yield Figure("samples", "text", "Sampled after the first whole line of the test part", sampled)
-        title, bits, name = "Bits by kind of character", "bits per character", self.headline
-        ends = {"value": name, "low": f"{name}_low", "high": f"{name}_high", "count": "count"}
-        by_kind = self.breakdown(scores, meta)["by_kind"].items()
-        kinds = pd.DataFrame([{"kind": kind, **{k: row[v] for k, v in ends.items()}} for kind, row in by_kind])
-        yield Figure("bits_by_kind", "bars", title, kinds, "kind", "kind", bits)
-        ngram = rows.assign(ngram=baselines["ngram"].table()["bits"])
-        places = ngram[ngram["place"] > 0].groupby("place")[["bits", "ngram"]].mean().reset_index()
-        places = places.rename(columns={"bits": "network"})
-        title = f"Bits by letter of the word (the last: {verse.LAST_PLACE} and later)"
-        yield Figure("bits_by_place", "lines", title, places, "place", "letter of the word", bits)
+        """Text sampled at four temperatures, bits by kind of token, and by place in the word or line."""
+        yield _language.samples(model, prepared)
+        yield _language.bits_by_kind(prepared.meta["level"], self.breakdown(scores, prepared.meta)["by_kind"])
+        yield _language.bits_by_place(prepared.meta["level"], scores.table(), baselines["ngram"].table())
 
     def predict(self, model: "nn.Module", meta: Meta, frame: "pd.DataFrame") -> "pd.DataFrame":
         """``continuation``: what could follow each ``text``.
 
-        Columns ``length`` (characters), ``temperature`` and ``seed`` may stand beside it; without them they are 200,
-        0.6 and 0.
+        Columns ``length`` (tokens), ``temperature`` (0: always the most probable), ``seed``, ``top_k``, ``top_p`` and
+        ``repetition_penalty`` may stand beside it; see ``verse.Options`` for what they are without, and
+        ``nn.generation.Drawing`` for what they do.
         """
         import pandas as pd
 
         if "text" not in frame:
             raise DataError("input: column 'text' is missing; expected a column of texts to go on from")
-        known, found = Vocabulary(meta["characters"]), []
+        language, found = Language.of(meta), []
         for row, text in enumerate(_strings(frame, "text", "input", first=1)):
-            if not text:
+            if not language.tokens(text):
                 raise DataError(f"input: row {row + 1}, column text: {text!r}; expected a text that is not empty")
-            length, temperature, seed = verse.options(frame, row)
-            found.append(_continue(model, known, verse.join([text], meta["lower_case"]), length, temperature, seed))
+            found.append("".join(_language.continuation(model, language, text, verse.options(frame, row))))
         return pd.DataFrame({"continuation": pd.array(found, dtype="str")})
 
     def example(self, prepared: Prepared) -> "pd.DataFrame":
         """The first whole line of the test part."""
         import pandas as pd
 
-        low, high = prepared.meta["bounds"]["test"]
-        known = Vocabulary(prepared.meta["characters"])
-        line = verse.first_line("".join(known.decode(prepared.arrays["ids"][low:high].tolist(), verse.LOST)))
-        return pd.DataFrame({"text": pd.array([line], dtype="str")})
+        return pd.DataFrame({"text": pd.array([_language.first_line(prepared)], dtype="str")})
 
 
 def _strings(frame: "pd.DataFrame", column: str, what: str = "text", first: int = 0) -> list[str]:
@@ -261,45 +306,41 @@ def _strings(frame: "pd.DataFrame", column: str, what: str = "text", first: int 
     return lines
 
 
-def _facts(prepared: Prepared) -> dict[str, float]:
-    """What ``check`` judges, measured again on the array."""
-    ids, bounds = np.asarray(prepared.arrays["ids"]), prepared.meta["bounds"]
-    uses_T = np.zeros(len(ids), dtype=np.int8)
-    for low, high in bounds.values():
-        uses_T[low:high] += 1
-    parts = {split: ids[low:high] for split, (low, high) in bounds.items()}
-    return {
-        **{f"{split}_characters": len(part) for split, part in parts.items()},
-        "distinct_characters": len(np.unique(parts["train"])),
-        "characters_not_in_one_split": int((uses_T != 1).sum()),
-        **{f"{split}_unknown_share": float((part == UNKNOWN).mean()) for split, part in parts.items()},
-    }
+def _bounds(count: int, config: LanguageModelPrepare) -> dict[str, list[int]]:
+    """First token and end of each split; raises DataError for one of less than two tokens."""
+    test_from = count - round(count * config.test_share)
+    validation_from = test_from - round(count * config.validation_share)
+    bounds = {"train": [0, validation_from], "validation": [validation_from, test_from], "test": [test_from, count]}
+    for split, (low, high) in bounds.items():
+        if high - low < 2:
+            unit = _language.UNITS[config.level]
+            raise DataError(f"text: {high - low} of {count} {unit} in {split}; expected at least 2")
+    return bounds
+
+
+def _streams(ids_N: np.ndarray, bptt: int, streams: int) -> Iterator[Batch]:
+    """Equally long streams that lie one behind the other, a step of ``bptt`` tokens after the other."""
+    x_BT, y_BT = ids_N[:-1].reshape(streams, -1), ids_N[1:].reshape(streams, -1)
+    for at in range(0, x_BT.shape[1], bptt):
+        yield _batch(x_BT[:, at : at + bptt], y_BT[:, at : at + bptt])
+
+
+def _pieces(ids_N: np.ndarray, starts_N: np.ndarray, bptt: int, batch_size: int) -> Iterator[Batch]:
+    """The pieces of ``bptt`` tokens that begin at ``starts_N``, in that order."""
+    for at in range(0, len(starts_N), batch_size):
+        starts_B = starts_N[at : at + batch_size]
+        at_BT = starts_B[:, None] + np.arange(bptt)
+        yield {**_batch(ids_N[at_BT], ids_N[at_BT + 1]), **_numbers(starts_B=starts_B)}
 
 
 def _batch(x_BT: np.ndarray, y_BT: np.ndarray) -> Batch:
+    return _numbers(x_BT=x_BT, y_BT=y_BT)
+
+
+def _numbers(**arrays: np.ndarray) -> Batch:
     import torch
 
-    return {"x_BT": torch.from_numpy(x_BT.astype(np.int64)), "y_BT": torch.from_numpy(y_BT.astype(np.int64))}
-
-
-def _continue(model: Any, known: Vocabulary, text: str, length: int, temperature: float, seed: int) -> str:
-    """What the network draws to follow ``text``; never an unknown character."""
-    from unroll.nn.character_model import sample
-
-    rng = np.random.default_rng(seed)
-    return "".join(known.decode(sample(model, known.encode(text), length, temperature, UNKNOWN, rng)))
-
-
-def _scores(prepared: Prepared, split: Split, bits_N: np.ndarray) -> Scores:
-    """Statistics of each character: 1 and its bits."""
-    import pandas as pd
-
-    low, high = prepared.meta["bounds"][split]
-    symbols = Vocabulary(prepared.meta["characters"]).decode(prepared.arrays["ids"][low:high].tolist(), verse.LOST)
-    skipped = high - low - len(bits_N)
-    kinds_N, places_N = verse.kinds(symbols)[skipped:], verse.places(symbols)[skipped:]
-    rows = pd.DataFrame({"bits": bits_N, "kind": kinds_N, "place": places_N})
-    return Scores(np.stack([np.ones_like(bits_N), bits_N], axis=1), BLOCK, rows, {"by_kind": kinds_N})
+    return {name: torch.from_numpy(array.astype(np.int64)) for name, array in arrays.items()}
 
 
 PROBLEM = LanguageModel()

@@ -1,28 +1,31 @@
-"""Tell the class of a whole series. Shapes: B batch, N series, T steps, C classes."""
+"""Tell the class of a whole series. Shapes: B batch, N series, T steps, C classes, E experts, S shares."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from unroll import store
 from unroll.config import Pooling, PrepareConfig, RecurrentConfig
 from unroll.errors import DataError
 from unroll.expectation import Expectation
-from unroll.features import scaling, splits
+from unroll.features import scaling, splits, symbols
 from unroll.problems import _classification as classification
 from unroll.problems.base import Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
 from unroll.scores import Scores
 
 if TYPE_CHECKING:
     import pandas as pd
-    from torch import nn
+    from torch import Tensor, nn
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 _STEP = re.compile(r"t\d+$")
+MAX_WORDS = 100_000
+SHARES = np.linspace(0, 1, 21)
+"""Of the recurrent expert beside the bag of words, to choose from."""
 
 
 class SeriesClassificationPrepare(PrepareConfig):
@@ -30,6 +33,20 @@ class SeriesClassificationPrepare(PrepareConfig):
 
     validation_share: float = Field(gt=0, lt=1, description="Share of the source's train part, class by class")
     seed: int = Field(ge=0, description="Seed of the split")
+    word_windows: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        strict=False, description="Stretches that become symbolic words, as shares of a series; []: no bag of words"
+    )
+    word_length: Annotated[int, Field(ge=1, le=8)] = Field(description="Letters of a word")
+    word_letters: Annotated[int, Field(ge=2, le=8)] = Field(description="Different letters")
+
+    @model_validator(mode="after")
+    def _affordable(self) -> "SeriesClassificationPrepare":
+        if self.word_letters**self.word_length > MAX_WORDS:
+            raise ValueError(
+                f"word_letters {self.word_letters} to the power of word_length {self.word_length} must be at most "
+                f"{MAX_WORDS}: a weight is learned for each word"
+            )
+        return self
 
 
 class SeriesClassificationModel(RecurrentConfig):
@@ -38,6 +55,8 @@ class SeriesClassificationModel(RecurrentConfig):
     bidirectional: bool
     pooling: tuple[Pooling, ...] = Field(strict=False, min_length=1)
     difference: bool = Field(description="Whether the change from step to step is a second input")
+    bag_dropout: float = Field(ge=0, lt=1, description="Of single words")
+    bag_scale: float = Field(gt=0, description="Factor of the bag of words: how fast it learns beside the rest")
 
 
 class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassificationModel]):
@@ -48,7 +67,7 @@ class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassifica
     takes = "labelled series"
     headline = "accuracy"
     metric_names = ("accuracy", "macro_f1")
-    baseline_names = ("majority", "nearest_neighbour")
+    baseline_names = ("majority", "nearest_neighbour", "random_kernels")
     unit = "series"
 
     def prepare(self, table: "pd.DataFrame", config: SeriesClassificationPrepare, folder: Path) -> dict[str, Any]:
@@ -76,6 +95,7 @@ class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassifica
         scaler = scaling.fit(np.asarray(values[rows["train"]]).reshape(-1, 1), slice(None))
         values[:] = scaling.apply(values[..., None], scaler)[..., 0]
         values.flush()
+        words = symbols.fit(values[rows["train"]], config.word_windows, config.word_length, config.word_letters)
         store.write_array(folder / "labels.npy", labels)
         for split, index in rows.items():
             store.write_array(folder / f"{split}.npy", index.astype(np.int32))
@@ -84,6 +104,7 @@ class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassifica
             "classes": names,
             "steps": len(steps),
             "scaler": scaler,
+            "words": words,
             "examples": {split: len(index) for split, index in rows.items()},
             "test_rows_also_in_train": int(shared.sum()),
         }
@@ -136,7 +157,25 @@ class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassifica
         """Recurrent layers, pooled over time."""
         from unroll.nn.series_classifier import SeriesClassifier
 
-        return SeriesClassifier(len(meta["classes"]), config, config.bidirectional, config.pooling, config.difference)
+        return SeriesClassifier(
+            len(meta["classes"]),
+            config,
+            config.bidirectional,
+            config.pooling,
+            config.difference,
+            symbols.buckets(meta["words"]),
+            config.bag_dropout,
+            config.bag_scale,
+        )
+
+    def finish(self, model: Any, prepared: Prepared) -> None:
+        """Mix the experts in the share with which validation finds its classes most probable."""
+        truth_N = np.asarray(prepared.arrays["labels"][prepared.arrays["validation"]])
+        parts = [_experts(model, batch) for batch in self.batches(prepared, "validation", 512)]
+        logp_END = np.concatenate(parts, axis=1)
+        if len(logp_END) == 2:
+            losses_S = [_log_loss(share * logp_END[0] + (1 - share) * logp_END[1], truth_N) for share in SHARES]
+            model.recurrent_share.fill_(float(SHARES[np.argmin(losses_S)]))
 
     def train_batches(self, prepared: Prepared, batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
         """Series in random order."""
@@ -147,20 +186,24 @@ class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassifica
         return _batches(prepared, prepared.arrays[split], batch_size)
 
     def loss(self, model: "nn.Module", batch: Batch, state: Any = None) -> Loss:  # noqa: ARG002
-        """Cross-entropy."""
+        """Cross-entropy: the mean of the experts', each of which learns by itself."""
+        import torch
         from torch.nn.functional import cross_entropy
 
-        scores_BC = model(batch["x_BT"]).float()
-        return Loss(cross_entropy(scores_BC, batch["y_B"], reduction="sum"), len(scores_BC))
+        experts_EBC = torch.stack(model.experts(*_inputs(batch))).float()  # type: ignore[operator]
+        label_EB = batch["y_B"].expand(len(experts_EBC), -1)
+        total = cross_entropy(experts_EBC.flatten(0, 1), label_EB.flatten(), reduction="sum")
+        return Loss(total / len(experts_EBC), len(batch["y_B"]))
 
     def score(self, model: "nn.Module", prepared: Prepared, split: Split, batch_size: int) -> Scores:
         """Class and probability of each series."""
-        chances = [_chances(model, batch["x_BT"].numpy()) for batch in self.batches(prepared, split, batch_size)]
+        chances = [_chances(model, batch) for batch in self.batches(prepared, split, batch_size)]
         chances_NC = np.concatenate(chances)
         return _scores(prepared, split, chances_NC.argmax(axis=1), chances_NC.max(axis=1))
 
     def baselines(self, prepared: Prepared, split: Split) -> Mapping[str, Scores]:
-        """The largest class, and the nearest neighbour by Euclidean distance."""
+        """The largest class, the nearest neighbour by Euclidean distance, and many fixed convolution kernels."""
+        from unroll.baselines.kernels import random_kernels
         from unroll.baselines.labelled_series import majority, nearest_neighbour
 
         values, labels = prepared.arrays["values"], prepared.arrays["labels"]
@@ -169,6 +212,7 @@ class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassifica
         return {
             "majority": _scores(prepared, split, majority(labels[train], len(index))),
             "nearest_neighbour": _scores(prepared, split, neighbours),
+            "random_kernels": _scores(prepared, split, random_kernels(values[train], labels[train], values[index])),
         }
 
     def metrics(self, sums: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
@@ -203,7 +247,9 @@ class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassifica
         """Class and probabilities for each row of columns t000, t001, …"""
         import pandas as pd
 
-        chances_NC = _chances(model, scaling.apply(_numbers(frame, meta)[..., None], meta["scaler"])[..., 0])
+        values = scaling.apply(_numbers(frame, meta)[..., None], meta["scaler"])[..., 0]
+        parts = [_chances(model, _series(values[low : low + 512], meta)) for low in range(0, len(values), 512)]
+        chances_NC = np.concatenate(parts)
         names = meta["classes"]
         answer: dict[str, Any] = {"label": np.array(names, dtype=object)[chances_NC.argmax(axis=1)]}
         answer |= {f"probability_{name}": chances_NC[:, number] for number, name in enumerate(names)}
@@ -256,20 +302,51 @@ def _batches(prepared: Prepared, index: np.ndarray, batch_size: int) -> Iterator
     values, labels = prepared.arrays["values"], prepared.arrays["labels"]
     for low in range(0, len(index), batch_size):
         rows = index[low : low + batch_size]
-        yield {"x_BT": torch.from_numpy(values[rows]), "y_B": torch.from_numpy(labels[rows].astype(np.int64))}
+        yield {**_series(values[rows], prepared.meta), "y_B": torch.from_numpy(labels[rows].astype(np.int64))}
 
 
-def _chances(model: "nn.Module", values_NT: np.ndarray) -> np.ndarray:
+def _series(values_BT: np.ndarray, meta: Meta) -> Batch:
+    """What the network reads of scaled series: their values and their bags of words, made here and never stored."""
+    import torch
+
+    words_G, weights_G, starts_B = symbols.bags(values_BT, meta["words"])
+    arrays = {"x_BT": values_BT, "words_G": words_G, "weights_G": weights_G, "starts_B": starts_B}
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _inputs(batch: Batch) -> "list[Tensor]":
+    return [batch[name] for name in ("x_BT", "words_G", "weights_G", "starts_B")]
+
+
+def _experts(model: "nn.Module", batch: Batch) -> np.ndarray:
+    """Log-probabilities of each expert (E, B, C)."""
     import torch
 
     model.eval()
     device = next(model.parameters()).device
     with torch.inference_mode():
-        parts = [
-            model(torch.from_numpy(values_NT[low : low + 512]).to(device)).float().softmax(dim=1).cpu().numpy()
-            for low in range(0, len(values_NT), 512)
-        ]
-    return np.concatenate(parts)
+        scores_EBC = torch.stack(model.experts(*(part.to(device) for part in _inputs(batch))))  # type: ignore[operator]
+    logp_EBC: np.ndarray = scores_EBC.cpu().double().log_softmax(dim=2).numpy()
+    return logp_EBC
+
+
+def _log_loss(scores_NC: np.ndarray, truth_N: np.ndarray) -> float:
+    """Of unnormalised log-probabilities."""
+    top_N1 = scores_NC.max(axis=1, keepdims=True)
+    logp_NC = scores_NC - top_N1 - np.log(np.exp(scores_NC - top_N1).sum(axis=1, keepdims=True))
+    return float(-logp_NC[np.arange(len(truth_N)), truth_N].mean())
+
+
+def _chances(model: "nn.Module", batch: Batch) -> np.ndarray:
+    """Probability of each class (B, C)."""
+    import torch
+
+    model.eval()
+    device = next(model.parameters()).device
+    with torch.inference_mode():
+        scores_BC = model(*(part.to(device) for part in _inputs(batch)))
+    chances_BC: np.ndarray = scores_BC.cpu().double().softmax(dim=1).numpy()
+    return chances_BC
 
 
 def _scores(prepared: Prepared, split: Split, guess_N: np.ndarray, probability_N: np.ndarray | None = None) -> Scores:

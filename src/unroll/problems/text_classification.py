@@ -1,4 +1,4 @@
-"""Tell the class of a text. Shapes: B batch, N texts, T tokens, G n-grams, C classes."""
+"""Tell the class of a text. Shapes: B batch, N texts, T tokens, G n-grams, C classes, V words known."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 
 from unroll import store
 from unroll.config import Pooling, PositiveInt, PrepareConfig, RecurrentConfig, Share
-from unroll.errors import DataError
+from unroll.errors import ConfigError, DataError
 from unroll.expectation import Expectation
-from unroll.features import batching, ngrams, text, text_splits
+from unroll.features import association, batching, ngrams, text, text_splits, word_vectors
 from unroll.features.strings import Flat
 from unroll.features.vocabulary import UNKNOWN, Vocabulary
 from unroll.problems import _classification as classification
@@ -43,6 +43,11 @@ class TextClassificationPrepare(PrepareConfig):
     hashed_buckets: int = Field(ge=0, le=1 << 24, description="Buckets of the bag of n-grams; 0: no bag")
     character_ngrams: Lengths = Field(description="Bytes of the n-grams within words")
     word_ngrams: Lengths = Field(description="Words of the n-grams of words")
+    vectors: str | None = Field(
+        None,
+        min_length=1,
+        description="File of word vectors, GloVe's or word2vec's text; relative to the project",
+    )
 
     @model_validator(mode="after")
     def _leaves_train(self) -> "TextClassificationPrepare":
@@ -61,6 +66,9 @@ class TextClassificationModel(RecurrentConfig):
     pooling: tuple[Pooling, ...] = Field(strict=False, min_length=1)
     bag_dropout: float = Field(ge=0, lt=1, description="Of single n-grams")
     bag_scale: float = Field(gt=0, description="Factor of the bag of n-grams: how fast it learns beside the rest")
+    vectors: Literal["learned", "tuned", "frozen"] = Field(
+        "learned", description="Word vectors: learned from nothing, or those of prepare.vectors, trained on or kept"
+    )
 
 
 class TextClassification(Problem[TextClassificationPrepare, TextClassificationModel]):
@@ -101,6 +109,7 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
         store.write_array(folder / "labels.npy", labels_N)
         for split, index in rows.items():
             store.write_array(folder / f"{split}.npy", index.astype(np.int32))
+        vectors = _write_vectors(config.vectors, vocabulary, config.seed, folder) if config.vectors else None
         return {
             "classes": classes,
             "vocabulary": vocabulary.items,
@@ -111,7 +120,15 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
             "examples": {split: len(index) for split, index in rows.items()},
             "texts_left_out": len(raw) - sum(map(len, rows.values())),
             "texts_cut": sum(len(found) > config.max_tokens for found in words),
+            **({"vectors": vectors} if vectors else {}),
         }
+
+    def files_changed(self, config: TextClassificationPrepare, meta: Meta, root: Path) -> bool:
+        """Whether the file of word vectors is another one now, or away: ``prepare`` then says so."""
+        if config.vectors is None:
+            return False
+        path = _vectors_path(config.vectors, root)
+        return not path.is_file() or store.sha256(path) != meta.get("vectors", {}).get("sha256")
 
     def check(self, prepared: Prepared, config: TextClassificationPrepare) -> Check:
         """Texts and every class in each split, no text in two of them, few unknown words."""
@@ -138,6 +155,7 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
         """A recurrent network beside a bag of hashed n-grams."""
         from unroll.nn.text_classifier import TextClassifier
 
+        _require_vectors(config, meta)
         return TextClassifier(
             len(meta["vocabulary"]) + 2,
             len(meta["classes"]),
@@ -148,7 +166,26 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
             meta["hashed_buckets"],
             config.bag_dropout,
             config.bag_scale,
+            config.vectors,
         )
+
+    def begin(self, model: "nn.Module", prepared: Prepared) -> None:
+        """Give the words the vectors that prepare found for them, unless they are to be learned from nothing."""
+        import torch
+
+        from unroll.nn.text_classifier import TextClassifier
+
+        if isinstance(model, TextClassifier) and model.vectors != "learned":
+            model.begin_with(torch.from_numpy(np.array(prepared.arrays["vectors"])))
+
+    def symbols(self, meta: Meta) -> list[str]:
+        """Nothing for padding and the unknown word, then the words, the most frequent of train first."""
+        return ["", "", *meta["vocabulary"]]
+
+    def symbol_groups(self, prepared: Prepared) -> list[str]:
+        """The class of train that each word is the surest sign of, "" where it is none's."""
+        names = prepared.meta["classes"]
+        return ["", *("" if best < 0 else names[best] for best in association.signs(_class_counts(prepared)))]
 
     def train_batches(self, prepared: Prepared, batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
         """Texts in random order, those of like length together."""
@@ -250,6 +287,53 @@ def _strings(frame: "pd.DataFrame", column: str, what: str = "labelled text", fi
     return found
 
 
+def _write_vectors(name: str, vocabulary: Vocabulary, seed: int, folder: Path) -> dict[str, Any]:
+    """Write ``vectors`` (V, E) and ``vectors_found`` (V,), the unknown word's first; what meta tells of them."""
+    path = _vectors_path(name, store.project_root(folder))
+    words = [word_vectors.UNKNOWN_WORD, *vocabulary.items]
+    try:
+        vectors_VE, found_V = word_vectors.initial(path, words, np.random.default_rng(seed))
+    except DataError as error:
+        raise DataError(f"prepare.vectors: {error}") from None
+    store.write_array(folder / "vectors.npy", vectors_VE)
+    store.write_array(folder / "vectors_found.npy", found_V)
+    known = int(found_V[1:].sum())
+    return {"sha256": store.sha256(path), "width": vectors_VE.shape[1], "words_found": known}
+
+
+def _vectors_path(name: str, root: Path) -> Path:
+    return root / Path(name).expanduser()  # of an absolute path nothing is changed
+
+
+def _require_vectors(config: TextClassificationModel, meta: Meta) -> None:
+    """Raises ConfigError where the network cannot begin with the vectors that were prepared."""
+    if config.vectors == "learned":
+        return
+    if "vectors" not in meta:
+        raise ConfigError(
+            f"model.vectors: {config.vectors!r} needs a file of word vectors, and prepare.vectors is null; "
+            "expected a file there, or 'learned' here"
+        )
+    if config.embedding != (width := meta["vectors"]["width"]):
+        raise ConfigError(
+            f"model.embedding: {config.embedding} is not allowed; expected {width}, the width of prepare.vectors"
+        )
+
+
+def _class_counts(prepared: Prepared) -> np.ndarray:
+    """How often each word, the unknown one first, stands in train's texts of each class (V, C)."""
+    classes, tokens = len(prepared.meta["classes"]), _flat(prepared, "tokens")
+    labels_N, train = np.asarray(prepared.arrays["labels"]), np.asarray(prepared.arrays["train"])
+    known = len(prepared.meta["vocabulary"]) + 1
+    return np.stack(
+        [
+            np.bincount(tokens.characters(train[labels_N[train] == number]), minlength=known)
+            for number in range(classes)
+        ],
+        axis=1,
+    )
+
+
 def _encode(words: Sequence[Sequence[str]], vocabulary: Vocabulary, max_tokens: int) -> Flat:
     """Token numbers of all texts; a text without a token is one unknown word."""
     return text.pack([vocabulary.encode(found[:max_tokens]) or [UNKNOWN] for found in words], np.int32)
@@ -274,6 +358,20 @@ def _facts(prepared: Prepared) -> dict[str, float]:
         "texts_left_out": prepared.meta["texts_left_out"],
         **{
             f"{split}_unknown_share": float((tokens.characters(rows) == UNKNOWN).mean()) if len(rows) else 0.0
+            for split, rows in index.items()
+        },
+        **(_vector_facts(prepared, index) if "vectors" in prepared.meta else {}),
+    }
+
+
+def _vector_facts(prepared: Prepared, index: Mapping[Split, np.ndarray]) -> dict[str, float]:
+    """How many words of the vocabulary, and which share of each split's words, have a vector of the file's."""
+    found_V, tokens = np.asarray(prepared.arrays["vectors_found"]), _flat(prepared, "tokens")
+    return {
+        "vocabulary_words": len(found_V) - 1,
+        "vocabulary_words_with_a_vector": int(found_V[1:].sum()),
+        **{
+            f"{split}_share_with_a_vector": float(found_V[tokens.characters(rows)].mean()) if len(rows) else 0.0
             for split, rows in index.items()
         },
     }

@@ -1,0 +1,163 @@
+"""The ``model`` block of a sequence-to-sequence task and the network that it stands for."""
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, model_validator
+
+from unroll.config import Config, PositiveInt, RecurrentConfig, Share
+from unroll.errors import ConfigError, DataError
+from unroll.problems._pairs import whole_sources
+from unroll.problems.base import Meta
+
+if TYPE_CHECKING:
+    from unroll.nn.encoder_decoder import Answerer
+
+Architecture = Literal["repeat", "plain", "peeking", "attention", "aligned", "one_to_many"]
+FEEDBACK: tuple[Architecture, ...] = ("plain", "peeking", "attention", "one_to_many")
+"""Architectures that read their own last symbol."""
+STEEPNESS = 10.0
+"""Of ``inverse_sigmoid``: k / (k + exp(i / k)) of Bengio et al. falls so steeply, at k = 148, around its middle."""
+
+
+class TeacherForcing(Config):
+    """How often a decoder reads the truth in training, and else its own guess (Bengio et al. 2015)."""
+
+    start: Share = Field(description="Share of the steps at the training's beginning")
+    end: Share = Field(description="Share of the steps at its end")
+    schedule: Literal["constant", "linear", "inverse_sigmoid"] = Field(description="How the share goes over")
+
+    @model_validator(mode="after")
+    def _is_one_share(self) -> "TeacherForcing":
+        if self.schedule == "constant" and self.start != self.end:
+            raise ValueError(f"end must be {self.start} as start is, where the schedule is constant")
+        return self
+
+    def at(self, progress: float) -> float:
+        """The share when ``progress`` of the training is over.
+
+        >>> TeacherForcing(start=1.0, end=0.5, schedule="linear").at(0.5)
+        0.75
+        """
+        left = {"constant": lambda: 0.0, "linear": lambda: 1 - progress, "inverse_sigmoid": lambda: _fall(progress)}
+        return self.end + (self.start - self.end) * left[self.schedule]()
+
+
+def _fall(progress: float) -> float:
+    """From 1 at 0 to 0 at 1, along a logistic curve."""
+    low, here, high = (1 / (1 + math.exp(STEEPNESS * (x - 0.5))) for x in (1.0, progress, 0.0))
+    return (here - low) / (high - low)
+
+
+ALWAYS_TRUTH = TeacherForcing(start=1.0, end=1.0, schedule="constant")
+
+
+class SequenceToSequenceModel(RecurrentConfig):
+    """The ``model`` block of a sequence-to-sequence task."""
+
+    architecture: Architecture = Field("repeat", description="How source and answer are joined; docs/models.md")
+    attention: Literal["additive", "dot"] | None = Field(None, description="Scores of the architecture attention")
+    bidirectional_encoder: bool = Field(False, description="Whether the source is read in both directions")
+    teacher_forcing: TeacherForcing = Field(ALWAYS_TRUTH, description="Of decoders that read their own last symbol")
+    beam_width: PositiveInt = Field(1, description="Hypotheses kept while answering; 1: greedy")
+    length_penalty: float = Field(0.0, ge=0, description="Wu et al. 2016; above 0 favours longer answers of a beam")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "SequenceToSequenceModel":
+        if (self.architecture == "attention") != (self.attention is not None):
+            raise ValueError(
+                f"attention is {self.attention!r} where architecture is {self.architecture!r}; expected additive or "
+                "dot for the architecture attention, and no such key for another"
+            )
+        if self.teacher_forcing != ALWAYS_TRUTH and self.architecture not in FEEDBACK:
+            raise ValueError(
+                f"teacher_forcing is of no use where architecture is {self.architecture!r}, which does not read its own"
+                f" symbols; expected one of {', '.join(FEEDBACK)}"
+            )
+        if self.architecture == "one_to_many" and self.bidirectional_encoder:
+            raise ValueError(
+                "bidirectional_encoder must be false where architecture is 'one_to_many': it has no encoder"
+            )
+        return self
+
+
+def build(config: SequenceToSequenceModel, meta: Meta) -> "Answerer":
+    """The untrained network of ``config.architecture``; raises ConfigError or DataError where the pairs do not fit."""
+    _require_fit(config, meta)
+    network = _NETWORKS[config.architecture](config, meta)
+    network.beam_width, network.length_penalty = config.beam_width, config.length_penalty
+    return network
+
+
+def _require_fit(config: SequenceToSequenceModel, meta: Meta) -> None:
+    """Refuse an architecture that cannot learn from these pairs."""
+    whole = whole_sources(meta)
+    if config.architecture == "one_to_many" and not whole:
+        raise ConfigError("model.architecture: 'one_to_many' needs sources that are one symbol each; expected "
+                          "prepare.source_unit: whole, but it is 'character'")  # fmt: skip
+    if config.architecture == "aligned" and whole:
+        raise ConfigError("model.architecture: 'aligned' needs a symbol of the source for each one of the answer; "
+                          "expected prepare.source_unit: character, but it is 'whole'")  # fmt: skip
+    if config.architecture == "aligned" and meta["unequal_lengths"]:
+        raise DataError(f"pairs: {meta['unequal_lengths']}; expected equal lengths in every row, as "
+                        "model.architecture aligned labels each character of a source")  # fmt: skip
+
+
+def _symbols(meta: Meta) -> tuple[int, int]:
+    """How many symbols sources and answers are made of."""
+    sources = meta["sources"] if whole_sources(meta) else meta["source_characters"]
+    return len(sources), len(meta["target_characters"]) + 1
+
+
+def _repeat(config: SequenceToSequenceModel, meta: Meta) -> "Answerer":
+    from unroll.nn.encoder_decoder import EncoderDecoder
+
+    return EncoderDecoder(*_symbols(meta), config, config.bidirectional_encoder)
+
+
+def _aligned(config: SequenceToSequenceModel, meta: Meta) -> "Answerer":
+    from unroll.nn.step_labeller import StepLabeller
+
+    return StepLabeller(*_symbols(meta), config, config.bidirectional_encoder, meta["reverse_source"])
+
+
+def _one_to_many(config: SequenceToSequenceModel, meta: Meta) -> "Answerer":
+    from unroll.nn.encoder_decoder import FeedbackDecoder
+    from unroll.nn.source_encoders import CategorySource
+    from unroll.nn.source_views import FirstStateOnly
+
+    categories, targets = _symbols(meta)
+    source, view = CategorySource(categories, config), FirstStateOnly(config.hidden)
+    return FeedbackDecoder(source, view, targets, config, config.teacher_forcing.at)
+
+
+def _feedback(config: SequenceToSequenceModel, meta: Meta) -> "Answerer":
+    """plain, peeking and attention: they differ in what the decoder sees of the source."""
+    from unroll.nn.attention import AdditiveAttention, Attention, DotAttention
+    from unroll.nn.encoder_decoder import FeedbackDecoder
+    from unroll.nn.source_encoders import SequenceSource
+    from unroll.nn.source_views import Attended, FirstStateOnly, Peeking, SourceView
+
+    (sources, targets), hidden = _symbols(meta), config.hidden
+    source = SequenceSource(sources, config, config.bidirectional_encoder)
+    attentions: dict[str, Callable[[], Attention]] = {
+        "additive": lambda: AdditiveAttention(hidden, source.width, hidden),
+        "dot": lambda: DotAttention(hidden, source.width),
+    }
+    views: dict[str, Callable[[], SourceView]] = {
+        "plain": lambda: FirstStateOnly(hidden),
+        "peeking": lambda: Peeking(hidden, source.width, targets),
+        "attention": lambda: Attended(hidden, source.width, attentions[str(config.attention)]()),
+    }
+    return FeedbackDecoder(source, views[config.architecture](), targets, config, config.teacher_forcing.at)
+
+
+_NETWORKS: dict[Architecture, "Callable[[SequenceToSequenceModel, Meta], Answerer]"] = {
+    "repeat": _repeat,
+    "plain": _feedback,
+    "peeking": _feedback,
+    "attention": _feedback,
+    "aligned": _aligned,
+    "one_to_many": _one_to_many,
+}

@@ -1,0 +1,229 @@
+"""Which model forecasts: a recurrent network, one step at a time or all horizons at once, or a classical model.
+
+Shapes: L lag, F inputs, H horizons, R runs.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, ModelWrapValidatorHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+
+from unroll.config import Config, PositiveInt, RecurrentConfig
+from unroll.errors import TrainingError
+from unroll.features import conformal
+from unroll.problems import _series
+from unroll.problems.base import Meta, Prepared
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from unroll.baselines.classical import Affine
+    from unroll.nn.forecaster import Head
+    from unroll.nn.outlook import LinearForecast, Shape
+
+Lags = Annotated[int, Field(ge=0)]
+Pair = Annotated[tuple[Lags, Lags], Field(strict=False)]
+Rows = Annotated[int, Field(ge=0)]
+Level = Annotated[float, Field(gt=0, lt=1)]
+
+
+class ForecastingModel(RecurrentConfig):
+    """The ``model`` block of a forecasting task; another ``kind`` than recurrent has the keys of ``ClassicalModel``."""
+
+    kind: Literal["recurrent"] = Field("recurrent", description="recurrent, or a classical model: ar, var, arma, …")
+    multi_step: Literal["direct", "autoregressive"] = Field(
+        "direct", description="Whether all horizons are answered at once, or one step after the other in sampled paths"
+    )
+    head: Literal["value", "quantiles", "gaussian", "student_t"] = Field(
+        "value", description="What is learned beside the value: nothing, quantiles, or a distribution's deviation"
+    )
+    quantiles: tuple[Level, ...] = Field(
+        (), strict=False, description="Levels of the head quantiles, ascending, with the median inside"
+    )
+    members: PositiveInt = Field(1, description="Networks that start from other weights and are averaged")
+    linear: tuple[Rows, ...] = Field(
+        (), strict=False, description="Last rows of the window that go linearly to the output, too; members take turns"
+    )
+    robust: float | None = Field(
+        None, gt=0, description="Spreads beyond which an error counts linearly, not squared (Huber 1964); null: squared"
+    )
+    trajectories: PositiveInt | None = Field(None, description="Paths that are sampled, where autoregressive")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _by_kind(cls, values: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+        kind = values.get("kind", "recurrent") if isinstance(values, dict) else "recurrent"
+        if kind == "recurrent" or kind not in _KINDS:
+            if kind != "recurrent":
+                raise ValueError(f"kind: {kind!r} is not allowed; expected recurrent, {', '.join(_KINDS)}")
+            found = handler(values)
+            found.require_agreement()
+            return found
+        config = _KINDS[kind]
+        for key in values:
+            if key not in config.model_fields:
+                known = ", ".join(config.model_fields)
+                raise ValueError(f"{key}: not a key of kind {kind}; expected some of {known}")
+        return config.model_validate(values)
+
+    def require_agreement(self) -> None:
+        """Raise ValueError that names a key whose value does not go with the others."""
+        one_step = self.multi_step == "autoregressive"
+        heads = ("gaussian", "student_t") if one_step else ("value", "quantiles", "gaussian")
+        if self.head not in heads:
+            raise ValueError(f"head: {self.head!r} with multi_step {self.multi_step}; expected {' or '.join(heads)}")
+        if (self.head == "quantiles") != bool(self.quantiles):
+            raise ValueError(f"quantiles: {list(self.quantiles)} with head {self.head}; only head quantiles has levels")
+        levels = self.quantiles
+        if levels and (list(levels) != sorted(set(levels)) or 0.5 not in levels[1:-1]):
+            raise ValueError(f"quantiles: {list(levels)}; expected ascending levels with 0.5 between others")
+        if one_step != (self.trajectories is not None):
+            raise ValueError(
+                f"trajectories: {self.trajectories} with multi_step {self.multi_step}; expected a number of paths "
+                "where autoregressive, and none where direct"
+            )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> JsonSchemaValue:
+        """Any of the kinds, each with its own keys."""
+        own = handler(core_schema)
+        if cls is not ForecastingModel:
+            return own
+        return {"anyOf": [own, *(kind.model_json_schema() for kind in dict.fromkeys(_KINDS.values()))]}
+
+
+class LinearModel(Config):
+    """The ``model`` block of an AR, VAR or ARMA."""
+
+    kind: Literal["ar", "var", "arma"]
+    order: PositiveInt | Pair | None = Field(description="p, or [p, q] of an ARMA; null: chosen by the criterion")
+    criterion: Literal["aic", "bic", "validation"] = Field(description="What chooses an order that is null")
+    method: Literal["yule_walker", "maximum_likelihood"] = Field(
+        "maximum_likelihood", description="How an AR is estimated"
+    )
+
+    @model_validator(mode="after")
+    def _agree(self) -> "LinearModel":
+        if self.order is not None and isinstance(self.order, tuple) != (self.kind == "arma"):
+            raise ValueError(
+                f"order: {self.order}; expected {'[p, q]' if self.kind == 'arma' else 'one number'} or null"
+            )
+        if self.method == "yule_walker" and self.kind != "ar":
+            raise ValueError(f"method: yule_walker with kind {self.kind}; it estimates an ar alone")
+        return self
+
+
+class StateSpaceModel(Config):
+    """The ``model`` block of a linear-Gaussian state-space model, learned by EM."""
+
+    kind: Literal["state_space"]
+    states: PositiveInt = Field(description="Dimensions of the hidden state")
+    iterations: PositiveInt = Field(description="Iterations of EM at most")
+    tolerance: float = Field(ge=0, description="Relative gain of the log-likelihood below which EM stops")
+    rows: PositiveInt = Field(description="Rows of train that EM learns from at most, the last ones")
+
+
+ClassicalModel = LinearModel | StateSpaceModel
+_KINDS: dict[str, type[Config]] = {
+    "ar": LinearModel,
+    "var": LinearModel,
+    "arma": LinearModel,
+    "state_space": StateSpaceModel,
+}
+
+
+def build(config: ForecastingModel | ClassicalModel, meta: Meta) -> "nn.Module":
+    """The untrained network, or a classical model of zeros to be filled from a file."""
+    from unroll.nn.outlook import LinearForecast
+
+    if not isinstance(config, ForecastingModel):
+        return LinearForecast.blank(shape(meta), meta["lag"])
+    if config.multi_step == "autoregressive":
+        from unroll.nn.trajectories import Trajectories
+
+        paths = config.trajectories or config.members  # the config's own check refuses none
+        return Trajectories(shape(meta), config, config.head == "student_t", config.members, paths)
+    from unroll.nn.forecaster import Forecaster
+
+    linear = [min(rows, meta["lag"]) for rows in config.linear]
+    return Forecaster(shape(meta), config, _head(config), config.members, linear, config.robust)
+
+
+def shape(meta: Meta) -> "Shape":
+    """What a forecast is of."""
+    from unroll.nn.outlook import Shape
+
+    return Shape(
+        inputs=_series.width(meta),
+        series=len(meta["columns"]),
+        target=meta["target_column"],
+        horizons=tuple(meta["horizons"]),
+        spread_H=tuple(meta["spread"]),
+        levels=conformal.LEVELS,
+    )
+
+
+def _head(config: ForecastingModel) -> "Head":
+    from unroll.nn import forecaster
+
+    heads: dict[str, Callable[[], Head]] = {
+        "value": lambda: forecaster.ValueHead(conformal.LEVELS),
+        "gaussian": lambda: forecaster.GaussianHead(conformal.LEVELS),
+        "quantiles": lambda: forecaster.QuantileHead(config.quantiles, conformal.LEVELS),
+    }
+    return heads[config.head]()
+
+
+def solve(config: ForecastingModel | ClassicalModel, prepared: Prepared) -> "LinearForecast | None":
+    """A classical model fitted on train; None for a network."""
+    if isinstance(config, ForecastingModel):
+        return None
+    import torch
+
+    from unroll.nn.outlook import LinearForecast
+    from unroll.nn.state_space import AffineForecaster
+
+    if isinstance(config, StateSpaceModel):
+        affine = AffineForecaster(*_state_space(config, prepared))
+    else:
+        found = _linear(config, prepared)
+        affine = AffineForecaster(*map(torch.from_numpy, (found.weights_HLF, found.bias_H, found.deviation_H)))
+    if not all(torch.isfinite(buffer).all() for buffer in affine.buffers()):
+        raise TrainingError(f"model {config.kind}: the estimate is no number; expected a series that varies")
+    return LinearForecast(shape(prepared.meta), affine)
+
+
+def _linear(config: LinearModel, prepared: Prepared) -> "Affine":
+    from unroll.baselines import classical
+
+    meta = prepared.meta
+    return classical.fit(
+        config.kind,
+        prepared.arrays["values"],
+        _series.runs(prepared, "train"),
+        meta["target_column"],
+        meta["lag"],
+        meta["horizons"],
+        config.order,
+        config.criterion,
+        config.method,
+        _series.runs(prepared, "validation"),
+    )
+
+
+def _state_space(config: StateSpaceModel, prepared: Prepared) -> "tuple[Any, Any, Any]":
+    import torch
+
+    from unroll.nn import state_space
+
+    meta = prepared.meta
+    values_TF = torch.from_numpy(np.array(prepared.arrays["values"][: meta["bounds"]["train"][1]]))
+    sequences = state_space.segments(values_TF, _series.runs(prepared, "train").tolist(), SEGMENT, config.rows)
+    model, _ = state_space.em(sequences, config.states, config.iterations, config.tolerance, SEED)
+    return state_space.affine_of(state_space.stationary(model), meta["lag"], meta["horizons"], meta["target_column"])
+
+
+SEGMENT, SEED = 500, 1
+"""Rows of the pieces that EM filters side by side, and the seed of the little noise that it starts with."""

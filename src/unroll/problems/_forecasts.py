@@ -1,0 +1,195 @@
+"""Forecasts as scores, metrics and pictures. Shapes: N windows, H horizons, K bands, A rows ahead, P paths."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unroll.features.conformal import BANDS
+from unroll.problems import _series
+from unroll.problems.base import Figure, Prepared, Split
+from unroll.scores import Scores
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from unroll.nn.outlook import ForecastModel
+
+SHOWN = 168
+"""Forecasts in the picture of a stretch: a week of hours."""
+PLAIN = 5
+"""Statistics of a horizon before its bands': squared and absolute error, y, y², squared error of persistence."""
+
+
+def metric_names(horizons: Sequence[int]) -> tuple[str, ...]:
+    """The keys of ``metrics``: those of the first horizon plain, those of the others with ``_<steps>`` behind."""
+    plain = ("r2", "rmse", "mae", "skill", *(f"{what}_{band}" for what in ("coverage", "width") for band in BANDS))
+    return tuple(name + end for end in _ends(horizons) for name in plain)
+
+
+def _ends(horizons: Sequence[int]) -> list[str]:
+    return [f"_{horizon}" if number else "" for number, horizon in enumerate(horizons)]
+
+
+def forecast_scores(prepared: Prepared, split: Split, guess_NH: np.ndarray, edges_NH2K: np.ndarray) -> Scores:
+    """Scores of forecasts and bands in the target's own unit, window by window.
+
+    The rows have truth, guess and the bands of the first horizon, and truth and guess of the others with their steps
+    behind.
+    """
+    import pandas as pd
+
+    meta, target_T = prepared.meta, _series.target(prepared)
+    last_N, horizons = _series.last_rows(prepared, split), np.array(meta["horizons"])
+    truth_NH = target_T[last_N[:, None] + horizons]
+    error_NH, persistent_NH = guess_NH - truth_NH, target_T[last_N][:, None] - truth_NH
+    y_NH = truth_NH - meta["scaler"]["mean"][meta["target_column"]]  # a variance from sums keeps its digits near zero
+    low_NHK, high_NHK = edges_NH2K[:, :, 0], edges_NH2K[:, :, 1]
+    inside_NHK = (truth_NH[..., None] >= low_NHK) & (truth_NH[..., None] <= high_NHK)
+    plain_NHP = np.stack([error_NH**2, np.abs(error_NH), y_NH, y_NH**2, persistent_NH**2], axis=2)
+    of_horizons = np.concatenate([plain_NHP, inside_NHK, high_NHK - low_NHK], axis=2).reshape(len(last_N), -1)
+    rows = {"time": pd.to_datetime(prepared.arrays["seconds"][last_N + horizons[0]], unit="s", utc=True)}
+    for number, end in enumerate(_ends(meta["horizons"])):
+        rows |= {f"truth{end}": truth_NH[:, number], f"guess{end}": guess_NH[:, number]}
+    for number, band in enumerate(BANDS):
+        rows |= {f"low_{band}": low_NHK[:, 0, number], f"high_{band}": high_NHK[:, 0, number]}
+    statistics_NK = np.concatenate([np.ones((len(last_N), 1)), of_horizons], axis=1)
+    return Scores(statistics_NK, _series.block(meta), pd.DataFrame(rows))
+
+
+def metrics(sums: np.ndarray, horizons: Sequence[int]) -> dict[str, np.ndarray]:
+    """``Forecasting.metrics`` of summed statistics (…, 1 + H · (PLAIN + 2 K))."""
+    count = sums[..., 0]
+    found: dict[str, np.ndarray] = {}
+    for number, end in enumerate(_ends(horizons)):
+        size = PLAIN + 2 * len(BANDS)
+        own = sums[..., 1 + number * size : 1 + (number + 1) * size]
+        square, absolute, y, y2, persistent = np.moveaxis(own[..., :PLAIN], -1, 0)
+        variance = y2 - y**2 / count
+        found |= {
+            f"r2{end}": _explained(square, np.where(variance > 1e-12 * y2, variance, 0)),  # less is rounding
+            f"rmse{end}": np.sqrt(square / count),
+            f"mae{end}": absolute / count,
+            f"skill{end}": _explained(square, persistent),
+        }
+        bands = own[..., PLAIN:] / count[..., None]
+        names = (f"{what}_{band}{end}" for what in ("coverage", "width") for band in BANDS)
+        found |= dict(zip(names, np.moveaxis(bands, -1, 0), strict=True))
+    return found
+
+
+def _explained(left: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    share: np.ndarray = np.divide(left, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
+    return 1 - share
+
+
+def figures(
+    model: "ForecastModel", prepared: Prepared, scores: Scores, baselines: Mapping[str, Scores]
+) -> Iterator[Figure]:
+    """All pictures of a forecasting task."""
+    rows = scores.table().assign(persistence=baselines["persistence"].table()["guess"])
+    unit, horizons = prepared.meta["target"], prepared.meta["horizons"]
+    rows = rows.rename(columns={"guess": "forecast"})
+    low = max(0, min(int(rows["truth"].argmax()) - SHOWN // 2, len(rows) - SHOWN))
+    stretch = rows.iloc[low : low + SHOWN]
+    lines = stretch[["time", "truth", "forecast", "persistence"]]
+    yield Figure("forecast", "lines", "Around the highest value of the test part", lines, "time", "time", unit)
+    edges = [f"{side}_{band}" for band in BANDS for side in ("low", "high")]
+    banded = stretch[["time", "truth", "forecast", *edges]]
+    yield Figure("bands", "bands", f"Bands of 50, 80 and 95 %, {_ahead(horizons[0])}", banded, "time", "time", unit)
+    residuals = (rows["forecast"] - rows["truth"]).to_frame("residual")
+    label = f"forecast − truth, {unit}"
+    yield Figure("residuals", "histogram", "Forecast minus truth", residuals, "residual", label, "windows")
+    thin = rows.iloc[:: max(1, len(rows) // 2000)][["truth", "forecast"]]
+    labels = f"truth, {unit}", f"forecast, {unit}"
+    yield Figure("scatter", "scatter", "Forecast against truth", thin, "truth", *labels)
+    if len(horizons) > 1:
+        yield _by_horizon(prepared, scores, baselines)
+        yield _cone(model, prepared, scores)
+    yield _coverage(prepared, scores)
+    yield _autocorrelation(prepared)
+
+
+def _ahead(horizon: int) -> str:
+    return "one step ahead" if horizon == 1 else f"{horizon} steps ahead"
+
+
+def _by_horizon(prepared: Prepared, scores: Scores, baselines: Mapping[str, Scores]) -> Figure:
+    """RMSE of the model and of each baseline against the steps ahead."""
+    import pandas as pd
+
+    horizons = prepared.meta["horizons"]
+    columns: dict[str, object] = {"horizon": horizons}
+    for name, found in {"network": scores, **baselines}.items():
+        named = metrics(found.sums(), horizons)
+        columns[name] = [float(named[f"rmse{end}"]) for end in _ends(horizons)]
+    label = f"RMSE, {prepared.meta['target']}"
+    return Figure("by_horizon", "lines", "Error by steps ahead", pd.DataFrame(columns), "horizon", "steps ahead", label)
+
+
+def _coverage(prepared: Prepared, scores: Scores) -> Figure:
+    """Measured against nominal coverage of the bands, for each horizon."""
+    import pandas as pd
+
+    horizons, named = prepared.meta["horizons"], metrics(scores.sums(), prepared.meta["horizons"])
+    columns: dict[str, object] = {"nominal": [float(band) for band in BANDS], "ideal": [float(band) for band in BANDS]}
+    for horizon, end in zip(horizons, _ends(horizons), strict=True):
+        columns[_ahead(horizon)] = [100 * float(named[f"coverage_{band}{end}"]) for band in BANDS]
+    title = "Measured against nominal coverage of the bands"
+    return Figure("coverage", "lines", title, pd.DataFrame(columns), "nominal", "nominal coverage, %", "measured, %")
+
+
+def _cone(model: "ForecastModel", prepared: Prepared, scores: Scores) -> Figure:
+    """What is forecast from one window of the test part, and what came; nine in ten are followed by less change."""
+    import pandas as pd
+    import torch
+
+    from unroll.features import calendar
+
+    meta, target_T = prepared.meta, _series.target(prepared)
+    last_N = _series.last_rows(prepared, "test")
+    moved_N = np.abs(scores.table()[f"truth_{meta['horizon']}"].to_numpy() - target_T[last_N])
+    last = int(last_N[np.argsort(moved_N, kind="stable")[int(0.9 * (len(last_N) - 1))]])
+    x_BLF = torch.from_numpy(_series.inputs(prepared, np.array([last])))
+    codes_AC = prepared.arrays["calendar"][last + 1 : last + 1 + meta["horizon"]]
+    ahead_BAC = torch.from_numpy(calendar.expand(codes_AC, meta["calendar"])[None])
+    model.eval()
+    with torch.inference_mode():
+        cone = model.cone(x_BLF, ahead_BAC)
+    steps = np.arange(1 - meta["lag"], meta["horizon"] + 1)
+    frame = pd.DataFrame({"steps": steps, "truth": target_T[last + steps]}).set_index("steps")
+    asked = [0, *cone.steps]
+    now = target_T[last]
+
+    def along(scaled_H: "torch.Tensor") -> "pd.Series[float]":
+        values = _series.unscale(scaled_H.float().cpu().numpy(), meta)
+        return pd.Series([now, *values], index=asked).reindex(range(meta["horizon"] + 1)).interpolate()
+
+    frame["forecast"] = along(cone.median_A)
+    for number, band in enumerate(BANDS):
+        frame[f"low_{band}"], frame[f"high_{band}"] = (along(cone.edges_A2K[:, side, number]) for side in (0, 1))
+    for number, path_A in enumerate(cone.paths_PA):
+        frame[f"path_{number + 1}"] = along(path_A)
+    time = pd.to_datetime(int(prepared.arrays["seconds"][last]), unit="s", utc=True)
+    title = f"What was forecast at {time:%Y-%m-%d %H:%M}, and what came"
+    return Figure(
+        "cone", "bands", title, frame.reset_index(), "steps", "steps from the window's last row", meta["target"]
+    )
+
+
+def _autocorrelation(prepared: Prepared) -> Figure:
+    """Autocorrelations of the target in train: how far back a value tells of one, directly and through others."""
+    import pandas as pd
+
+    from unroll.baselines.classical import acf_pacf
+
+    meta = prepared.meta
+    low, high = meta["bounds"]["train"]
+    values_T = prepared.arrays["values"][low:high, meta["target_column"]]
+    lags = min(2 * max(meta["season"], meta["lag"]), len(values_T) // 4)
+    acf, pacf, bound = acf_pacf(values_T, lags)
+    frame = pd.DataFrame(
+        {"lag": np.arange(1, lags + 1), "autocorrelation": acf[1:], "partial": pacf[1:], "bound of white noise": bound}
+    )
+    title = "Autocorrelations of the target, train part"
+    return Figure("autocorrelation", "lines", title, frame, "lag", "steps back", "correlation")

@@ -1,0 +1,261 @@
+"""What problems over windows of a series share: their parameters, splits in time, checks, batches' inputs, an example.
+
+A window is ``lag`` rows; what is asked for lies up to ``reach`` rows after its last. Shapes: B batch, T rows, L lag,
+F inputs, N windows, R ranges, C calendar codes.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from unroll import store
+from unroll.config import PositiveInt, PrepareConfig
+from unroll.errors import DataError
+from unroll.expectation import Expectation, Severity
+from unroll.features import calendar, scaling, series, windows
+from unroll.features.calendar import Feature
+from unroll.problems.base import Check, Meta, Prepared, Split
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+FEW_WINDOWS, TOO_FEW_WINDOWS = 0.9, 0.5
+"""Share of a whole series' windows below which missing rows are told, and below which they stop the pipeline."""
+CHUNK = 1 << 16
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("each name may stand there once")
+    return names
+
+
+def _day(value: object) -> str:
+    """An ISO date, quoted or not: YAML reads 2015-07-01 as a date."""
+    try:
+        return np.datetime_as_string(np.datetime64(str(value), "D"))
+    except ValueError:
+        raise ValueError("expected a date such as 2015-07-01") from None
+
+
+Names = Literal["all"] | Annotated[tuple[str, ...], Field(strict=False, min_length=1), AfterValidator(_distinct)]
+Day = Annotated[str, BeforeValidator(_day)]
+
+
+class SeriesPrepare(PrepareConfig):
+    """What the ``prepare`` block of every problem over windows has."""
+
+    target: str = Field(description="Column that is asked for")
+    target_site: str | None = Field(description="Site whose target is asked for; null where the table has no sites")
+    sites: Names = Field(description="Sites whose variables are inputs")
+    variables: Names = Field(description="Variables that are inputs; the target must be among them")
+    calendar: tuple[Feature, ...] = Field(strict=False, description="Calendar inputs")
+    lag: PositiveInt = Field(description="Rows of a window")
+    stride: PositiveInt = Field(description="Rows between the starts of two windows")
+    validation_from: Day = Field(description="UTC date of the first row of validation", examples=["2015-07-01"])
+    test_from: Day = Field(description="UTC date of the first row of test")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "SeriesPrepare":
+        if self.validation_from >= self.test_from:
+            raise ValueError(f"validation_from {self.validation_from} must be before test_from {self.test_from}")
+        return self
+
+
+def columns(config: SeriesPrepare) -> Sequence[str] | None:
+    """Time, site and the variables chosen."""
+    if isinstance(config.variables, str):
+        return None
+    return ["time", *(["site"] if config.target_site else []), *config.variables]
+
+
+def prepare(table: "pd.DataFrame", config: SeriesPrepare, reach: int, folder: Path) -> dict[str, Any]:
+    """Arrays: ``values`` (T, F) scaled, ``calendar`` (T, C) codes, ``seconds`` (T,), a ``*_ranges`` a split.
+
+    ``reach`` is how many rows after its last one a window needs; the meta has it as ``horizon``.
+    """
+    laid = series.lay_out(table, config.sites, config.variables, config.target, folder / "values.npy")
+    target = _target_column(laid, config)
+    step_s = series.step_s(laid.seconds_T)
+    joined_T = series.follows(laid.seconds_T, step_s)
+    bounds = _bounds(laid.seconds_T, config)
+    values = np.lib.format.open_memmap(folder / "values.npy", mode="r+")
+    scaler = scaling.fit(values, slice(*bounds["train"]))
+    good_T = np.ones(len(values), dtype=bool)
+    for low in range(0, len(values), scaling.CHUNK):
+        chunk = slice(low, low + scaling.CHUNK)
+        values[chunk] = scaling.apply(values[chunk], scaler)
+        good_T[chunk] = np.isfinite(values[chunk]).all(axis=1)
+    values.flush()
+    ranges = windows.runs(good_T, joined_T)
+    counts = {}
+    for split, (low, high) in bounds.items():
+        found = windows.split_windows(ranges, low, high, config.lag, reach, config.stride)
+        if not len(found):
+            raise DataError(
+                f"split {split}: {high - low} rows hold no whole window of {config.lag} + {reach} rows "
+                "without a gap; expected at least one"
+            )
+        store.write_array(folder / f"{split}_ranges.npy", found.ranges_R2)
+        counts[split] = len(found)
+    store.write_array(folder / "seconds.npy", laid.seconds_T)
+    store.write_array(folder / "calendar.npy", calendar.codes(laid.seconds_T, config.calendar))
+    return {
+        "sites": laid.sites,
+        "variables": laid.variables,
+        "columns": laid.columns,
+        "target": config.target,
+        "target_site": config.target_site,
+        "target_column": target,
+        "calendar": list(config.calendar),
+        "lag": config.lag,
+        "horizon": reach,
+        "stride": config.stride,
+        "step_s": step_s,
+        "scaler": scaler,
+        "bounds": {split: list(rows) for split, rows in bounds.items()},
+        "examples": counts,
+        "rows_with_missing_values": int((~good_T).sum()),
+        "gaps": int((~joined_T).sum()),
+    }
+
+
+def check(prepared: Prepared) -> Check:
+    """Each range of windows, measured again on the times and bounds."""
+    import pandas as pd
+
+    meta, seconds = prepared.meta, prepared.arrays["seconds"]
+    step_s, reach = meta["step_s"], meta["lag"] + meta["horizon"] - 1
+    facts = []
+    for split in SPLITS:
+        low, high = meta["bounds"][split]
+        ranges = prepared.arrays[f"{split}_ranges"]
+        first, last = ranges[:, 0], ranges[:, 1] - 1 + reach
+        whole = max(1, -(-(high - low - reach) // meta["stride"]))  # windows of a split whose rows are all there
+        facts.append(
+            pd.DataFrame(
+                {
+                    "split": split,
+                    "first_row": first,
+                    "last_row": last,
+                    "rows_outside_split": np.maximum(low - first, 0) + np.maximum(last - (high - 1), 0),
+                    "window_share": meta["examples"][split] / whole,
+                    "rows_missing": (seconds[last] - seconds[first]) // step_s - (last - first),
+                }
+            )
+        )
+    return Check(pd.concat(facts, ignore_index=True), _expectations())
+
+
+def _expectations() -> list[Expectation]:
+    zero = {"min_value": 0, "max_value": 0}
+    limits: tuple[tuple[float, Severity], ...] = ((FEW_WINDOWS, "warning"), (TOO_FEW_WINDOWS, "critical"))
+    between = "expect_column_values_to_be_between"
+    return [
+        Expectation(between, {"column": "rows_outside_split", **zero}, reason="a window crosses a split"),
+        Expectation(between, {"column": "rows_missing", **zero}, reason="a window crosses a gap in time"),
+        *(
+            Expectation(
+                between,
+                {"column": "window_share", "min_value": least},
+                severity=severity,
+                reason="missing rows or values leave few of the split's windows",
+            )
+            for least, severity in limits
+        ),
+        Expectation(
+            "expect_column_distinct_values_to_equal_set",
+            {"column": "split", "value_set": list(SPLITS)},
+            reason="each split has windows",
+        ),
+    ]
+
+
+def last_rows(prepared: Prepared, split: Split, index_B: np.ndarray | None = None) -> np.ndarray:
+    """Row of the last input of each window, or of those numbered ``index_B``."""
+    found = windows.Windows(prepared.arrays[f"{split}_ranges"], prepared.meta["stride"])
+    return found.starts(np.arange(len(found)) if index_B is None else index_B) + int(prepared.meta["lag"]) - 1
+
+
+def runs(prepared: Prepared, split: Split) -> np.ndarray:
+    """The rows that a split's windows cover, as ranges [start, stop) without a gap (R, 2)."""
+    reach = prepared.meta["lag"] + prepared.meta["horizon"] - 1
+    return np.asarray(prepared.arrays[f"{split}_ranges"]) + np.array([0, reach])
+
+
+def inputs(prepared: Prepared, last_B: np.ndarray) -> np.ndarray:
+    """Windows (B, L, F) float32 that end at the rows ``last_B``: scaled values, then the calendar as circles."""
+    meta = prepared.meta
+    rows_BL = last_B[:, None] + np.arange(1 - meta["lag"], 1)
+    circle = calendar.expand(prepared.arrays["calendar"][rows_BL], meta["calendar"])
+    return np.concatenate([prepared.arrays["values"][rows_BL], circle], axis=2)
+
+
+def width(meta: Meta) -> int:
+    """F: the inputs of a row."""
+    return len(meta["columns"]) + calendar.width(meta["calendar"])
+
+
+def unscale(scaled: np.ndarray, meta: Meta) -> np.ndarray:
+    """Values of the target in its own unit."""
+    column = meta["target_column"]
+    unscaled: np.ndarray = scaled.astype(np.float64) * meta["scaler"]["deviation"][column]
+    return unscaled + meta["scaler"]["mean"][column]
+
+
+def target(prepared: Prepared) -> np.ndarray:
+    """The target (T,) in its own unit."""
+    return unscale(prepared.arrays["values"][:, prepared.meta["target_column"]], prepared.meta)
+
+
+def block(meta: Meta) -> int:
+    """A week of windows is resampled together: errors within an episode are alike."""
+    return max(1, 7 * 86_400 // int(meta["step_s"]) // int(meta["stride"]))
+
+
+def example(prepared: Prepared) -> "pd.DataFrame":
+    """The rows of the first test window, as the source has them."""
+    import pandas as pd
+
+    meta = prepared.meta
+    start = int(prepared.arrays["test_ranges"][0, 0])
+    rows = slice(start, start + meta["lag"])
+    deviation, mean = (np.float32(meta["scaler"][key]) for key in ("deviation", "mean"))
+    raw = prepared.arrays["values"][rows] * deviation + mean
+    time = pd.to_datetime(prepared.arrays["seconds"][rows], unit="s", utc=True)
+    count = len(meta["variables"])
+    parts = []
+    for number, site in enumerate(meta["sites"]):
+        part = pd.DataFrame(raw[:, number * count : (number + 1) * count], columns=meta["variables"])
+        part.insert(0, "time", time)
+        if site:
+            part.insert(1, "site", site)
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _target_column(laid: series.Series, config: SeriesPrepare) -> int:
+    name = f"{config.target_site}/{config.target}" if config.target_site else config.target
+    if name not in laid.columns:
+        raise DataError(f"target {name!r} is not among the inputs; expected one of {', '.join(laid.columns)}")
+    return laid.columns.index(name)
+
+
+def _bounds(seconds_T: np.ndarray, config: SeriesPrepare) -> dict[Split, tuple[int, int]]:
+    """Row ranges of the splits, in the order of time."""
+    cuts = []
+    for day in (config.validation_from, config.test_from):
+        moment = np.datetime64(day, "s").astype(np.int64)
+        cuts.append(int(np.searchsorted(seconds_T, moment)))
+    rows = len(seconds_T)
+    if not 0 < cuts[0] < cuts[1] < rows:
+        first, last = np.datetime64(int(seconds_T[0]), "s"), np.datetime64(int(seconds_T[-1]), "s")
+        raise DataError(
+            f"prepare.validation_from {config.validation_from} and test_from {config.test_from} leave a split without "
+            f"rows; expected {first} < validation_from < test_from <= {last}"
+        )
+    return {"train": (0, cuts[0]), "validation": (cuts[0], cuts[1]), "test": (cuts[1], rows)}

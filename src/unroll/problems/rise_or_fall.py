@@ -1,0 +1,219 @@
+"""Does one variable of a series rise within some steps? The value then against the value now: two classes.
+
+Shapes: B batch, T rows, L lag, F inputs, N windows, K statistics.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from unroll.config import PositiveInt, RecurrentConfig
+from unroll.features import calendar
+from unroll.problems import _classification as classification
+from unroll.problems import _series
+from unroll.problems._series import SeriesPrepare
+from unroll.problems.base import Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
+from unroll.scores import Scores
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import nn
+
+CLASSES = ["fall", "rise"]
+"""No change counts as a fall: it is no rise."""
+CERTAIN = 1e-6
+"""A probability nearer to 0 or 1 is taken as this near: one wrong certainty must not be worth infinitely much."""
+FEW = 512
+BINS = 10
+
+
+class RiseOrFallPrepare(SeriesPrepare):
+    """The ``prepare`` block of a rise-or-fall task."""
+
+    horizon: PositiveInt = Field(description="Steps from the window's last row to the value that is compared with it")
+
+
+class RiseOrFallModel(RecurrentConfig):
+    """The ``model`` block of a rise-or-fall task."""
+
+    linear: int = Field(0, ge=0, description="Last rows of the window that go linearly to the output, too")
+
+
+class RiseOrFall(Problem[RiseOrFallPrepare, RiseOrFallModel]):
+    """Many to one, one sigmoid unit: the probability that the target rises within the horizon."""
+
+    Prepare = RiseOrFallPrepare
+    Model = RiseOrFallModel
+    takes = "series"
+    headline = "accuracy"
+    metric_names = ("accuracy", "macro_f1", "log_loss", "brier")
+    baseline_names = ("majority", "last_move", "logistic_regression")
+    unit = "windows"
+    categories = ("site",)
+
+    def columns(self, config: RiseOrFallPrepare) -> Sequence[str] | None:
+        """Time, site and the variables chosen."""
+        return _series.columns(config)
+
+    def prepare(self, table: "pd.DataFrame", config: RiseOrFallPrepare, folder: Path) -> dict[str, Any]:
+        """The arrays of ``_series.prepare``."""
+        return _series.prepare(table, config, config.horizon, folder)
+
+    def check(self, prepared: Prepared, config: RiseOrFallPrepare) -> Check:  # noqa: ARG002
+        """Each range of windows, measured again on the times and bounds."""
+        return _series.check(prepared)
+
+    def model(self, config: RiseOrFallModel, meta: Meta) -> "nn.Module":
+        """A recurrent network with one sigmoid unit."""
+        from unroll.nn.direction import DirectionNetwork
+
+        return DirectionNetwork(_series.width(meta), len(meta["columns"]), config, min(config.linear, meta["lag"]))
+
+    def train_batches(self, prepared: Prepared, batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
+        """Windows in random order."""
+        order = rng.permutation(prepared.meta["examples"]["train"])
+        for low in range(0, len(order), batch_size):
+            yield _batch(prepared, "train", order[low : low + batch_size])
+
+    def batches(self, prepared: Prepared, split: Split, batch_size: int) -> Iterator[Batch]:
+        """Windows in the order of time."""
+        count = prepared.meta["examples"][split]
+        for low in range(0, count, batch_size):
+            yield _batch(prepared, split, np.arange(low, min(low + batch_size, count)))
+
+    def loss(self, model: "nn.Module", batch: Batch, state: Any = None) -> Loss:  # noqa: ARG002
+        """Binary cross-entropy."""
+        from torch.nn.functional import binary_cross_entropy_with_logits
+
+        odds_B = model(batch["x_BLF"]).float()
+        return Loss(binary_cross_entropy_with_logits(odds_B, batch["y_B"], reduction="sum"), len(odds_B))
+
+    def score(self, model: "nn.Module", prepared: Prepared, split: Split, batch_size: int) -> Scores:
+        """Probability of a rise in each window; above one half it is the guess."""
+        chance_N = _chances(model, (batch["x_BLF"] for batch in self.batches(prepared, split, batch_size)))
+        return _scores(prepared, split, chance_N, (chance_N > 0.5).astype(np.int64))
+
+    def baselines(self, prepared: Prepared, split: Split) -> Mapping[str, Scores]:
+        """The larger class, the last move that goes on, and logistic regression on the target's lags and calendar."""
+        from unroll.baselines.direction import LagRegression, LastMove, majority
+
+        meta, train_N, last_N = prepared.meta, *(_series.last_rows(prepared, name) for name in ("train", split))
+        values_T = np.asarray(prepared.arrays["values"][:, meta["target_column"]])
+        circle_TC = calendar.expand(prepared.arrays["calendar"], meta["calendar"])
+        rises_N = _rises(prepared, train_N)
+        regression = LagRegression(values_T, circle_TC, train_N, rises_N, meta["lag"])
+        answers = {
+            "majority": majority(rises_N, len(last_N)),
+            "last_move": LastMove(values_T, train_N, rises_N).guess(values_T, last_N),
+            "logistic_regression": regression.guess(values_T, circle_TC, last_N),
+        }
+        return {name: _scores(prepared, split, *answer) for name, answer in answers.items()}
+
+    def metrics(self, sums: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:  # noqa: ARG002
+        """Accuracy, macro-F1, mean negative log-probability of what came, and mean squared error of the probability.
+
+        The last one is Brier's score (1950) of one class.
+        """
+        cells, certain = sums[..., :4], sums[..., 4:]
+        count = cells.sum(axis=-1)
+        return {
+            **classification.metrics(cells, 2),
+            "log_loss": certain[..., 0] / count,
+            "brier": certain[..., 1] / count,
+        }
+
+    def breakdown(self, scores: Scores, meta: Meta) -> dict[str, dict[str, dict[str, float]]]:  # noqa: ARG002
+        """Precision, recall and F1 by class."""
+        return {"by_class": classification.by_class(scores.sums()[:4], CLASSES)}
+
+    def figures(
+        self,
+        model: "nn.Module",  # noqa: ARG002
+        prepared: Prepared,  # noqa: ARG002
+        scores: Scores,
+        baselines: Mapping[str, Scores],  # noqa: ARG002
+    ) -> Iterable[Figure]:
+        """Confusion matrix, F1 by class, how often it rose where a rise was given that probability, probabilities."""
+        import pandas as pd
+
+        cells = scores.sums()[:4]
+        yield classification.confusion_figure(cells, CLASSES)
+        yield classification.class_figure(cells, CLASSES)
+        rows = scores.table()
+        bin_N = np.minimum((rows["probability"] * BINS).astype(int), BINS - 1)
+        found = rows.assign(rise=rows["truth"] == "rise").groupby(bin_N)[["probability", "rise"]].mean()
+        mean = found["probability"]
+        frame = pd.DataFrame({"probability": mean, "ideal": mean, "rose": found["rise"]})
+        title = "How often it rose, by the probability given"
+        yield Figure("reliability", "lines", title, frame, "probability", "probability of a rise", "share of rises")
+        chances = rows[["probability"]]
+        yield Figure("probabilities", "histogram", "Probabilities given", chances, "probability", "", "windows")
+
+    def predict(self, model: "nn.Module", meta: Meta, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """Rise or fall and the probability of a rise, for each whole window of the frame: ``lag`` rows give one."""
+        import pandas as pd
+        import torch
+
+        from unroll.features.recent import recent_windows
+
+        x_NLF, last_N = recent_windows(frame, meta)
+        parts = (torch.from_numpy(x_NLF[low : low + FEW]) for low in range(0, len(x_NLF), FEW))
+        chance_N = _chances(model, parts)
+        answer = {"time": pd.to_datetime(last_N + meta["horizon"] * meta["step_s"], unit="s", utc=True)}
+        if meta["target_site"]:
+            answer["site"] = meta["target_site"]
+        label_N = np.array(CLASSES, dtype=object)[(chance_N > 0.5).astype(np.int64)]
+        return pd.DataFrame({**answer, "label": label_N, "probability_rise": chance_N}).astype({"label": "str"})
+
+    def example(self, prepared: Prepared) -> "pd.DataFrame":
+        """The rows of the first test window, as the source has them."""
+        return _series.example(prepared)
+
+
+def _rises(prepared: Prepared, last_N: np.ndarray) -> np.ndarray:
+    """Whether the target is higher at the horizon than in the window's last row: 1 or 0."""
+    values, column = prepared.arrays["values"], prepared.meta["target_column"]
+    rises_N: np.ndarray = values[last_N + prepared.meta["horizon"], column] > values[last_N, column]
+    return rises_N.astype(np.int64)
+
+
+def _batch(prepared: Prepared, split: Split, index_B: np.ndarray) -> Batch:
+    import torch
+
+    last_B = _series.last_rows(prepared, split, index_B)
+    return {
+        "x_BLF": torch.from_numpy(_series.inputs(prepared, last_B)),
+        "y_B": torch.from_numpy(_rises(prepared, last_B).astype(np.float32)),
+    }
+
+
+def _chances(model: "nn.Module", parts: "Iterable[Any]") -> np.ndarray:
+    """Probabilities of a rise (N,) in float64."""
+    import torch
+
+    model.eval()
+    device = next(model.parameters()).device
+    with torch.inference_mode():
+        found = [model(x_BLF.to(device)).double().sigmoid().cpu().numpy() for x_BLF in parts]
+    return np.concatenate(found)
+
+
+def _scores(prepared: Prepared, split: Split, chance_N: np.ndarray, guess_N: np.ndarray) -> Scores:
+    """Cells of the confusion matrix, negative log-probability of the truth, squared error of the probability."""
+    import pandas as pd
+
+    meta, last_N = prepared.meta, _series.last_rows(prepared, split)
+    truth_N = _rises(prepared, last_N)
+    given_N = np.clip(np.where(truth_N == 1, chance_N, 1 - chance_N), CERTAIN, 1 - CERTAIN)
+    cells_N4 = classification.statistics(truth_N, guess_N, 2)
+    statistics_NK = np.concatenate([cells_N4, -np.log(given_N)[:, None], ((chance_N - truth_N) ** 2)[:, None]], axis=1)
+    names = np.array(CLASSES)
+    time = pd.to_datetime(prepared.arrays["seconds"][last_N + meta["horizon"]], unit="s", utc=True)
+    rows = {"time": time, "truth": names[truth_N], "guess": names[guess_N], "probability": chance_N}
+    return Scores(statistics_NK, _series.block(meta), pd.DataFrame(rows))
+
+
+PROBLEM = RiseOrFall()
