@@ -13,6 +13,7 @@ from unroll import problems, store
 from unroll.config import TrainConfig
 from unroll.diagnosis.clipping import first_steps
 from unroll.problems.base import Prepared
+from unroll.training import detach
 
 CONFIG = TrainConfig(
     seed=1, threads=1, device="cpu", precision="float32", epochs=2, batch_size=8, optimizer="sgd", learning_rate=0.5,
@@ -30,7 +31,7 @@ def prepared(tmp_path: Path) -> Prepared:
 
 
 def network(prepared: Prepared) -> nn.Module:
-    values = {**CASES["language_model"].model, "dropout": 0.0, "embedding_dropout": 0.0}
+    values = {**CASES["language_model"].model, "dropout": 0.0, "embedding_dropout": 0.0, "direct_dropout": 0.0}
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return PROBLEM.model(PROBLEM.Model.model_validate(values), prepared.meta)
@@ -43,7 +44,7 @@ def by_hand(prepared: Prepared, steps: int, bound: float) -> list[tuple[float, f
         epoch, state = epoch + 1, None
         for batch in PROBLEM.train_batches(prepared, 8, np.random.default_rng([1, epoch])):
             scored = PROBLEM.loss(model, batch, state)
-            state = tuple(part.detach() for part in scored.state)
+            state = detach(scored.state)
             loss = scored.total / scored.count
             gradients = torch.autograd.grad(loss, list(model.parameters()))
             norm = math.sqrt(sum(float(g.double().square().sum()) for g in gradients))

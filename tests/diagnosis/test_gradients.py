@@ -54,7 +54,7 @@ def test_every_kind_of_task_gets_a_picture_and_tables(tmp_path: Path, kind: str)
     folder = task.layout.reports / "diagnosis"
     assert (folder / "gradients.png").read_bytes().startswith(b"\x89PNG")
     table = pd.read_csv(folder / "gradients.csv")
-    parts = {"sequence_to_sequence": {"encoder", "decoder"}}.get(kind)
+    parts = {"sequence_to_sequence": {"source.encoder", "decoder"}}.get(kind)
     if parts:
         assert parts <= set(table["part"])
     assert set(table["cell"]) >= {"rnn", "rnn_relu", "lstm", "gru"}

@@ -27,7 +27,7 @@ def shape(inputs: int, series: int, target: int) -> Shape:
 
 
 def forecaster(given: Shape, config: RecurrentConfig, head: Head | None = None, **changed: Any) -> Forecaster:
-    options = {"members": 1, "linear": (), "robust": None, **changed}
+    options = {"members": 1, "linear": (), "robust": None, "lag": 7, **changed}
     return Forecaster(given, config, head or ValueHead(LEVELS), **options)
 
 
@@ -142,6 +142,24 @@ def test_bands_stretch_from_the_median_and_hold_each_other() -> None:
     assert model.bands(outlook)[0, 0].tolist() == [[-1.0, -2.0], [1.0, 4.0]]
     model.stretch_H2K[0] = torch.tensor([[2.0, 1.0], [1.0, 0.0]])  # the wide band's high edge falls to the median
     assert model.bands(outlook)[0, 0].tolist() == [[-2.5, -2.5], [1.0, 1.0]]
+
+
+def test_the_expert_moves_forecast_and_quantiles_by_its_share() -> None:
+    given, x_BLF = shape(4, 3, 1), torch.randn(5, 7, 4)
+    alone = stirred(forecaster(given, config("gru", 4), GaussianHead(LEVELS), members=2))
+    both = forecaster(given, config("gru", 4), GaussianHead(LEVELS), members=2, share=0.25)
+    both.load_state_dict(alone.state_dict(), strict=False)
+    assert both.expert is not None
+    weights_HLF, bias_H = torch.randn(2, 7, 3), torch.randn(2)
+    both.expert.load_state_dict({"weights_HLF": weights_HLF, "bias_H": bias_H, "deviation_H": torch.ones(2)})
+    expert_BH = np.einsum("blf,hlf->bh", x_BLF[..., :3].numpy(), weights_HLF.numpy()) + bias_H.numpy()
+    ahead_BAC = torch.zeros(5, 6, 0)
+    plain, moved = (model.eval().outlook(x_BLF, ahead_BAC) for model in (alone, both))
+    mean_BH = plain.mean_BH.detach().numpy()
+    np.testing.assert_allclose(moved.mean_BH.detach(), 0.75 * mean_BH + 0.25 * expert_BH, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(both(x_BLF).detach(), moved.mean_BH.detach(), rtol=1e-5)
+    apart = (moved.quantiles_BHQ - plain.quantiles_BHQ).detach()
+    np.testing.assert_allclose(apart, np.repeat((0.25 * (expert_BH - mean_BH))[..., None], 5, axis=2), atol=1e-4)
 
 
 def test_a_robust_loss_goes_on_straight() -> None:

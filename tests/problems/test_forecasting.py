@@ -202,7 +202,7 @@ def test_faulty_input_names_row_and_column(prepared: Prepared) -> None:
 # ---- several horizons, heads and models
 
 HORIZONS = [1, 3, 6]
-SEVERAL = {"head": "quantiles", "quantiles": [0.1, 0.5, 0.9], "members": 2, "linear": [2, 40], "robust": 1.0}
+SEVERAL = {"head": "quantiles", "quantiles": [0.1, 0.5, 0.9], "members": 2, "linear": [2, 40], "expert": 0.5}
 PATHS = {"multi_step": "autoregressive", "head": "student_t", "trajectories": 12, "members": 2}
 KINDS: dict[str, dict[str, Any]] = {
     "quantiles": {**CASE.model, **SEVERAL},

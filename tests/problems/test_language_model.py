@@ -263,12 +263,12 @@ def test_a_low_temperature_takes_the_most_probable_character(temperature: float,
 
 def test_drawn_characters_follow_the_softmax(prepared: Prepared) -> None:
     model = network(prepared)
-    drawn = [sample(model, [2], 1, Drawing(2.0), 0, np.random.default_rng(seed))[0] for seed in range(3000)]
+    drawn = [sample(model, [2], 1, Drawing(2.0), 0, np.random.default_rng(seed))[0] for seed in range(1200)]
     with torch.no_grad():
         scores = model(torch.tensor([[2]]))[0][0, -1].double() / 2
     scores[0] = -torch.inf
     chances = scores.softmax(-1).numpy()
-    np.testing.assert_allclose(np.bincount(drawn, minlength=len(chances)) / 3000, chances, atol=0.03)
+    np.testing.assert_allclose(np.bincount(drawn, minlength=len(chances)) / 1200, chances, atol=0.05)
     assert 0 not in drawn
 
 
@@ -457,9 +457,9 @@ def train(model: Any, prepared: Prepared, epochs: int) -> Any:
 def test_every_architecture_learns_scores_and_goes_on(level: str, changed: dict[str, Any], tmp_path: Path) -> None:
     prepared = CASE.run(tmp_path, level=level)
     torch.manual_seed(0)
-    model = PROBLEM.model(MODEL.model_validate({**CASE.model, "hidden": 16, **changed}), prepared.meta)
+    model = PROBLEM.model(MODEL.model_validate({**CASE.model, "hidden": 12, **changed}), prepared.meta)
     history = train(model, prepared, 3)
-    assert history.epochs[-1].train_loss < history.epochs[0].train_loss - 0.1
+    assert history.epochs[-1].train_loss < history.epochs[0].train_loss - 0.05
     scores, baselines = PROBLEM.score(model, prepared, "test", 4), PROBLEM.baselines(prepared, "test")
     total, state, count = 0.0, None, 0
     with torch.no_grad():
@@ -491,7 +491,7 @@ def test_a_split_is_scored_by_windows_one_by_one(prepared: Prepared) -> None:
     [
         ({"architecture": "window"}, "architecture window needs the keys window and stride"),
         ({"architecture": "window", "window": 5}, "architecture window needs the keys window and stride"),
-        ({"direct_order": 3}, "needs the keys direct_buckets, direct_min_count and direct_dropout"),
+        ({"direct_buckets": None}, "needs the keys direct_buckets, direct_min_count and direct_dropout"),
     ],
 )
 def test_an_architecture_needs_its_keys(changed: dict[str, Any], message: str) -> None:

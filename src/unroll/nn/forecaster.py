@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unroll.config import RecurrentConfig
-from unroll.nn.outlook import ForecastModel, Outlook, Shape, between, normal_quantiles
+from unroll.nn.outlook import ForecastModel, LinearForecast, Outlook, Shape, between, normal_quantiles
 from unroll.nn.recurrent import RecurrentEncoder
 
 
@@ -142,7 +142,8 @@ class Forecaster(ForecastModel):
     """Members that start from other weights and learn each from its own loss; the forecast is their average.
 
     A deep ensemble (Lakshminarayanan et al. 2017): what single networks make of noise falls out of the mean. Quantiles
-    are averaged level by level (Vincent 1912).
+    are averaged level by level (Vincent 1912). A linear expert may have a share in the forecast and move the quantiles
+    with it: where forecasts err differently, their combination errs less than most of them (Bates & Granger 1969).
     """
 
     def __init__(
@@ -153,13 +154,17 @@ class Forecaster(ForecastModel):
         members: int,
         linear: Sequence[int],
         robust: float | None,
+        lag: int,
+        share: float = 0.0,
     ) -> None:
         """``linear`` last rows go linearly to the output, too; of several numbers the members take one in turn.
 
-        Errors beyond ``robust`` spreads count linearly.
+        Errors beyond ``robust`` spreads count linearly. ``share`` is the expert's, which sees ``lag`` rows.
         """
         super().__init__(shape)
-        self.robust = robust
+        self.robust, self.share = robust, share
+        if share:
+            self.expert = LinearForecast.blank(shape, lag).affine
         self.least_stretch, self.answers_bands = (1.0, True) if head.outputs else (0.0, False)
         self.head = head
         self.members = nn.ModuleList(
@@ -169,7 +174,8 @@ class Forecaster(ForecastModel):
 
     def forward(self, x_BLF: Tensor) -> Tensor:
         """The forecasts (B, H), scaled as the inputs are."""
-        return torch.stack([member(x_BLF, self.spread_H)[0] for member in self.members]).mean(0)
+        value_BH = torch.stack([member(x_BLF, self.spread_H)[0] for member in self.members]).mean(0)
+        return value_BH + self._moved(x_BLF, value_BH)
 
     def outlook(self, x_BLF: Tensor, ahead_BAC: Tensor) -> Outlook:  # noqa: ARG002
         """Means and quantiles of the members, averaged."""
@@ -178,7 +184,16 @@ class Forecaster(ForecastModel):
             value_BH, out_BHO = member(x_BLF, self.spread_H)
             values.append(value_BH)
             quantiles.append(value_BH[..., None] + self.spread_H[:, None] * self.head.quantiles(out_BHO))
-        return Outlook(torch.stack(values).mean(0), torch.stack(quantiles).mean(0))
+        value_BH, quantiles_BHQ = torch.stack(values).mean(0), torch.stack(quantiles).mean(0)
+        moved_BH = self._moved(x_BLF, value_BH)
+        return Outlook(value_BH + moved_BH, quantiles_BHQ + moved_BH[..., None])
+
+    def _moved(self, x_BLF: Tensor, value_BH: Tensor) -> Tensor:
+        """How far the expert moves the members' mean (B, H)."""
+        if self.expert is None:
+            return torch.zeros_like(value_BH)
+        expert_BH: Tensor = self.expert(x_BLF)
+        return self.share * (expert_BH - value_BH)
 
     def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The members' mean of: squared error, and the head's loss from there on, in units of the spread."""

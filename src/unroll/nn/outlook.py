@@ -63,6 +63,7 @@ class ForecastModel(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
+        self.expert: AffineForecaster | None = None  # solved before training, with a share in the forecasts
         self.register_buffer("spread_H", torch.tensor(shape.spread_H), persistent=False)
         self.register_buffer("stretch_H2K", torch.ones(len(shape.horizons), 2, shape.bands))
 

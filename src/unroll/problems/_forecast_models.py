@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, ModelWrapValidatorHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 
-from unroll.config import Config, PositiveInt, RecurrentConfig
+from unroll.config import Config, PositiveInt, RecurrentConfig, Share
 from unroll.errors import TrainingError
 from unroll.features import conformal
 from unroll.problems import _series
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from unroll.baselines.classical import Affine
     from unroll.nn.forecaster import Head
-    from unroll.nn.outlook import LinearForecast, Shape
+    from unroll.nn.outlook import ForecastModel, LinearForecast, Shape
+    from unroll.nn.state_space import AffineForecaster
 
 Lags = Annotated[int, Field(ge=0)]
 Pair = Annotated[tuple[Lags, Lags], Field(strict=False)]
@@ -45,6 +46,9 @@ class ForecastingModel(RecurrentConfig):
     members: PositiveInt = Field(1, description="Networks that start from other weights and are averaged")
     linear: tuple[Rows, ...] = Field(
         (), strict=False, description="Last rows of the window that go linearly to the output, too; members take turns"
+    )
+    expert: Share = Field(
+        0.0, description="Share in the forecast of a vector autoregression fitted by least squares, its order by AIC"
     )
     robust: float | None = Field(
         None, gt=0, description="Spreads beyond which an error counts linearly, not squared (Huber 1964); null: squared"
@@ -148,7 +152,9 @@ def build(config: ForecastingModel | ClassicalModel, meta: Meta) -> "nn.Module":
     from unroll.nn.forecaster import Forecaster
 
     linear = [min(rows, meta["lag"]) for rows in config.linear]
-    return Forecaster(shape(meta), config, _head(config), config.members, linear, config.robust)
+    return Forecaster(
+        shape(meta), config, _head(config), config.members, linear, config.robust, meta["lag"], config.expert
+    )
 
 
 def shape(meta: Meta) -> "Shape":
@@ -188,11 +194,25 @@ def solve(config: ForecastingModel | ClassicalModel, prepared: Prepared) -> "Lin
     if isinstance(config, StateSpaceModel):
         affine = AffineForecaster(*_state_space(config, prepared))
     else:
-        found = _linear(config, prepared)
-        affine = AffineForecaster(*map(torch.from_numpy, (found.weights_HLF, found.bias_H, found.deviation_H)))
+        affine = _affine(_linear(config, prepared))
     if not all(torch.isfinite(buffer).all() for buffer in affine.buffers()):
         raise TrainingError(f"model {config.kind}: the estimate is no number; expected a series that varies")
     return LinearForecast(shape(prepared.meta), affine)
+
+
+def begin(model: "ForecastModel", prepared: Prepared) -> None:
+    """Solve the linear expert of a network that has one: a VAR on train, its order by AIC."""
+    if model.expert is not None:
+        var = LinearModel(kind="var", order=None, criterion="aic", method="maximum_likelihood")
+        model.expert.load_state_dict(_affine(_linear(var, prepared)).state_dict())
+
+
+def _affine(found: "Affine") -> "AffineForecaster":
+    import torch
+
+    from unroll.nn.state_space import AffineForecaster
+
+    return AffineForecaster(*map(torch.from_numpy, (found.weights_HLF, found.bias_H, found.deviation_H)))
 
 
 def _linear(config: LinearModel, prepared: Prepared) -> "Affine":

@@ -1,4 +1,7 @@
-"""Text as the numbers that a language model knows, and how hard its tokens are. Shapes: N tokens, K statistics."""
+"""Text as the numbers that a language model knows, batches of them, and how hard its tokens are.
+
+Shapes: N tokens, B pieces of text side by side, T tokens of a piece, K statistics.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +14,7 @@ import numpy as np
 from unroll import store
 from unroll.features import verse, words
 from unroll.features.vocabulary import UNKNOWN, Vocabulary
-from unroll.problems.base import Figure, Meta, Prepared, Split
+from unroll.problems.base import Batch, Figure, Meta, Prepared, Split
 from unroll.scores import Scores
 
 if TYPE_CHECKING:
@@ -116,6 +119,32 @@ def metrics(sums: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
     count, bits, spelled, characters = np.moveaxis(sums, -1, 0)
     found = {"bits_per_character": spelled / characters, "perplexity": np.exp2(bits / count)}
     return found if meta["level"] == "character" else {**found, "bits_per_word": bits / count}
+
+
+def streams(ids_N: np.ndarray, bptt: int, streams: int) -> Iterator[Batch]:
+    """Equally long streams that lie one behind the other, a step of ``bptt`` tokens after the other."""
+    x_BT, y_BT = ids_N[:-1].reshape(streams, -1), ids_N[1:].reshape(streams, -1)
+    for at in range(0, x_BT.shape[1], bptt):
+        yield batch(x_BT[:, at : at + bptt], y_BT[:, at : at + bptt])
+
+
+def pieces(ids_N: np.ndarray, starts_N: np.ndarray, bptt: int, batch_size: int) -> Iterator[Batch]:
+    """The pieces of ``bptt`` tokens that begin at ``starts_N``, in that order."""
+    for at in range(0, len(starts_N), batch_size):
+        starts_B = starts_N[at : at + batch_size]
+        at_BT = starts_B[:, None] + np.arange(bptt)
+        yield {**batch(ids_N[at_BT], ids_N[at_BT + 1]), **_numbers(starts_B=starts_B)}
+
+
+def batch(x_BT: np.ndarray, y_BT: np.ndarray) -> Batch:
+    """Tokens and those after each of them."""
+    return _numbers(x_BT=x_BT, y_BT=y_BT)
+
+
+def _numbers(**arrays: np.ndarray) -> Batch:
+    import torch
+
+    return {name: torch.from_numpy(array.astype(np.int64)) for name, array in arrays.items()}
 
 
 def facts(prepared: Prepared) -> dict[str, float]:

@@ -15,7 +15,7 @@ from unroll import store
 from unroll.config import PositiveInt
 from unroll.features import calendar, conformal
 from unroll.problems import _series
-from unroll.problems._forecast_models import ClassicalModel, ForecastingModel, build, solve
+from unroll.problems._forecast_models import ClassicalModel, ForecastingModel, begin, build, solve
 from unroll.problems._forecasts import figures, forecast_scores, metric_names, metrics
 from unroll.problems._series import SPLITS, SeriesPrepare
 from unroll.problems.base import Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
@@ -94,7 +94,8 @@ class Forecasting(Problem[ForecastingPrepare, ForecastingModel | ClassicalModel]
         return solve(config, prepared)
 
     def begin(self, model: "nn.Module", prepared: Prepared) -> None:
-        """The linear part of a network starts from least squares."""
+        """The linear part of a network starts from least squares; its linear expert is solved."""
+        begin(_model(model), prepared)
         _model(model).begin(self.batches(prepared, "train", 4096))
 
     def finish(self, model: "nn.Module", prepared: Prepared) -> None:

@@ -198,9 +198,9 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
             )
         start = low + int(rng.integers(bptt))
         if random:
-            yield from _pieces(ids, rng.permutation(start + bptt * np.arange(each)), bptt, batch_size)
+            yield from _language.pieces(ids, rng.permutation(start + bptt * np.arange(each)), bptt, batch_size)
         else:
-            yield from _streams(ids[start : start + each * batch_size + 1], bptt, batch_size)
+            yield from _language.streams(ids[start : start + each * batch_size + 1], bptt, batch_size)
 
     def batches(self, prepared: Prepared, split: Split, batch_size: int) -> Iterator[Batch]:  # noqa: ARG002
         """A split from end to end as one stream.
@@ -212,7 +212,7 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
         ids = prepared.arrays["ids"]
         for at in range(max(low, 1), high, READ_AT_ONCE):
             end = min(at + READ_AT_ONCE, high)
-            yield _batch(ids[None, at - 1 : end - 1], ids[None, at:end])
+            yield _language.batch(ids[None, at - 1 : end - 1], ids[None, at:end])
 
     def loss(self, model: "nn.Module", batch: Batch, state: Any = None) -> Loss:
         """Cross-entropy over all tokens that the network predicts; the state is that after the last."""
@@ -316,31 +316,6 @@ def _bounds(count: int, config: LanguageModelPrepare) -> dict[str, list[int]]:
             unit = _language.UNITS[config.level]
             raise DataError(f"text: {high - low} of {count} {unit} in {split}; expected at least 2")
     return bounds
-
-
-def _streams(ids_N: np.ndarray, bptt: int, streams: int) -> Iterator[Batch]:
-    """Equally long streams that lie one behind the other, a step of ``bptt`` tokens after the other."""
-    x_BT, y_BT = ids_N[:-1].reshape(streams, -1), ids_N[1:].reshape(streams, -1)
-    for at in range(0, x_BT.shape[1], bptt):
-        yield _batch(x_BT[:, at : at + bptt], y_BT[:, at : at + bptt])
-
-
-def _pieces(ids_N: np.ndarray, starts_N: np.ndarray, bptt: int, batch_size: int) -> Iterator[Batch]:
-    """The pieces of ``bptt`` tokens that begin at ``starts_N``, in that order."""
-    for at in range(0, len(starts_N), batch_size):
-        starts_B = starts_N[at : at + batch_size]
-        at_BT = starts_B[:, None] + np.arange(bptt)
-        yield {**_batch(ids_N[at_BT], ids_N[at_BT + 1]), **_numbers(starts_B=starts_B)}
-
-
-def _batch(x_BT: np.ndarray, y_BT: np.ndarray) -> Batch:
-    return _numbers(x_BT=x_BT, y_BT=y_BT)
-
-
-def _numbers(**arrays: np.ndarray) -> Batch:
-    import torch
-
-    return {name: torch.from_numpy(array.astype(np.int64)) for name, array in arrays.items()}
 
 
 PROBLEM = LanguageModel()

@@ -289,7 +289,8 @@ def _strings(frame: "pd.DataFrame", column: str, what: str = "labelled text", fi
 
 def _write_vectors(name: str, vocabulary: Vocabulary, seed: int, folder: Path) -> dict[str, Any]:
     """Write ``vectors`` (V, E) and ``vectors_found`` (V,), the unknown word's first; what meta tells of them."""
-    path = _vectors_path(name, store.project_root(folder))
+    path = Path(name).expanduser()
+    path = path if path.is_absolute() else _vectors_path(name, store.project_root(folder))
     words = [word_vectors.UNKNOWN_WORD, *vocabulary.items]
     try:
         vectors_VE, found_V = word_vectors.initial(path, words, np.random.default_rng(seed))
