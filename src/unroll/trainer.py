@@ -26,11 +26,11 @@ def train(task: Task) -> None:
     prepared = Prepared.load(task.layout.prepared)
     blocks = {"prepare": _plain(prepare), "model": _plain(model), "train": _plain(config)}
     fingerprint = store.fingerprint(task.layout.prepared, task.name, blocks, torch.__version__)
+    torch.set_num_threads(config.threads)
     solved = problem.solve(model, prepared)
     network = solved or build(problem, model, prepared, config)
     # Half trained by other code is no half of this training: the checkpoint's key holds the code, too.
     checkpoint = Checkpoint(task.layout.state / "checkpoint.safetensors", f"{fingerprint}-{code_hash()}")
-    torch.set_num_threads(config.threads)
 
     live = tracking.LiveRun.start(task.layout.root, task.name, fingerprint, blocks, config.epochs)
     try:

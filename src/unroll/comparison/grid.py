@@ -187,7 +187,7 @@ def keys(task: Task) -> Iterator[str]:
     """Every dotted key below a task that a comparison may set, those of nested blocks, too."""
     dataset, _ = task.dataset()
     problem = task.problem()
-    kinds = (dataset.Config, problem.Prepare, problem.Model, TrainConfig)
+    kinds = (dataset.Config, problem.Prepare, type(task.model_config()), TrainConfig)
     for block, kind in zip(BLOCKS, kinds, strict=True):
         yield from _fields(kind, f"{block}.")
 

@@ -53,8 +53,9 @@ class Training:
         started_ms = _now_ms()
         problem, config = self.task.problem(), self.task.train_config()
         prepared = Prepared.load(self.prepared)
-        network = trainer.build(problem, self.task.model_config(), prepared, config)
         torch.set_num_threads(config.threads)
+        solved = problem.solve(self.task.model_config(), prepared)
+        network = solved or trainer.build(problem, self.task.model_config(), prepared, config)
         epochs: dict[int, ByMetric] = {}
         times: list[float] = []
 
@@ -63,7 +64,11 @@ class Training:
             times.append(seconds)
             tell((epoch.epoch, f"validation loss {epoch.validation_loss:.4f}"))
 
-        history = trainer.fit_network(network, problem, prepared, config, on_epoch)
+        if solved:
+            history = trainer.judge_solved(network, problem, prepared, config, on_epoch)
+        else:
+            history = trainer.fit_network(network, problem, prepared, config, on_epoch)
+        problem.finish(network, prepared)
         network.cpu().eval()  # judged where ``evaluate`` judges
         with torch.inference_mode():
             scores: dict[str, ByMetric] = {

@@ -59,7 +59,7 @@ class ForecastingModel(RecurrentConfig):
     @classmethod
     def _by_kind(cls, values: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
         kind = values.get("kind", "recurrent") if isinstance(values, dict) else "recurrent"
-        if kind == "recurrent" or kind not in _KINDS:
+        if not isinstance(kind, str) or kind == "recurrent" or kind not in _KINDS:
             if kind != "recurrent":
                 raise ValueError(f"kind: {kind!r} is not allowed; expected recurrent, {', '.join(_KINDS)}")
             found = handler(values)
