@@ -15,16 +15,20 @@ NO_TELEMETRY = {
     "GX_ANALYTICS_ENABLED": "false",
 }
 """What keeps every library from sending usage data."""
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "BLIS_NUM_THREADS": "1"}
+"""What makes a BLAS that is loaded later add in one order, whatever the number of processors."""
 
 
 def main(stage: Callable[[Task], None]) -> None:
     """Run ``stage`` for the task named on the command line, in the project around the working folder."""
-    os.environ.update(NO_TELEMETRY)  # before any heavy import
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    os.environ.update(NO_TELEMETRY | ONE_THREAD)  # before any heavy import
     if len(sys.argv) != 2:
         sys.exit(f"usage: python pipelines/{stage.__name__}.py TASK")
     try:
         task = Task.open(store.project_root(), sys.argv[1])
-        with timings.measure(task.layout, stage.__name__):
+        with timings.measure(task.layout, stage.__name__), threadpool_limits(1, user_api="blas"):  # NumPy's is there
             stage(task)
     except KeyboardInterrupt:
         sys.stderr.write(f"{stage.__name__} {sys.argv[1]}: interrupted\n")

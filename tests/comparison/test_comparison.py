@@ -225,7 +225,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def test_a_point_that_diverges_is_told_and_the_others_go_on(told: Told, tmp_path: Path) -> None:
+def test_a_point_that_diverges_is_told_and_the_others_go_on(
+    told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNROLL_PROGRESS", "plain")  # every test begins without it
     given = ["train.learning_rate=0.001,1e38", "train.optimizer=sgd", "train.clip_norm=null", "data.count=400"]
     failed, progress, shown = compare(told.root, given, 1, output=tmp_path / "out", baselines=False)
     assert not failed

@@ -48,6 +48,24 @@ def test_the_grid_is_every_combination_with_seeds_from_the_tasks_own(root: Path)
     assert Task.open(root, "addition").model_config().model_dump()["hidden"] == 16
 
 
+def test_keys_that_depend_on_each_other_are_set_together(root: Path) -> None:
+    given = "model={architecture: plain},{architecture: attention, attention: dot}"
+    grid = plan(root, "addition", [given, "model.hidden=4,8"], seeds=1)
+    found = [grid.at(point).model_config().model_dump() for point in grid.points]
+    assert [(one["architecture"], one["attention"], one["hidden"]) for one in found] == [
+        ("plain", None, 4), ("plain", None, 8), ("attention", "dot", 4), ("attention", "dot", 8),
+    ]  # fmt: skip
+    assert grid.points[2].label == "attention, dot · hidden 4"
+
+
+def test_another_kind_of_model_takes_the_blocks_place(root: Path) -> None:
+    grid = plan(root, "air_quality", ["model={},{kind: ar, order: null, criterion: bic}"], seeds=1)
+    assert [point.label for point in grid.points] == ["as in params.yaml", "ar, order null, bic"]
+    network, classical = (grid.at(point).model_config().model_dump() for point in grid.points)
+    assert network == Task.open(root, "air_quality").model_config().model_dump()
+    assert (classical["kind"], classical["criterion"], "hidden" in classical) == ("ar", "bic", False)
+
+
 def test_seeds_alone_are_a_comparison(root: Path) -> None:
     grid = plan(root, "addition", [], seeds=2)
     assert [point.label for point in grid.points] == ["as in params.yaml"]
@@ -93,6 +111,9 @@ def test_every_key_of_every_block_may_be_set(root: Path) -> None:
         ("addition", ["gate.threshold=0.1,0.2"], r"^--set gate\.threshold: unknown key"),
         ("addition", ["model.cell=rnn"], r"^nothing to compare: expected --set KEY=V1,V2 with two values or more"),
         ("addition", [], r"^nothing to compare"),
+        ("addition", ["model=lstm,gru"], r"^--set model: lstm is not allowed; expected mappings such as model=\{\},"),
+        ("addition", ["model={hiden: 3},{}"], r"^--set model\.hiden: unknown key \(value 3\); did you mean 'hidden'\?"),
+        ("addition", ["train={seed: 3},{}"], r"^--set train\.seed: cannot be compared: .* --seeds"),
     ],
 )  # fmt: skip
 def test_faults_are_told_before_anything_runs(root: Path, task: str, given: list[str], said: str) -> None:

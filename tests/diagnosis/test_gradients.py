@@ -58,9 +58,8 @@ def test_every_kind_of_task_gets_a_picture_and_tables(tmp_path: Path, kind: str)
     if parts:
         assert parts <= set(table["part"])
     assert set(table["cell"]) >= {"rnn", "rnn_relu", "lstm", "gru"}
-    assert set(table["direction"]) == (
-        {"forward", "backward"} if CASES[kind].model.get("bidirectional") else {"forward"}
-    )
+    both = any(CASES[kind].model.get(key) for key in ("bidirectional", "bidirectional_encoder"))
+    assert set(table["direction"]) == ({"forward", "backward"} if both else {"forward"})
     ours = table[(table["state"] == "h") & (table["distance"] == 0) & (table["layer"] == table["layer"].max())]
     np.testing.assert_allclose(ours["gradient_norm"], 1)
     assert table.loc[table["state"] == "h", "gradient_norm"].notna().all()
@@ -133,6 +132,11 @@ def test_errors_name_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "data" / "prepared" / "small" / "meta.json").unlink()
     with pytest.raises(StoreError, match=r"meta.json: not there; expected the output of an earlier stage"):
         run(tmp_path)
+
+
+def test_an_output_that_is_no_png_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^--output: flow\.svg is not allowed; expected a file that ends in \.png$"):
+        run(tmp_path, output=Path("flow.svg"))
 
 
 def test_the_command_runs_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,7 +84,9 @@ def test_a_constant_series_has_one_word() -> None:
     assert len(np.unique(symbols.words(values[-1:], fitted["windows"][0], 4))) == 1
 
 
-@pytest.mark.parametrize(("steps", "expected"), [(96, [6, 12, 48]), (5, [4]), (3, [3]), (720, [45, 90, 360])])
+@pytest.mark.parametrize(
+    ("steps", "expected"), [(96, [6, 12, 48]), (5, [4]), (3, [3]), (2, []), (1, []), (720, [45, 90, 360])]
+)
 def test_windows_are_shares_of_the_length(steps: int, expected: list[int]) -> None:
     assert symbols.window_lengths(steps, [1 / 16, 1 / 8, 1 / 2]) == expected
 

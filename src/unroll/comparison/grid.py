@@ -1,4 +1,9 @@
-"""What is compared: the values given with ``--set``, every combination of them, and the seeds. All checked first."""
+"""What is compared: the values given with ``--set``, every combination of them, and the seeds. All checked first.
+
+Keys that depend on each other are set together: a value of a whole block is a mapping, such as
+``model={architecture: plain},{architecture: attention, attention: dot}``. It is laid over the task's own block; where
+the two do not go together, as with another kind of model, it takes the block's place.
+"""
 
 import difflib
 import itertools
@@ -21,6 +26,7 @@ REFUSED = {
     "prepare.problem": "it decides which other keys and metrics there are; make a task of its own in params.yaml",
 }
 """Keys that cannot be swept, and why."""
+UNCHANGED = "as in params.yaml"
 
 
 @dataclass(frozen=True)
@@ -47,14 +53,12 @@ class Point:
     @property
     def label(self) -> str:
         """What tells it from the other points, such as ``lstm · hidden 64``: a word or a list speaks for itself."""
-        named = [(short(key), self.values[key]) for key in self.varied]
-        texts = [shown(value) if isinstance(value, str | list) else f"{key} {shown(value)}" for key, value in named]
-        return " · ".join(texts) or "as in params.yaml"
+        return " · ".join(_told(short(key), self.values[key]) for key in self.varied) or UNCHANGED
 
     @property
     def name(self) -> str:
         """The same with its keys, such as ``model.cell=lstm model.hidden=64``."""
-        return " ".join(f"{key}={shown(self.values[key])}" for key in self.varied) or "as in params.yaml"
+        return " ".join(f"{key}={shown(self.values[key])}" for key in self.varied) or UNCHANGED
 
 
 @dataclass(frozen=True)
@@ -94,10 +98,12 @@ class Grid:
 
     def at(self, point: Point, seed: int | None = None) -> Task:
         """The task with the values of a point, and with a seed."""
-        values = {f"tasks.{self.task.name}.{key}": value for key, value in point.values.items()}
-        if seed is not None:
-            values[f"tasks.{self.task.name}.train.seed"] = seed
-        return Task(self.task.name, self.task.params.replaced(values), self.task.layout)
+        values = {**point.values, **({} if seed is None else {"train.seed": seed})}
+        task = self.task
+        for block, mapping in values.items():
+            if block in BLOCKS:
+                task = _laid_over(task, block, mapping)
+        return _with(task, {key: value for key, value in values.items() if key not in BLOCKS})
 
 
 def plan(root: Path, name: str, given: Sequence[str], seeds: int) -> Grid:
@@ -112,7 +118,7 @@ def plan(root: Path, name: str, given: Sequence[str], seeds: int) -> Grid:
     sweeps = tuple(map(parse, given))
     known = list(keys(task))
     for number, sweep in enumerate(sweeps):
-        _require_key(sweep.key, known)
+        _require_keys(sweep, known)
         if sweep.key in [other.key for other in sweeps[:number]]:
             raise ConfigError(f"--set {sweep.key}: given twice; expected each key once, as {sweep.key}=V1,V2")
     if seeds < 2 and all(len(sweep.values) < 2 for sweep in sweeps):
@@ -174,6 +180,13 @@ def shown(value: Any) -> str:
             return str(value)
 
 
+def _told(key: str, value: Any) -> str:
+    """A value as a label tells it: of a block, its keys and values."""
+    if isinstance(value, dict):
+        return ", ".join(_told(inner, own) for inner, own in value.items()) or UNCHANGED
+    return shown(value) if isinstance(value, str | list) else f"{key} {shown(value)}"
+
+
 def short(key: str) -> str:
     """The last part of a key.
 
@@ -198,6 +211,36 @@ def _fields(kind: Any, prefix: str) -> Iterator[str]:
         for inner in (field.annotation, *typing.get_args(field.annotation)):
             if isinstance(inner, type) and issubclass(inner, Config):
                 yield from _fields(inner, f"{prefix}{name}.")
+
+
+def _with(task: Task, values: Mapping[str, Any]) -> Task:
+    """The task with other values at keys below it."""
+    return Task(
+        task.name,
+        task.params.replaced({f"tasks.{task.name}.{key}": value for key, value in values.items()}),
+        task.layout,
+    )
+
+
+def _laid_over(task: Task, block: str, mapping: Mapping[str, Any]) -> Task:
+    """The task whose ``block`` has the keys of ``mapping``; it alone is the block where the others do not fit it."""
+    over = _with(task, {f"{block}.{key}": value for key, value in mapping.items()})
+    alone = _with(task, {block: dict(mapping)})
+    return alone if list(_faults(over)) and not list(_faults(alone)) else over
+
+
+def _require_keys(sweep: Sweep, known: Sequence[str]) -> None:
+    """Refuse a key that cannot be set; of a whole block, values that are no mappings of its keys."""
+    if sweep.key not in BLOCKS:
+        _require_key(sweep.key, known)
+        return
+    for value in sweep.values:
+        if not isinstance(value, dict):
+            wanted = f"mappings such as {sweep.key}={{}},{{KEY: VALUE}}"
+            raise ConfigError(f"--set {sweep.key}: {shown(value)} is not allowed; expected {wanted}")
+        for key in value:
+            if (whole := f"{sweep.key}.{key}") in REFUSED:
+                _require_key(whole, known)
 
 
 def _require_key(key: str, known: Sequence[str]) -> None:

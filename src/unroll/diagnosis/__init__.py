@@ -76,15 +76,16 @@ class Diagnosis:
 def main(root: Path, name: str, cells: str, trained: bool, steps: int, output: Path | None, console: "Console") -> None:
     """Measure, draw, write and print; ``cells`` are names between commas.
 
-    Raises ConfigError for an unknown cell or a network without recurrent layers, StoreError where data or model are
-    not there, DataError where the model is one of other data.
+    Raises ConfigError for an unknown cell, an output that is no .png, or a network without recurrent layers,
+    StoreError where data or model are not there, DataError where the model is one of other data.
     """
     from unroll.diagnosis import drawing
 
+    if output and output.suffix != ".png":
+        raise ConfigError(f"--output: {output} is not allowed; expected a file that ends in .png")
     task = Task.open(root, name)
     diagnosis = diagnose(task, _cells(cells), trained, steps)
     path = output or task.layout.reports / "diagnosis" / "gradients.png"
-    path = path if path.suffix == ".png" else path.with_suffix(".png")
     store.write_csv(path.with_suffix(".csv"), gradient_table(diagnosis))
     store.write_csv(path.with_name(f"{path.stem}_clipping.csv"), clipping_table(diagnosis))
     drawing.write(diagnosis, path)

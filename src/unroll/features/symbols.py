@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-MIN_WINDOW = 4
-"""Shorter stretches have no shape."""
+MIN_WINDOW, LEAST_STEPS = 4, 3
+"""Shorter stretches have no shape, unless the series itself is shorter: of three steps there is one frequency."""
 SAMPLE = 2000
 """Series of train from which the edges between letters are learned: more do not move them."""
 DIGITS = 5
@@ -22,11 +22,13 @@ FLAT = 1e-2
 
 
 def window_lengths(steps: int, shares: Sequence[float]) -> list[int]:
-    """Steps of each window, given as shares of a series' length; equal ones once.
+    """Steps of each window, given as shares of a series' length; equal ones once, none of a series without a shape.
 
     >>> window_lengths(96, [1 / 16, 1 / 8, 0.5, 0.001])
     [4, 6, 12, 48]
     """
+    if steps < LEAST_STEPS:
+        return []
     return sorted({min(max(round(steps * share), MIN_WINDOW), steps) for share in shares})
 
 

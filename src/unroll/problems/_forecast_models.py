@@ -83,6 +83,11 @@ class ForecastingModel(RecurrentConfig):
         levels = self.quantiles
         if levels and (list(levels) != sorted(set(levels)) or 0.5 not in levels[1:-1]):
             raise ValueError(f"quantiles: {list(levels)}; expected ascending levels with 0.5 between others")
+        beside = {"linear": bool(self.linear), "expert": self.expert > 0, "robust": self.robust is not None}
+        for key, given in beside.items():
+            if one_step and given:
+                value = list(self.linear) if key == "linear" else getattr(self, key)
+                raise ValueError(f"{key}: {value} with multi_step autoregressive; it is for multi_step direct alone")
         if one_step != (self.trajectories is not None):
             raise ValueError(
                 f"trajectories: {self.trajectories} with multi_step {self.multi_step}; expected a number of paths "
