@@ -1,0 +1,208 @@
+"""Delimited text cut into whole records, each with the row that it starts on, line breaks inside quotes counted."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from unroll.errors import DataError
+from unroll.reading.options import SPACES
+
+LF, CR = 10, 13
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How records are written: one character each, or none."""
+
+    delimiter: str = ","
+    quote: str = '"'
+    comment: str = ""
+    escape: str = ""  # before a quote inside quotes, as well as the doubled quote
+    loose: bool = False  # blanks after a delimiter do not belong to the cell
+    quoted: re.Pattern[bytes] = field(init=False, repr=False, compare=False)
+    cell: re.Pattern[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Build the patterns; a quote opens at the beginning of a cell alone, and may stand anywhere else."""
+        mark, gap = re.escape(self.quote), re.escape(self.delimiter)
+        gap = "[ \t]" if self.delimiter == SPACES else gap
+        lead = "[ ]*" if self.loose else ""
+        before = rf"(?:\A|(?<=[\r\n])|(?<={gap})){lead}"
+        plain = f"[^{mark}{re.escape(self.escape)}]"
+        inner = rf"(?:{plain}++|{mark}{mark}" + (rf"|{re.escape(self.escape)}(?s:.)" if self.escape else "") + ")*+"
+        whole = rf"{before}{mark}{inner}(?:{mark}|(\Z))" if self.quote else r"(?!)()"
+        if self.comment:
+            whole = rf"(?:\A|(?<=[\r\n])){re.escape(self.comment)}[^\r\n]*+|{whole}"
+        object.__setattr__(self, "quoted", re.compile(whole.encode()))
+        rest = rf"([^{' ' + chr(92) + 't' if self.delimiter == SPACES else gap}]*+)"
+        cell = rf"(?:{mark}({inner}){mark}{rest}|{rest})" if self.quote else rf"(?:(?!)()()|{rest})"
+        object.__setattr__(
+            self, "cell", re.compile(rf"{lead}{cell}({gap}{'+' if self.delimiter == SPACES else ''}|\Z)")
+        )
+
+    def split(self, record: str) -> list[str]:
+        """The cells of one record.
+
+        >>> Dialect(";", "'").split("a;'b; ''c'' d';")
+        ['a', "b; 'c' d", '']
+        """
+        if self.delimiter == SPACES:
+            record = record.strip(" \t")
+        cells, at = [], 0
+        while match := self.cell.match(record, at):
+            inner, after, plain, end = match.groups()
+            cells.append(plain if inner is None else self._unquote(inner) + after)
+            at = match.end()
+            if not end:
+                break
+        return cells
+
+    def _unquote(self, inner: str) -> str:
+        inner = re.sub(re.escape(self.escape) + "(?s:(.))", r"\1", inner) if self.escape else inner
+        return inner.replace(self.quote * 2, self.quote)
+
+
+@dataclass(frozen=True)
+class Records:
+    """Whole records as they are written."""
+
+    data: bytes
+    starts_N: np.ndarray  # where each begins in data
+    rows_N: np.ndarray  # the row that it starts on
+
+    def head(self, count: int) -> "Records":
+        """The first ``count`` of them."""
+        if count >= len(self.starts_N):
+            return self
+        return Records(self.data[: int(self.starts_N[count])], self.starts_N[:count], self.rows_N[:count])
+
+    def texts(self) -> list[str]:
+        """Each record without its line end."""
+        ends_N = [*self.starts_N[1:], len(self.data)]
+        return [
+            self.data[start:end].decode().rstrip("\r\n")  # with blank lines after it
+            for start, end in zip(self.starts_N, ends_N, strict=True)
+        ]
+
+
+def records(
+    blocks: Iterable[bytes], dialect: Dialect, name: str, longest: int, skip: int = 0, *, blank: bool = False
+) -> Iterator[Records]:
+    """Cut a text into records; those without content at the very end are left out, and comment lines.
+
+    ``skip`` lines come before the first record. Blank lines are records only if ``blank``.
+    Raises DataError for a record of more than ``longest`` bytes and for a quote that is never closed.
+    """
+    cutter = _Cutter(dialect, name, longest, blank=blank)
+    for block in _skipped(blocks, skip, cutter):
+        found = cutter.cut(block)
+        if len(found.rows_N):
+            yield found
+    found = cutter.cut(b"", final=True)
+    if len(found.rows_N):
+        yield found
+
+
+def _skipped(blocks: Iterable[bytes], skip: int, cutter: "_Cutter") -> Iterator[bytes]:
+    for block in blocks:
+        if skip and not (skip := skip - len(ends_K := _line_ends(block)[:skip])):
+            block = block[ends_K[-1] :]
+            cutter.row += len(ends_K)
+        elif skip:
+            cutter.row += len(ends_K)
+            continue
+        if block:
+            yield block
+
+
+class _Cutter:
+    """Keeps what the last block left over, and which row it begins on."""
+
+    def __init__(self, dialect: Dialect, name: str, longest: int, *, blank: bool) -> None:
+        self.row = 1
+        self._dialect, self._name, self._longest, self._blank = dialect, name, longest, blank
+        self._empty = (dialect.delimiter + " \t\r\n").encode()
+        self._left = b""
+
+    def cut(self, block: bytes, *, final: bool = False) -> Records:
+        data = self._left + block
+        if final and data and not data.endswith((b"\n", b"\r")):
+            data += b"\n"
+        lines_L = _line_ends(data)
+        ends_N = self._outside_quotes(data, lines_L, final=final)
+        self._require_short(data, lines_L, ends_N)
+        kept = self._content(data, ends_N, final=final)
+        cut = int(ends_N[kept - 1]) if kept else 0
+        self._left = data[cut:]
+        starts_N = np.concatenate([[0], ends_N[: max(kept - 1, 0)]])[:kept]
+        inside_L = lines_L[: np.searchsorted(lines_L, cut, side="right")]
+        rows_N = self.row + np.searchsorted(inside_L, starts_N, side="right")
+        self.row += len(inside_L)
+        return self._sift(data[:cut], starts_N, rows_N)
+
+    def _outside_quotes(self, data: bytes, lines_L: np.ndarray, *, final: bool) -> np.ndarray:
+        """Those line ends that end a record."""
+        mark = self._dialect.quote.encode()
+        if not mark or mark not in data:
+            return lines_L
+        spans, match = [], None
+        for match in self._dialect.quoted.finditer(data):
+            spans.append(match.span())
+        if final and match and match.group(1) is not None:
+            row = self.row + int(np.searchsorted(lines_L, match.start(), side="right"))
+            raise DataError(f"{self._name} row {row}: a quote {mark.decode()} is never closed; expected its end")
+        if not spans:
+            return lines_L
+        from_S, to_S = np.array(spans).T
+        at_L = np.searchsorted(from_S, lines_L - 1, side="right") - 1
+        return lines_L[(at_L < 0) | (lines_L - 1 >= to_S[at_L])]
+
+    def _require_short(self, data: bytes, lines_L: np.ndarray, ends_N: np.ndarray) -> None:
+        bounds = np.concatenate([[0], ends_N, [len(data)]])
+        long = np.flatnonzero(np.diff(bounds) > self._longest)
+        if len(long):
+            row = self.row + int(np.searchsorted(lines_L, bounds[long[0]], side="right"))
+            hint = f"; is a quote {self._dialect.quote} left open?" if self._dialect.quote else ""
+            raise DataError(
+                f"{self._name} row {row}: longer than {self._longest:,} bytes; expected its end before{hint}"
+            )
+
+    def _content(self, data: bytes, ends_N: np.ndarray, *, final: bool) -> int:
+        """How many records there are up to the last one that holds anything; the others may yet be the file's end."""
+        if not len(ends_N):
+            return 0
+        last = len(data[: ends_N[-1]].rstrip(self._empty))
+        kept = int(np.searchsorted(ends_N, last, side="right")) + 1 if last else 0
+        if not final and len(data) - (ends_N[kept - 1] if kept else 0) > 2 * self._longest:
+            return len(ends_N)  # too many to hold back
+        return kept
+
+    def _sift(self, data: bytes, starts_N: np.ndarray, rows_N: np.ndarray) -> Records:
+        """Without comment lines; blank lines stay in the text, where the parser passes over them, but do not count."""
+        if not len(starts_N):
+            return Records(data, starts_N, rows_N)
+        first_N = np.frombuffer(data, dtype=np.uint8)[starts_N]
+        if self._dialect.comment:
+            keep_N = first_N != ord(self._dialect.comment)
+            if not keep_N.all():
+                lengths_N = np.diff(np.concatenate([starts_N, [len(data)]]))
+                data = np.frombuffer(data, dtype=np.uint8)[np.repeat(keep_N, lengths_N)].tobytes()
+                starts_N = (np.cumsum(lengths_N * keep_N) - lengths_N)[keep_N]
+                rows_N, first_N = rows_N[keep_N], first_N[keep_N]
+        if not self._blank:
+            keep_N = (first_N != LF) & (first_N != CR)
+            starts_N, rows_N = starts_N[keep_N], rows_N[keep_N]
+        return Records(data, starts_N, rows_N)
+
+
+def _line_ends(data: bytes) -> np.ndarray:
+    r"""Where the next line begins after each ``\n``, ``\r\n`` or single ``\r``."""
+    signs = np.frombuffer(data, dtype=np.uint8)
+    ends_L = np.flatnonzero(signs == LF)
+    if CR in data:
+        returns = np.flatnonzero(signs == CR)
+        following = signs[np.minimum(returns + 1, len(signs) - 1)]
+        ends_L = np.sort(np.concatenate([ends_L, returns[(following != LF) | (returns + 1 == len(signs))]]))
+    return ends_L + 1
