@@ -3,13 +3,18 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from unroll.errors import DataError
 from unroll.reading import sample, sniffing
+from unroll.reading.arff import Arff
 from unroll.reading.chunking import Chunk, gather
+from unroll.reading.lines import JsonLines, Text
+from unroll.reading.npz import Npz
 from unroll.reading.options import Reading
+from unroll.reading.parquet import Parquet
 from unroll.reading.reader import Place, Reader
 from unroll.reading.source import Receipt
 from unroll.reading.table import Table
+from unroll.reading.ts import Ts
+from unroll.reading.ucr import Ucr
 
 ROWS = 1 << 18
 """Rows of a chunk."""
@@ -69,8 +74,21 @@ def _reader(path: Path, reading: Reading, name: str | None) -> Reader:
     part = sample.take(path, reading, name or path.name)
     told = sniffing.look(part, reading)
     place = Place(path, told, part.name)
+    first = sniffing.utf8(part, told.encoding or "utf-8")
     match told.format:
         case "csv":
-            return Table(place, sniffing.utf8(part, told.encoding or "utf-8"))
+            return Table(place, first)
+        case "ucr":
+            return Ucr(place, first)
+        case "ts":
+            return Ts(place)
+        case "arff":
+            return Arff(place, first)
+        case "jsonl":
+            return JsonLines(place, first)
+        case "parquet":
+            return Parquet(place)
+        case "npz":
+            return Npz(place)
         case _:
-            raise DataError(f"{part.name}: format {told.format} cannot be read")
+            return Text(place)

@@ -10,7 +10,7 @@ import numpy as np
 from unroll.errors import DataError
 from unroll.reading.layout import Layout
 from unroll.reading.options import SPACES
-from unroll.reading.records import Dialect, records
+from unroll.reading.records import MAX_BLANKS, Dialect, records
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -138,7 +138,7 @@ def _plain(data: bytes, dialect: Dialect) -> bytes:
         cells = _outside(rb"([ \t]+)", b"\t", data, dialect)
         return _outside(rb"(?:\A|(?<=[\r\n]))(\t)|(\t)(?=[\r\n]|\Z)", b"", cells, dialect)
     if dialect.loose:
-        after = rb"(?:\A|(?<=[\r\n" + re.escape(dialect.delimiter.encode()) + rb"]))([ ]+)"
+        after = rb"(?:\A|(?<=[\r\n" + re.escape(dialect.delimiter.encode()) + rb"]))([ ]{1,%d})" % MAX_BLANKS
         return _outside(after, b"", data, dialect)
     return data
 
@@ -148,4 +148,4 @@ def _outside(pattern: bytes, sign: bytes, data: bytes, dialect: Dialect) -> byte
     if not dialect.quote or dialect.quote.encode() not in data:
         return re.sub(pattern, sign, data)
     whole = dialect.quoted.pattern + rb"|(?P<outside>" + pattern + rb")"
-    return re.sub(whole, lambda m: sign if m["outside"] is not None else m.group().lstrip(b" "), data)
+    return re.sub(whole, lambda m: sign if m["outside"] is not None else m.group(), data)

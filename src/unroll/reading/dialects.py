@@ -17,6 +17,22 @@ POINT = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
 COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 INTEGER = re.compile(r"[+-]?\d+")
 DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d{1,2}[:.h]?\d{2}.*)?|\d{1,2}[:.]\d{2}([:.]\d{2})?")
+WORDS = re.compile(r"[^\W\d][\w .()/%:#-]{0,40}")
+NAMES = {
+    "label",
+    "class",
+    "category",
+    "sentiment",
+    "text",
+    "tweet",
+    "message",
+    "source",
+    "target",
+    "date",
+    "time",
+    "id",
+}
+"""What columns of text are called."""
 MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "-", "nil", "#n/a"}
 
 
@@ -134,7 +150,7 @@ def _are_decimals(rows: list[list[str]]) -> bool:
 
 
 def _vote(rows: Sequence[Sequence[str]], place: int) -> int | None:
-    """2: surely a name; 1: likely; -1: hardly; None: nothing told."""
+    """2: surely a name; 1: likely; 0: perhaps; -1: hardly; None: nothing told."""
     name = rows[0][place].strip()
     below = [row[place].strip() for row in rows[1:] if place < len(row) and not is_missing(row[place])]
     if is_missing(name) or not below:
@@ -142,8 +158,8 @@ def _vote(rows: Sequence[Sequence[str]], place: int) -> int | None:
     typed = sum(is_number(cell) or bool(DATE.fullmatch(cell)) for cell in below)
     if typed >= 0.9 * len(below):
         return -1 if is_number(name) or DATE.fullmatch(name) else 2
-    if name in below or is_number(name):
+    if name in below or is_number(name) or not WORDS.fullmatch(name):
         return -1
-    if re.fullmatch(r"[^\W\d][\w .()/%:#-]{0,40}", name):
-        return 1
-    return -1
+    classes = len(set(below)) <= len(below) / 2
+    texts = sum(" " in cell for cell in below) >= 0.9 * len(below) and " " not in name
+    return 1 if classes or texts or name.lower() in NAMES else 0

@@ -33,7 +33,7 @@ def layout(rows: Sequence[Sequence[str]], *, header: bool) -> Layout:
         filled += [False] * (width - len(filled))
     named += [""] * (width - len(named))
     last = width
-    while header and last and not named[last - 1] and not filled[last - 1]:
+    while last > 1 and not named[last - 1] and not filled[last - 1] and (header or last == width):
         last -= 1
     return Layout(_unique(named[:last]), tuple(range(last)), width)
 

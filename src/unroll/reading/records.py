@@ -10,6 +10,8 @@ from unroll.errors import DataError
 from unroll.reading.options import SPACES
 
 LF, CR = 10, 13
+MAX_BLANKS = 4
+"""Blanks before a quote that a loose dialect passes over."""
 
 
 @dataclass(frozen=True)
@@ -26,21 +28,20 @@ class Dialect:
 
     def __post_init__(self) -> None:
         """Build the patterns; a quote opens at the beginning of a cell alone, and may stand anywhere else."""
-        mark, gap = re.escape(self.quote), re.escape(self.delimiter)
-        gap = "[ \t]" if self.delimiter == SPACES else gap
-        lead = "[ ]*" if self.loose else ""
-        before = rf"(?:\A|(?<=[\r\n])|(?<={gap})){lead}"
-        plain = f"[^{mark}{re.escape(self.escape)}]"
-        inner = rf"(?:{plain}++|{mark}{mark}" + (rf"|{re.escape(self.escape)}(?s:.)" if self.escape else "") + ")*+"
-        whole = rf"{before}{mark}{inner}(?:{mark}|(\Z))" if self.quote else r"(?!)()"
-        if self.comment:
-            whole = rf"(?:\A|(?<=[\r\n])){re.escape(self.comment)}[^\r\n]*+|{whole}"
-        object.__setattr__(self, "quoted", re.compile(whole.encode()))
-        rest = rf"([^{' ' + chr(92) + 't' if self.delimiter == SPACES else gap}]*+)"
-        cell = rf"(?:{mark}({inner}){mark}{rest}|{rest})" if self.quote else rf"(?:(?!)()()|{rest})"
-        object.__setattr__(
-            self, "cell", re.compile(rf"{lead}{cell}({gap}{'+' if self.delimiter == SPACES else ''}|\Z)")
-        )
+        mark, gap, escape = re.escape(self.quote), re.escape(self.delimiter), re.escape(self.escape)
+        gaps = r" \t" if self.delimiter == SPACES else gap
+        inner = rf"(?:[^{mark}{escape}]++|{mark}{mark}" + (rf"|{escape}(?s:.)" if escape else "") + ")*+"
+        # The sign comes before what must stand before it, so that the search leaps from sign to sign.
+        begins = [rf"(?<=\A{mark})", rf"(?<=[\r\n{gaps}]{mark})"]
+        begins += [rf"(?<=[\r\n{gaps}]{' ' * count}{mark})" for count in range(1, 1 + self.loose * MAX_BLANKS)]
+        quoted = rf"{mark}(?:{'|'.join(begins)}){inner}(?:{mark}|(\Z))" if mark else r"(?!)()"
+        sign = re.escape(self.comment)
+        comment = rf"{sign}(?:(?<=\A{sign})|(?<=[\r\n]{sign}))[^\r\n]*+|" if sign else ""
+        object.__setattr__(self, "quoted", re.compile((comment + quoted).encode()))
+        cell = rf"{mark}({inner}){mark}([^{gaps}]*+)|([^{gaps}]*+)" if mark else rf"(?!)()()|([^{gaps}]*+)"
+        blanks = f"[ ]{{0,{MAX_BLANKS}}}+" if self.loose else ""
+        end = r"[ \t]+" if self.delimiter == SPACES else gap
+        object.__setattr__(self, "cell", re.compile(rf"{blanks}(?:{cell})({end}|\Z)"))
 
     def split(self, record: str) -> list[str]:
         """The cells of one record.
@@ -62,6 +63,10 @@ class Dialect:
     def _unquote(self, inner: str) -> str:
         inner = re.sub(re.escape(self.escape) + "(?s:(.))", r"\1", inner) if self.escape else inner
         return inner.replace(self.quote * 2, self.quote)
+
+
+LINES = Dialect("\n", "")
+"""Every line is a record, those without content too, to the very end."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ class _Cutter:
     def __init__(self, dialect: Dialect, name: str, longest: int, *, blank: bool) -> None:
         self.row = 1
         self._dialect, self._name, self._longest, self._blank = dialect, name, longest, blank
-        self._empty = (dialect.delimiter + " \t\r\n").encode()
+        self._empty = b"" if dialect.delimiter == "\n" else (dialect.delimiter + " \t\r\n").encode()
         self._left = b""
 
     def cut(self, block: bytes, *, final: bool = False) -> Records:
@@ -147,17 +152,26 @@ class _Cutter:
         mark = self._dialect.quote.encode()
         if not mark or mark not in data:
             return lines_L
+        if not (self._dialect.comment or self._dialect.escape or self._dialect.loose):
+            quotes_Q = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord(mark))
+            if _are_whole(data, quotes_Q, self._dialect.delimiter):
+                if final and len(quotes_Q) % 2:
+                    self._refuse_open(int(quotes_Q[-1]), lines_L)
+                return lines_L[np.searchsorted(quotes_Q, lines_L) % 2 == 0]
         spans, match = [], None
         for match in self._dialect.quoted.finditer(data):
             spans.append(match.span())
         if final and match and match.group(1) is not None:
-            row = self.row + int(np.searchsorted(lines_L, match.start(), side="right"))
-            raise DataError(f"{self._name} row {row}: a quote {mark.decode()} is never closed; expected its end")
+            self._refuse_open(match.start(), lines_L)
         if not spans:
             return lines_L
         from_S, to_S = np.array(spans).T
         at_L = np.searchsorted(from_S, lines_L - 1, side="right") - 1
         return lines_L[(at_L < 0) | (lines_L - 1 >= to_S[at_L])]
+
+    def _refuse_open(self, at: int, lines_L: np.ndarray) -> None:
+        row = self.row + int(np.searchsorted(lines_L, at, side="right"))
+        raise DataError(f"{self._name} row {row}: a quote {self._dialect.quote} is never closed; expected its end")
 
     def _require_short(self, data: bytes, lines_L: np.ndarray, ends_N: np.ndarray) -> None:
         bounds = np.concatenate([[0], ends_N, [len(data)]])
@@ -174,7 +188,7 @@ class _Cutter:
         if not len(ends_N):
             return 0
         last = len(data[: ends_N[-1]].rstrip(self._empty))
-        kept = int(np.searchsorted(ends_N, last, side="right")) + 1 if last else 0
+        kept = int(np.searchsorted(ends_N, last, side="left")) + 1 if last else 0
         if not final and len(data) - (ends_N[kept - 1] if kept else 0) > 2 * self._longest:
             return len(ends_N)  # too many to hold back
         return kept
@@ -195,6 +209,22 @@ class _Cutter:
             keep_N = (first_N != LF) & (first_N != CR)
             starts_N, rows_N = starts_N[keep_N], rows_N[keep_N]
         return Records(data, starts_N, rows_N)
+
+
+def _are_whole(data: bytes, quotes_Q: np.ndarray, delimiter: str) -> bool:
+    """Whether every quote opens or closes a whole cell, or is doubled: then each second one closes."""
+    signs = np.frombuffer(data, dtype=np.uint8)
+    ends = np.zeros(256, dtype=bool)
+    ends[list(b" \t\r\n" if delimiter == SPACES else f"{delimiter}\r\n".encode())] = True
+    opening, closing = quotes_Q[0::2], quotes_Q[1::2]
+    doubled = np.zeros(len(quotes_Q), dtype=bool)  # a closing quote and an opening one without a sign between them
+    doubled[2::2] = quotes_Q[2::2] == quotes_Q[1:-1:2] + 1
+    opens = ends[signs[opening - 1]] | (opening == 0) | doubled[0::2]
+    if not opens.all():
+        return False
+    closes = ends[signs[np.minimum(closing + 1, len(signs) - 1)]] | (closing + 1 == len(signs))
+    closes[: len(doubled[2::2])] |= doubled[2::2]
+    return bool(closes.all())
 
 
 def _line_ends(data: bytes) -> np.ndarray:

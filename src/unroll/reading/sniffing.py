@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from unroll.errors import DataError
-from unroll.reading import dialects, encodings, sample
+from unroll.reading import dialects, encodings, sample, ucr
 from unroll.reading.options import Format, Reading
 from unroll.reading.sample import Sample
 
@@ -56,13 +56,16 @@ def look(part: Sample, reading: Reading) -> Reading:
     found = dialects.guess(text, told, part.name)
     if kind is None and not _is_table(found):
         return _told(reading, encoding=encoding, format="text")
+    header = dialects.is_header(found.rows) if told.header is None else told.header
+    place = None if header else ucr.label_place(found.rows, part.name)
     return _told(
         told,
-        format=kind or "csv",
+        format="ucr" if place else "csv",
+        label_place=None if told.format == "csv" else place or ("first" if told.format == "ucr" else None),
         delimiter=found.dialect.delimiter,
         quote=found.dialect.quote,
         decimal=dialects.decimal(found.rows),
-        header=dialects.is_header(found.rows),
+        header=told.format != "ucr" and header,
     )
 
 
