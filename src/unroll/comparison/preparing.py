@@ -82,7 +82,7 @@ class Preparing:
         self._tell("ingest")
         with store.atomic_folder(layout.raw) as folder:
             ingestion.fetch(dataset, config, source, folder, self._base.layout.root, task.name)
-            ingestion.read(dataset, config, source, folder)
+            ingestion.read(dataset, config, source, folder, self._base.layout.root, task.name)
         self._tell("validate")
         validation.validate(dataset, config, layout)
         return layout.validated

@@ -54,7 +54,14 @@ class Rejected(NamedTuple):
 
 
 class Parsed(NamedTuple):
-    """The canonical table of the readable rows, and the others; ``found`` is what was made out, for the manifest."""
+    """The canonical table of the readable rows, and the others."""
+
+    table: "pd.DataFrame"
+    rejected: list[Rejected]
+
+
+class Part(NamedTuple):
+    """Consecutive rows of a table, the others, and what was made out of the files on the way, for the manifest."""
 
     table: "pd.DataFrame"
     rejected: list[Rejected]
@@ -91,12 +98,12 @@ class Dataset(ABC, Generic[D]):
         whole cannot be read; single unreadable rows go to ``rejected``.
         """
 
-    def parts(self, folder: Path, config: D) -> Iterator[Parsed]:
+    def parts(self, folder: Path, config: D) -> Iterator[Part]:
         """The same table in consecutive parts, where it may be larger than memory; all at once by default.
 
         A part without rows has no columns. What ``found`` says in a later part adds to that of the earlier ones.
         """
-        yield self.table(folder, config)
+        yield Part(*self.table(folder, config))
 
     def own_files(self, config: D, root: Path) -> Mapping[str, Path]:
         """The files that are read where they lie, by the name that messages give them; none by default.

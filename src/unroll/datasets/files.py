@@ -13,7 +13,7 @@ from pydantic import Field
 from unroll.datasets._files import expect, look
 from unroll.datasets._files.config import KINDS, FilesConfig, file_name, paths
 from unroll.datasets._files.plan import Plan
-from unroll.datasets.base import Dataset, Parsed, RemoteFile
+from unroll.datasets.base import Dataset, Parsed, Part, RemoteFile
 from unroll.errors import DataError
 from unroll.expectation import Expectation
 
@@ -58,12 +58,11 @@ class Files(Dataset[FilesConfig]):
         import pandas as pd
 
         parts = list(self.parts(folder, config))
-        found = {key: value for part in parts for key, value in part.found.items()}
         tables = [part.table for part in parts if len(part.table)]
         whole = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-        return Parsed(whole, [row for part in parts for row in part.rejected], found)
+        return Parsed(whole, [row for part in parts for row in part.rejected])
 
-    def parts(self, folder: Path, config: FilesConfig) -> Iterator[Parsed]:
+    def parts(self, folder: Path, config: FilesConfig) -> Iterator[Part]:
         """The rows as they are read; ``folder`` is the project's."""
         return Plan.of(config, folder).parts()
 

@@ -27,7 +27,9 @@ EPOCHS = (("epoch_s", 1e8, 1e10), ("epoch_ms", 1e11, 1e13), ("epoch_us", 1e14, 1
 MARKS = ("/", "-", ".")
 SAMPLE, ENOUGH, MOST = 400, 0.9, 4
 """Cells that formats are tried on, the share of them that must be read, and formats of one column."""
-_TIMELY = re.compile(r"(^|[^a-z])(time|date|datetime|timestamp|ts|ds|utc|zeit|datum|day|hour)([^a-z]|$)|time|date", re.I)
+_TIMELY = re.compile(
+    r"(^|[^a-z])(time|date|datetime|timestamp|ts|ds|utc|zeit|datum|day|hour)([^a-z]|$)|time|date", re.I
+)
 
 
 def find(frame: "pd.DataFrame", columns: Sequence[str]) -> TimeColumns | None:

@@ -85,5 +85,7 @@ class Column:
         share = 1 - len(rest) / len(number_M)
         if len(rest) < 10 or share < ODD_SHARE or low != round(float(low)) or low > -9:
             return None
-        apart = float(np.percentile(rest, 1) - low) > ODD_FAR * max(float(rest.std()), 1e-9) or low <= 3 * rest.min() - 90
+        apart = (
+            float(np.percentile(rest, 1) - low) > ODD_FAR * max(float(rest.std()), 1e-9) or low <= 3 * rest.min() - 90
+        )
         return float(low) if apart and rest.min() - low > 9 else None

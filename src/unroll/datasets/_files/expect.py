@@ -89,7 +89,9 @@ def _labels(config: FilesConfig) -> list[Expectation]:
         suite.append(Expectation("expect_column_values_to_be_in_set", allowed, reason="unknown label"))
     if config.split is not None:
         in_train = {"column": "label_in_train", "value_set": [True]}
-        suite.append(Expectation("expect_column_values_to_be_in_set", in_train, reason="a label that train does not have"))
+        suite.append(
+            Expectation("expect_column_values_to_be_in_set", in_train, reason="a label that train does not have")
+        )
         parts = {"column": "split", "value_set": ["train", "test"]}
         suite.append(Expectation("expect_column_distinct_values_to_contain_set", parts, reason="a part has no rows"))
     return suite
@@ -175,7 +177,8 @@ def pairs_facts(table: "pd.DataFrame") -> "pd.DataFrame":
         {
             "repeats": table.duplicated(["source", "target"]),
             "two_targets": table["source"].isin(answers.index[answers > 1]),
-            "odd_characters": text_facts(table["source"])["odd_characters"] + text_facts(table["target"])["odd_characters"],
+            "odd_characters": text_facts(table["source"])["odd_characters"]
+            + text_facts(table["target"])["odd_characters"],
         },
         index=table.index,
     )

@@ -16,7 +16,19 @@ from unroll.datasets._files.look import Look
 from unroll.datasets._files.rows import require_columns
 from unroll.errors import DataError
 
-SITES = ("site", "station", "sensor", "location", "device", "city", "place", "series", "series_id", "unique_id", "item_id")
+SITES = (
+    "site",
+    "station",
+    "sensor",
+    "location",
+    "device",
+    "city",
+    "place",
+    "series",
+    "series_id",
+    "unique_id",
+    "item_id",
+)
 LABELS = ("label", "class", "sentiment", "category", "target", "polarity", "y", "labels", "classes")
 TEXTS = ("text", "tweet", "sentence", "review", "message", "content", "comment", "body", "title")
 PAIRS = (("source", "target"), ("src", "tgt"), ("question", "answer"), ("input", "output"), ("prompt", "completion"))
@@ -238,7 +250,11 @@ def _text(seen: _Seen, split: str | None) -> str:
 def _likely_label(seen: _Seen, *taken: str | None) -> str:
     """The one column of few distinct values; raises DataError where several are as likely, or none is."""
     few = [c for c in seen.free(*taken) if 1 < c.distinct <= 50 and c.distinct <= max(c.rows // 5, 2)]
-    whole = [c.name for c in few if c.numeric_share in (0.0, 1.0) and (np.round(c.number_N) == c.number_N).sum() in (0, c.filled)]
+    whole = [
+        c.name
+        for c in few
+        if c.numeric_share in (0.0, 1.0) and (np.round(c.number_N) == c.number_N).sum() in (0, c.filled)
+    ]
     if len(whole) == 1:
         return whole[0]
     seen_as = f"{', '.join(whole[:8])} could be it" if whole else "no column of few distinct values"

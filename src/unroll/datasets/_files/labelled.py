@@ -12,7 +12,7 @@ from unroll.datasets._files.config import PARTS, FilesConfig
 from unroll.datasets._files.labels import in_order, text_of
 from unroll.datasets._files.reader import TableReader
 from unroll.datasets._files.rows import Sieve
-from unroll.datasets.base import Parsed
+from unroll.datasets.base import Part
 from unroll.errors import DataError
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class LabelledReader(TableReader):
         wanted = [config.label, config.text, self.splits.column, config.group]
         return [name for name in wanted if name is not None]
 
-    def parts(self, chunk: "Chunk", part: str, values: Sequence[str]) -> Iterator[Parsed]:
+    def parts(self, chunk: "Chunk", part: str, values: Sequence[str]) -> Iterator[Part]:
         """The rows of a chunk that can be used; ``values`` are its file's columns of steps, in order."""
         import pandas as pd
 
@@ -156,7 +156,7 @@ class LabelledReader(TableReader):
         table = {name: values_N[kept] for name, values_N in columns.items()}
         words = {name for name in table if name in ("label", "text", "split", "group")}
         made = {name: pd.array(v, dtype="str") if name in words else v for name, v in table.items()}
-        yield Parsed(pd.DataFrame(made), sieve.rejected)
+        yield Part(pd.DataFrame(made), sieve.rejected)
 
     def found(self) -> dict[str, Any]:
         """The labels with their numbers of rows."""

@@ -71,7 +71,9 @@ class Order:
         first = f"{file_before} row {row_before}" if file_before != file else f"row {row_before}"
         if us == us_before:
             hint = _TWICE if not site else "`resample` makes one row of several"
-            return f"{where}: a second row{of_site} at {times.show(us)}, after {first}; expected one row a time ({hint})"
+            return (
+                f"{where}: a second row{of_site} at {times.show(us)}, after {first}; expected one row a time ({hint})"
+            )
         if us > us_before:
             return (
                 f"{where}: {times.show(us)} follows {times.show(us_before)} ({first}) in less than a second; expected "

@@ -17,7 +17,7 @@ from unroll.datasets._files.reader import TableReader
 from unroll.datasets._files.rows import require_columns
 from unroll.datasets._files.series import SeriesReader
 from unroll.datasets._files.texts import PairsReader, TextReader
-from unroll.datasets.base import Parsed
+from unroll.datasets.base import Part
 from unroll.reading import Reading
 
 
@@ -41,12 +41,15 @@ class Plan:
         """The block with nothing left open."""
         return self.inferred.config
 
-    def parts(self) -> Iterator[Parsed]:
+    def parts(self) -> Iterator[Part]:
         """The table of all files, part by part; what was inferred stands in the first, what was found in the last."""
         import pandas as pd
 
-        told = [*self.inferred.told, *(f"{key}? {why}: {value}" for key, (value, why) in self.inferred.proposals.items())]
-        yield Parsed(pd.DataFrame(), [], {"block": plain(self.config), "told": told})
+        told = [
+            *self.inferred.told,
+            *(f"{key}? {why}: {value}" for key, (value, why) in self.inferred.proposals.items()),
+        ]
+        yield Part(pd.DataFrame(), [], {"block": plain(self.config), "told": told})
         reader, hashes = self._reader(), {}
         for file in self.look.files:
             there = self._columns[file.name]
@@ -59,7 +62,7 @@ class Plan:
                 yield from reader.parts(whole, file.part, values)
             hashes[file.name] = {"sha256": chunks.sha256, "bytes": chunks.bytes}
         yield from reader.end()
-        yield Parsed(pd.DataFrame(), [], {"files": hashes, **reader.found()})
+        yield Part(pd.DataFrame(), [], {"files": hashes, **reader.found()})
 
     @cached_property
     def _readings(self) -> dict[str, Reading]:
@@ -71,9 +74,7 @@ class Plan:
     @cached_property
     def _columns(self) -> dict[str, Sequence[str]]:
         """The columns of each file, by its name."""
-        return {
-            file.name: reading.columns(file.path, self._readings[file.name], file.name) for file in self.look.files
-        }
+        return {file.name: reading.columns(file.path, self._readings[file.name], file.name) for file in self.look.files}
 
     @cached_property
     def _steps(self) -> list[str]:
@@ -106,4 +107,6 @@ def _with_columns(chunk: Any, wanted: Sequence[str]) -> Any:
     """A chunk without a readable row, with the columns that it lacks."""
     import pandas as pd
 
-    return reading.Chunk(chunk.file, chunk.rows_N[:0], pd.DataFrame({name: pd.array([], "str") for name in wanted}), chunk.rejected)
+    return reading.Chunk(
+        chunk.file, chunk.rows_N[:0], pd.DataFrame({name: pd.array([], "str") for name in wanted}), chunk.rejected
+    )

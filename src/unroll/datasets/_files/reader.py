@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from unroll.datasets.base import Parsed
+from unroll.datasets.base import Part
 
 if TYPE_CHECKING:
     from unroll.reading import Chunk
@@ -18,14 +18,14 @@ class TableReader(ABC):
         """The columns of a file that are needed, beside the steps of a labelled series."""
 
     @abstractmethod
-    def parts(self, chunk: "Chunk", part: str, values: Sequence[str]) -> Iterator[Parsed]:
+    def parts(self, chunk: "Chunk", part: str, values: Sequence[str]) -> Iterator[Part]:
         """The rows of a chunk that can be used, and those set aside.
 
         ``part`` of the split is what its file is of, "" where files are of none; ``values`` are the file's columns of
         steps.
         """
 
-    def end(self) -> Iterator[Parsed]:
+    def end(self) -> Iterator[Part]:
         """What was held back until every file was read; nothing by default."""
         yield from ()
 

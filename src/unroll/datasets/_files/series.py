@@ -12,7 +12,7 @@ from unroll.datasets._files.order import SECOND_US, Order
 from unroll.datasets._files.reader import TableReader
 from unroll.datasets._files.resample import Resampler
 from unroll.datasets._files.rows import Sieve
-from unroll.datasets.base import Parsed
+from unroll.datasets.base import Part
 from unroll.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -50,17 +50,17 @@ class SeriesReader(TableReader):
         site = [self.config.site] if self.config.site else []
         return list(dict.fromkeys([*time, *site, *self.values, *self.words]))
 
-    def parts(self, chunk: "Chunk", part: str, values: Sequence[str]) -> Iterator[Parsed]:
+    def parts(self, chunk: "Chunk", part: str, values: Sequence[str]) -> Iterator[Part]:
         """The rows of a chunk that can be used."""
         sieve = Sieve.of(chunk)
         frame = self._frame(chunk, sieve)
         if self.config.sort:
             self._unsorted.append(frame)
-            yield Parsed(self._table(frame[:0]), sieve.rejected)
+            yield Part(self._table(frame[:0]), sieve.rejected)
         else:
-            yield Parsed(self._finished(frame), sieve.rejected)
+            yield Part(self._finished(frame), sieve.rejected)
 
-    def end(self) -> Iterator[Parsed]:
+    def end(self) -> Iterator[Part]:
         """What was held back: rows to be sorted, and steps that were open."""
         import pandas as pd
 
@@ -70,9 +70,9 @@ class SeriesReader(TableReader):
             code_K = self.order.numbers(whole["site"].to_numpy())
             whole = whole.iloc[np.lexsort((whole["time"].to_numpy(), code_K))]
             for low in range(0, len(whole), PIECE):
-                yield Parsed(self._finished(whole[low : low + PIECE]), [])
+                yield Part(self._finished(whole[low : low + PIECE]), [])
         if self._resampler is not None and (rest := self._resampler.end()) is not None:
-            yield Parsed(self._checked(rest), [])
+            yield Part(self._checked(rest), [])
 
     def found(self) -> dict[str, Any]:
         """What the rows were like: step, sites, ranges of the first part, missing shares, blank rows."""
@@ -80,7 +80,9 @@ class SeriesReader(TableReader):
         found: dict[str, Any] = {
             "step_s": seconds(self.config.step) if self.config.step else self.order.step_s(),
             "ranges": {name: list(bounds) for name, bounds in self._ranges().items()},
-            "missing_share": {name: round(float(count) / total, 6) for name, count in zip(names, self._missing, strict=True)},
+            "missing_share": {
+                name: round(float(count) / total, 6) for name, count in zip(names, self._missing, strict=True)
+            },
         }
         if self.config.site:
             found["sites"] = len(self.order.sites)

@@ -9,7 +9,7 @@ from unroll.datasets._files.config import FilesConfig
 from unroll.datasets._files.labelled import Splits, read_text
 from unroll.datasets._files.reader import TableReader
 from unroll.datasets._files.rows import Sieve
-from unroll.datasets.base import Parsed
+from unroll.datasets.base import Part
 
 if TYPE_CHECKING:
     from unroll.reading import Chunk
@@ -25,7 +25,7 @@ class TextReader(TableReader):
         """The text."""
         return [self.config.text or "text"]
 
-    def parts(self, chunk: "Chunk", part: str, values: Sequence[str]) -> Iterator[Parsed]:
+    def parts(self, chunk: "Chunk", part: str, values: Sequence[str]) -> Iterator[Part]:
         """The lines of a chunk."""
         import pandas as pd
 
@@ -36,7 +36,7 @@ class TextReader(TableReader):
             text_N = read_text(chunk.frame[column], column, sieve)
         kept = pd.DataFrame({"text": pd.array(text_N[sieve.kept_N], dtype="str")})
         self.characters += int(kept["text"].str.len().sum())
-        yield Parsed(kept, sieve.rejected)
+        yield Part(kept, sieve.rejected)
 
     def found(self) -> dict[str, Any]:
         """How much text there is."""
@@ -54,7 +54,7 @@ class PairsReader(TableReader):
         config = self.config
         return [c for c in (config.source, config.target, self.splits.column, config.group) if c is not None]
 
-    def parts(self, chunk: "Chunk", part: str, values: Sequence[str]) -> Iterator[Parsed]:
+    def parts(self, chunk: "Chunk", part: str, values: Sequence[str]) -> Iterator[Part]:
         """The pairs of a chunk."""
         import pandas as pd
 
@@ -68,7 +68,7 @@ class PairsReader(TableReader):
         if part_N is not None:
             columns["split"] = part_N
         kept = {name: pd.array(values_N[sieve.kept_N], dtype="str") for name, values_N in columns.items()}
-        yield Parsed(pd.DataFrame(kept), sieve.rejected)
+        yield Part(pd.DataFrame(kept), sieve.rejected)
 
     def found(self) -> dict[str, Any]:
         """Nothing is counted."""

@@ -67,7 +67,9 @@ def instant(text: str) -> int:
 
     found = int(parse(pa.array([text], pa.large_string()), ("iso",), "UTC")[0])
     if found == NONE:
-        raise ConfigError(f"data.start: {text!r} is not allowed; expected a time such as 2020-01-01 or 2020-01-01T06:00")
+        raise ConfigError(
+            f"data.start: {text!r} is not allowed; expected a time such as 2020-01-01 or 2020-01-01T06:00"
+        )
     return found
 
 
