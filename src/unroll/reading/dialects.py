@@ -62,7 +62,7 @@ def guess(data: bytes, reading: Reading, name: str) -> Look:
 
 def _best(data: bytes, delimiter: str, reading: Reading, name: str) -> Look:
     """The quote that fits best with a delimiter; the first of equals."""
-    quotes = ('"', "'", "") if reading.quote is None else (reading.quote,)
+    quotes = [reading.quote] if reading.quote is not None else ['"', *("'" * (b"'" in data)), *([""] * (b'"' in data))]
     ways = [Dialect(delimiter, quote, reading.comment or "") for quote in quotes]
     ways += [
         Dialect(delimiter, quote, reading.comment or "", loose=True)
@@ -109,8 +109,6 @@ def is_missing(cell: str) -> bool:
 
 def _look(data: bytes, dialect: Dialect, reading: Reading, name: str) -> Look:
     rows: list[list[str]] = []
-    if dialect.quote and dialect.quote.encode() not in data and dialect.quote != '"':
-        return Look(dialect, [], 0)
     try:
         for found in records([data], dialect, name, reading.max_line_bytes, reading.skip_rows):
             rows = [dialect.split(text) for text in found.head(ROWS).texts()]

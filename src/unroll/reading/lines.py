@@ -16,6 +16,8 @@ from unroll.reading.source import Receipt, opened
 if TYPE_CHECKING:
     import pyarrow as pa
 
+DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
+
 
 @final
 class Text(Reader):
@@ -89,7 +91,7 @@ def _table(names: Sequence[str], cells: Sequence[list[str | None]]) -> "pa.Table
 def _parse(line: str) -> Any:
     """The value that a line holds, numbers as text; the fault, as an exception, where it is no JSON."""
     try:
-        return json.loads(line, parse_float=str, parse_int=str, parse_constant=str)
+        return DECODER.decode(line)
     except (ValueError, RecursionError) as error:
         return error
 

@@ -145,7 +145,7 @@ class _Cutter:
         inside_L = lines_L[: np.searchsorted(lines_L, cut, side="right")]
         rows_N = self.row + np.searchsorted(inside_L, starts_N, side="right")
         self.row += len(inside_L)
-        return self._sift(data[:cut], starts_N, rows_N)
+        return self._sift(_with_line_feeds(data[:cut], ends_N[:kept]), starts_N, rows_N)
 
     def _outside_quotes(self, data: bytes, lines_L: np.ndarray, *, final: bool) -> np.ndarray:
         """Those line ends that end a record."""
@@ -207,8 +207,27 @@ class _Cutter:
                 rows_N, first_N = rows_N[keep_N], first_N[keep_N]
         if not self._blank:
             keep_N = (first_N != LF) & (first_N != CR)
+            if self._dialect.delimiter == SPACES:
+                keep_N &= _hold_anything(data, starts_N)
             starts_N, rows_N = starts_N[keep_N], rows_N[keep_N]
         return Records(data, starts_N, rows_N)
+
+
+def _hold_anything(data: bytes, starts_N: np.ndarray) -> np.ndarray:
+    """Whether there is more in a record than blanks."""
+    blank = np.zeros(256, dtype=bool)
+    blank[list(b" \t\r\n")] = True
+    held: np.ndarray = np.add.reduceat(~blank[np.frombuffer(data, dtype=np.uint8)], starts_N, dtype=np.int64)
+    return held > 0
+
+
+def _with_line_feeds(data: bytes, ends_N: np.ndarray) -> bytes:
+    r"""Records that end in a single ``\r`` end in ``\n``, so that what is taken away cannot join it to the next line's."""
+    if CR not in data:
+        return data
+    signs = np.frombuffer(data, dtype=np.uint8).copy()
+    signs[ends_N[signs[ends_N - 1] == CR] - 1] = LF
+    return signs.tobytes()
 
 
 def _are_whole(data: bytes, quotes_Q: np.ndarray, delimiter: str) -> bool:

@@ -54,7 +54,7 @@ def look(part: Sample, reading: Reading) -> Reading:
     if reading.delimiter is None and part.suffix() in (".tsv", ".tab") and b"\t" in text:
         told = _told(told, delimiter="\t")
     found = dialects.guess(text, told, part.name)
-    if kind is None and not _is_table(found):
+    if kind is None and not _says_table(reading) and not _is_table(found):
         return _told(reading, encoding=encoding, format="text")
     header = dialects.is_header(found.rows) if told.header is None else told.header
     place = None if header else ucr.label_place(found.rows, part.name)
@@ -86,6 +86,11 @@ def _told(reading: Reading, **found: object) -> Reading:
 def _by_content(text: bytes) -> Format | None:
     start = text[:4096].decode(errors="replace")
     return next((kind for pattern, kind in CONTENTS if re.match(pattern, start)), None)
+
+
+def _says_table(reading: Reading) -> bool:
+    """Whether something was told that only a table has."""
+    return any(told is not None for told in (reading.delimiter, reading.decimal, reading.quote, reading.header))
 
 
 def _is_table(found: dialects.Look) -> bool:
