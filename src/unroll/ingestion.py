@@ -110,7 +110,7 @@ def source_fingerprint(dataset: Dataset[D], config: D, source: str, root: Path) 
 
 
 def source_changed(task: "Task") -> bool:
-    """Whether the files in a task's folder source, or the user's own, are no longer those that were ingested, or cannot be read any more.
+    """Whether the files in a task's folder source, or the user's own, are not those that were ingested, or are away.
 
     The ingest that follows names the file. What was never ingested has not changed: DVC runs the stage anyway.
     """

@@ -13,6 +13,7 @@ from pydantic import Field
 from unroll.datasets._files import expect, look
 from unroll.datasets._files.config import KINDS, FilesConfig, file_name, paths
 from unroll.datasets._files.plan import Plan
+from unroll.datasets._suite import text_facts
 from unroll.datasets.base import Dataset, Parsed, Part, RemoteFile
 from unroll.errors import DataError
 from unroll.expectation import Expectation
@@ -80,7 +81,7 @@ class Files(Dataset[FilesConfig]):
             case "labelled_text":
                 return expect.labelled_text_facts(table)
             case "text":
-                return expect.text_facts(table["text"])
+                return text_facts(table["text"])
             case "pairs":
                 return expect.pairs_facts(table)
 
@@ -96,7 +97,7 @@ class Files(Dataset[FilesConfig]):
             case "labelled_text":
                 return expect.labelled_text(config)
             case "text":
-                return expect.text(config)
+                return expect.text()
             case "pairs":
                 return expect.pairs(config)
 

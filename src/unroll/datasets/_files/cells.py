@@ -1,7 +1,7 @@
 """Cells to numbers, words and texts, a column of a chunk at a time. Shapes: N rows."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,8 +60,12 @@ def numbers(column: "pd.Series[Any]", marks: Marks, where: str) -> tuple[np.ndar
         return np.where(bad_N, np.nan, double_N).astype(np.float32), bad_N
 
 
-def why_no_number(marks: Marks, cell: object) -> str:
-    """Why a cell is bad, for the row that is set aside."""
+def reason(marks: Marks, column: "pd.Series[Any]") -> Callable[[int], str]:
+    """Why the cell at a place of ``column`` is bad, for the row that is set aside."""
+    return lambda place: _reason(marks, column.iloc[place])
+
+
+def _reason(marks: Marks, cell: object) -> str:
     text = str(cell).strip().replace(marks.thousands, "") if marks.thousands else str(cell).strip()
     if NUMBER.match(text.replace(marks.decimal, ".")):
         return "too large for a number of 32 bits"

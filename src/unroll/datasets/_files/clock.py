@@ -12,6 +12,7 @@ from unroll.datasets._files.config import TimeColumns
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 NAMED_PARTS = (("year", "%Y"), ("month", "%m"), ("day", "%d"), ("hour", "%H"), ("minute", "%M"), ("second", "%S"))
 DATES = (
@@ -93,18 +94,18 @@ def _siblings(form: str) -> list[str]:
     return [date.replace(own, mark) + "".join(rest) for mark in MARKS if mark != own]
 
 
-def _epoch(sample: "pa.Array") -> str | None:  # noqa: F821
+def _epoch(sample: "pa.Array") -> str | None:
     number_N, bad_N = cells._from_text(sample, cells.Marks())
     if bad_N.any():
         return None
     return next((name for name, low, high in EPOCHS if ((number_N >= low) & (number_N < high)).all()), None)
 
 
-def _read(sample: "pa.Array", form: str) -> np.ndarray:  # noqa: F821
+def _read(sample: "pa.Array", form: str) -> np.ndarray:
     return times.parse(sample, (form,), "UTC") != times.NONE
 
 
-def _fit(sample: "pa.Array", form: str) -> tuple[int, int]:  # noqa: F821
+def _fit(sample: "pa.Array", form: str) -> tuple[int, int]:
     """Cells read, and how often time goes on from one to the next."""
     us_M = times.parse(sample, (form,), "UTC")
     us_M = us_M[us_M != times.NONE]

@@ -47,9 +47,11 @@ def series(config: FilesConfig, found: Mapping[str, Any]) -> list[Expectation]:
     for name in names:
         suite += _number(name, config.max_missing_share)
         if name in given:
-            suite.append(between(name, *given[name], "beyond the bounds of data.ranges", refuse_rows=True))
+            low, high = given[name]
+            suite.append(between(name, low, high, "beyond the bounds of data.ranges", refuse_rows=True))
         elif learned := found.get("ranges", {}).get(name):
-            suite.append(between(name, *learned, "far from the first part of the data", "warning"))
+            low, high = learned
+            suite.append(between(name, low, high, "far from the first part of the data", "warning"))
     return suite
 
 
@@ -159,7 +161,7 @@ def labelled_series(config: FilesConfig, steps: int) -> list[Expectation]:
     return suite
 
 
-def text(config: FilesConfig) -> list[Expectation]:
+def text() -> list[Expectation]:
     """Lines that are there and not garbled."""
     return [
         *schema({"text": "str"}, min_rows=1),

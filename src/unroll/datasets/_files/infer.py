@@ -132,7 +132,7 @@ def _series(seen: _Seen) -> Iterator[tuple[str, Any]]:
     names = {name.strip().lower(): name for name in reversed(look.columns)}
     site = config.site or next((names[name] for name in SITES if name in names and names[name] not in timed), None)
     yield "site", site
-    free = [column for column in seen.free(site, *timed)]
+    free = seen.free(site, *timed)
     values = [column.name for column in free if column.is_numeric and not column.counts_rows]
     if config.values is None:
         values = [name for name in values if seen.columns[name].missing_share <= config.max_missing_share]

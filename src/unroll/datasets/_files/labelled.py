@@ -171,7 +171,7 @@ class LabelledReader(TableReader):
             column = values[step]
             number_N, bad_N = cells.numbers(frame[column], self.marks, f"{sieve.file}, column {column}")
             raw = frame[column]
-            sieve.refuse(bad_N, column, raw, lambda place, raw=raw: cells.why_no_number(self.marks, raw.iloc[place]))
+            sieve.refuse(bad_N, column, raw, cells.reason(self.marks, raw))
             found[f"t{step:03d}"] = number_N
             blank_N &= np.isnan(number_N)
         sieve.refuse(blank_N, "", np.full(len(frame), "no values", dtype=object), "empty series")

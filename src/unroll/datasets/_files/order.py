@@ -35,7 +35,7 @@ class Order:
         return known_S[code_K] if len(names) else np.zeros(0, dtype=np.int32)
 
     def check(self, us_K: np.ndarray, code_K: np.ndarray, file_K: np.ndarray, row_K: np.ndarray) -> None:
-        """Go on with rows of some file; raises DataError for two rows at one time and for a time before the last one."""
+        """Go on with rows of some file; raises DataError for two rows at one time and for a time that goes back."""
         if not len(us_K):
             return
         order_K = np.argsort(code_K, kind="stable")

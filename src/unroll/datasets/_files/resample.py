@@ -55,6 +55,5 @@ class Resampler:
         if self.words:
             words = groups[list(self.words)]
             parts.append(words.first() if how == "first" else words.last())
-        for name in ("file", "row"):
-            parts.append(groups[[name]].first())
+        parts.append(groups[["file", "row"]].first())
         return pd.concat(parts, axis=1).reset_index()

@@ -103,9 +103,7 @@ class SeriesReader(TableReader):
         us_N = self._times(frame, sieve, found, bad, site_N)
         for column in self.values:
             raw = frame[column]
-            sieve.refuse(
-                bad[column], column, raw, lambda place, raw=raw: cells.why_no_number(self.marks, raw.iloc[place])
-            )
+            sieve.refuse(bad[column], column, raw, cells.reason(self.marks, raw))
         kept = sieve.kept_N
         self._require_constant(chunk, site_N, found, kept)
         columns = {"time": us_N[kept], "site": site_N[kept], **{name: values[kept] for name, values in found.items()}}

@@ -8,7 +8,7 @@ import numpy as np
 
 from unroll.datasets._files import cells
 from unroll.datasets._files.config import TimeColumns
-from unroll.errors import ConfigError, DataError
+from unroll.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
