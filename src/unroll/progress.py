@@ -95,6 +95,8 @@ class Rows:
 
     def add(self, rows: int) -> None:
         """Show that so many more have been read."""
+        if not rows:
+            return
         self._rows += rows
         now = time.monotonic()
         if now - self._shown < SHOWN_EVERY_S:

@@ -62,6 +62,7 @@ Duration = Annotated[str, BeforeValidator(_duration, str)]
 Label = Annotated[str, BeforeValidator(_label, Scalar)]
 Labels = Annotated[tuple[Label, ...], Field(strict=False, min_length=1), BeforeValidator(_listed)]
 Columns = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+SomeColumns = Annotated[tuple[str, ...], Field(strict=False)]
 Paths = str | Columns
 Bounds = Annotated[tuple[float | int | None, float | int | None], Field(strict=False)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -147,8 +148,8 @@ class FilesConfig(Reading, DataConfig):
         description="Columns of numbers; all, or null: those that hold numbers. Of a labelled series its steps",
     )
     units: dict[str, str] = Field(default={}, description="Unit of a column, which its name gets: {PM2.5: ug_m3}")
-    categories: Columns | None = Field(default=None, description="Columns of few distinct words that are inputs")
-    static: Columns | None = Field(default=None, description="Columns that are constant a site")
+    categories: SomeColumns | None = Field(default=None, description="Columns of few distinct words that are inputs")
+    static: SomeColumns | None = Field(default=None, description="Columns that are constant a site")
     resample: Resample | None = Field(default=None, description="Make a regular step of the rows")
     sort: bool = Field(
         default=False, description="Whether rows may stand out of the order of time, and are put into it"

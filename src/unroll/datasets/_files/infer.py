@@ -15,6 +15,7 @@ from unroll.datasets._files.labels import text_of
 from unroll.datasets._files.look import Look
 from unroll.datasets._files.rows import require_columns
 from unroll.errors import DataError
+from unroll.reading import Reading
 
 SITES = (
     "site",
@@ -58,14 +59,23 @@ def infer(look: Look, config: FilesConfig) -> Inferred:
     seen = {name: Column.of(name, look.frame[name], marks) for name in look.columns}
     found = dict(_INFER[table](_Seen(look, config, seen, marks)))
     proposals = dict(_proposals(look, config, seen, found)) if table == "series" else {}
-    found = {"table": table, "missing": missing, **look.reading.model_dump(exclude_none=True), **found}
+    if table in ("series", "labelled_series", "labelled_text"):
+        found["missing"] = missing
+    found = {"table": table, **look.reading.model_dump(exclude_none=True), **found}
     fresh = {key: value for key, value in found.items() if _is_open(config, key) and value is not None}
     filled = config.model_copy(update=fresh)
-    told = [f"{key}: {_shown(value)}" for key, value in fresh.items() if key not in _QUIET and value not in ((), {})]
+    told = [_written(look.reading, config)] if set(fresh) & set(_WRITTEN) else []
+    told += [f"{key}: {_shown(value)}" for key, value in fresh.items() if key not in Reading.model_fields and value]
     return Inferred(filled, told, proposals)
 
 
-_QUIET = {"skip_rows", "max_bytes", "max_line_bytes"}
+_WRITTEN = ("format", "delimiter", "encoding", "decimal", "header", "label_place")
+
+
+def _written(reading: Reading, config: FilesConfig) -> str:
+    """How the bytes are read, in one line, as far as that was found by looking."""
+    open_keys = [key for key in _WRITTEN if getattr(config, key) is None and getattr(reading, key) is not None]
+    return ", ".join(f"{key}: {_shown(getattr(reading, key))}" for key in open_keys)
 
 
 @dataclass(frozen=True)
