@@ -83,17 +83,23 @@ def test_damaged_parquet(tmp_path, everything) -> None:  # type: ignore[no-untyp
     data = path.read_bytes()
     for damaged in (data[:-10], data[:100], b"PAR1", data[:40] + b"\xff" * 2000 + data[2040:]):
         path.write_bytes(damaged)
-        with pytest.raises(DataError, match=r"^a.parquet( row \d+ or later)?: damaged or cut off \(parquet\): .*; expected a whole"):
+        with pytest.raises(
+            DataError, match=r"^a.parquet( row \d+ or later)?: damaged or cut off \(parquet\): .*; expected a whole"
+        ):
             everything(path)
     path.write_text("a,b\n1,2\n")
-    with pytest.raises(DataError, match=r"^a.parquet: no parquet \(plain\); expected parquet, which is compressed inside"):
+    with pytest.raises(
+        DataError, match=r"^a.parquet: no parquet \(plain\); expected parquet, which is compressed inside"
+    ):
         everything(path)
 
 
 def test_parquet_of_more_rows_than_allowed(tmp_path, everything) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"x": pa.array(np.zeros(5_000_000, np.int8))}), path)
-    with pytest.raises(DataError, match=r"^a.parquet: 5,000,000 bytes unpacked; expected at most max_bytes, 1,000,000$"):
+    with pytest.raises(
+        DataError, match=r"^a.parquet: 5,000,000 bytes unpacked; expected at most max_bytes, 1,000,000$"
+    ):
         everything(path, max_bytes=1_000_000)
 
 
@@ -197,10 +203,14 @@ def test_damaged_npz(tmp_path, everything) -> None:  # type: ignore[no-untyped-d
     np.savez(data, a=np.arange(1000.0))
     path = tmp_path / "a.npz"
     path.write_bytes(data.getvalue()[:-100])
-    with pytest.raises(DataError, match=r"^a.npz: damaged or cut off \(npz\): File is not a zip file; expected a whole file"):
+    with pytest.raises(
+        DataError, match=r"^a.npz: damaged or cut off \(npz\): File is not a zip file; expected a whole file"
+    ):
         everything(path)
     flipped = bytearray(data.getvalue())
     flipped[4000] ^= 255
     path.write_bytes(bytes(flipped))
-    with pytest.raises(DataError, match=r"^a.npz row 1 or later: damaged or cut off \(npz\): Bad CRC-32.*; expected a whole file"):
+    with pytest.raises(
+        DataError, match=r"^a.npz row 1 or later: damaged or cut off \(npz\): Bad CRC-32.*; expected a whole file"
+    ):
         everything(path)

@@ -126,11 +126,14 @@ def test_arff_of_series_as_scipy_reads_it(put) -> None:  # type: ignore[no-untyp
     theirs, _ = scipy_arff.loadarff(path)
     found = frame(path)
     assert [label.decode() for label in theirs["target"]] == found["label"].tolist()
-    assert np.array_equal(np.array(theirs.tolist(), dtype=object)[:, :90].astype(np.float32), found.iloc[:, 1:].to_numpy())
+    assert np.array_equal(
+        np.array(theirs.tolist(), dtype=object)[:, :90].astype(np.float32), found.iloc[:, 1:].to_numpy()
+    )
 
 
 def test_arff_of_any_attributes_is_a_table(put, everything) -> None:  # type: ignore[no-untyped-def]
-    head = "@relation x\n@attribute 'no 2' real\n@attribute \"it's\" {x, y}\n@attribute note string\n@attribute d date 'yyyy'\n"
+    head = "@relation x\n@attribute 'no 2' real\n@attribute \"it's\" {x, y}\n"
+    head += "@attribute note string\n@attribute d date 'yyyy'\n"
     path = put(head + "@data\n1.5,x,'it\\'s, ok',2020\n% no row\n?, y , plain , ?\n\n2,x\n", "a.arff")
     assert columns(path, Reading()) == ["no 2", "it's", "note", "d"]
     assert everything(path) == (

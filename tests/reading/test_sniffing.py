@@ -123,7 +123,9 @@ def ucr(rows: int, times: int, labels: list[str], delimiter: str, *, last: bool 
 
 
 @pytest.mark.parametrize("delimiter", ["\t", ",", " "])
-@pytest.mark.parametrize("labels", [["-1", "1"], [str(label) for label in range(1, 15)], ["1.0000000e+00", "2.0000000e+00"]])
+@pytest.mark.parametrize(
+    "labels", [["-1", "1"], [str(label) for label in range(1, 15)], ["1.0000000e+00", "2.0000000e+00"]]
+)
 @pytest.mark.parametrize("times", [80, 720])
 def test_series_with_a_label(delimiter, labels, times, put) -> None:  # type: ignore[no-untyped-def]
     found = sniff(put(ucr(40, times, labels, delimiter), "Any_TRAIN.txt"), Reading())

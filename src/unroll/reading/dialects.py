@@ -42,6 +42,7 @@ class Look(NamedTuple):
     dialect: Dialect
     rows: list[list[str]]
     fit: float
+    fault: DataError | None = None  # why there is no row
 
 
 def guess(data: bytes, reading: Reading, name: str) -> Look:
@@ -56,6 +57,8 @@ def guess(data: bytes, reading: Reading, name: str) -> Look:
         single = (look for look in looks if look.rows and all(len(row) == 1 for row in look.rows))
         found = next(single, looks[0])
     if not found.rows:
+        if found.fault:
+            raise found.fault
         raise DataError(f"{name}: no row in it; expected a table")
     return found
 
@@ -113,10 +116,8 @@ def _look(data: bytes, dialect: Dialect, reading: Reading, name: str) -> Look:
         for found in records([data], dialect, name, reading.max_line_bytes, reading.skip_rows):
             rows = [dialect.split(text) for text in found.head(ROWS).texts()]
             break
-    except DataError:
-        if reading.quote is not None or not dialect.quote:
-            raise
-        return Look(dialect, [], 0)
+    except DataError as error:
+        return Look(dialect, [], 0, error)
     return Look(dialect, rows, _fit(rows, dialect) if rows else 0)
 
 

@@ -86,8 +86,9 @@ class Npz(Reader):
                     blocks = [_take(stream, array, count) for stream, array in zip(streams, self._arrays, strict=True)]
                     table = self._table(blocks)
                 yield Part(np.arange(start + 1, start + 1 + count), table.select(wanted), [])
-            receipt.sha256, receipt.bytes = store.sha256(path), before.st_size
+            digest = store.sha256(path)
             require_unchanged(path, name, before)
+            receipt.sha256, receipt.bytes = digest, before.st_size
 
     def _require_bounded(self, archive: zipfile.ZipFile) -> None:
         size = sum(member.file_size for member in archive.infolist())

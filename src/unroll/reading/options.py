@@ -65,7 +65,9 @@ def _is_encoding(name: str) -> bool:
     import codecs
 
     try:
-        decoder = codecs.getincrementaldecoder(name)()
-        return decoder.decode(codecs.encode("a\n", name)) == "a\n" and "escape" not in codecs.lookup(name).name
+        written = "a\n".encode(name)  # only those of text
+        return (
+            codecs.getincrementaldecoder(name)().decode(written) == "a\n" and "escape" not in codecs.lookup(name).name
+        )
     except (LookupError, UnicodeError, ValueError, TypeError):
         return False

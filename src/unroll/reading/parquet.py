@@ -58,8 +58,9 @@ class Parquet(Reader):
             while (table := self._next(batches, types, row)) is not None:
                 yield Part(np.arange(row, row + len(table)), table, [])
                 row += len(table)
-            receipt.sha256, receipt.bytes = store.sha256(self.place.path), before.st_size
+            digest = store.sha256(self.place.path)
             require_unchanged(self.place.path, name, before)
+            receipt.sha256, receipt.bytes = digest, before.st_size
 
     def _next(
         self, batches: Iterator["pa.RecordBatch"], types: "dict[str, pa.DataType]", row: int

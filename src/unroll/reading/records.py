@@ -12,6 +12,8 @@ from unroll.reading.options import SPACES
 LF, CR = 10, 13
 MAX_BLANKS = 4
 """Blanks before a quote that a loose dialect passes over."""
+MAX_HELD = 1 << 20
+"""Bytes of records without content that are held back in case that nothing follows them."""
 
 
 @dataclass(frozen=True)
@@ -189,9 +191,8 @@ class _Cutter:
             return 0
         last = len(data[: ends_N[-1]].rstrip(self._empty))
         kept = int(np.searchsorted(ends_N, last, side="left")) + 1 if last else 0
-        if not final and len(data) - (ends_N[kept - 1] if kept else 0) > 2 * self._longest:
-            return len(ends_N)  # too many to hold back
-        return kept
+        held = ends_N[-1] - (ends_N[kept - 1] if kept else 0)
+        return len(ends_N) if held > MAX_HELD and not final else kept
 
     def _sift(self, data: bytes, starts_N: np.ndarray, rows_N: np.ndarray) -> Records:
         """Without comment lines; blank lines stay in the text, where the parser passes over them, but do not count."""
@@ -222,7 +223,7 @@ def _hold_anything(data: bytes, starts_N: np.ndarray) -> np.ndarray:
 
 
 def _with_line_feeds(data: bytes, ends_N: np.ndarray) -> bytes:
-    r"""Records that end in a single ``\r`` end in ``\n``, so that what is taken away cannot join it to the next line's."""
+    r"""Records that end in a single ``\r`` end in ``\n``, so that no cut joins it to the next line's."""
     if CR not in data:
         return data
     signs = np.frombuffer(data, dtype=np.uint8).copy()

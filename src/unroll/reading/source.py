@@ -94,10 +94,10 @@ def opened(path: Path, reading: Reading, name: str, receipt: Receipt | None = No
         with reported(name, kind):
             stream = _unpacked(cast("IO[bytes]", hashed) if kind != "zip" else file, kind, name)
         yield Source(stream, name, kind, before.st_size, reading.max_bytes)
-        if receipt is not None:
-            receipt.sha256 = hashed.rest() if kind != "zip" else store.sha256(path)
-            receipt.bytes = before.st_size
+        digest = (hashed.rest() if kind != "zip" else store.sha256(path)) if receipt else None
         require_unchanged(path, name, before)
+        if receipt is not None:
+            receipt.sha256, receipt.bytes = digest, before.st_size
 
 
 @contextmanager
