@@ -130,6 +130,15 @@ def test_a_truncated_or_damaged_archive(compress, kind, put) -> None:  # type: i
     assert fault(put(bytes(flipped))).startswith(expected)
 
 
+def test_a_tar_archive(put) -> None:  # type: ignore[no-untyped-def]
+    import tarfile
+
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("a.csv"))
+    assert fault(put(data.getvalue())) == "a.csv: a tar archive; expected a single file, packed or not"
+
+
 def test_a_truncated_zstd(pack, put) -> None:  # type: ignore[no-untyped-def]
     data = pack(ROWS.encode(), "zst")
     assert fault(put(data[: len(data) // 2])).startswith("a.csv: damaged or cut off (zstd): ")
@@ -232,6 +241,8 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
         (lambda: gzip.compress(b'a,b\n1,"' + b"\n" * (1 << 26), 1), "longer than 16,777,216 bytes"),
         (lambda: gzip.compress(b"a,b\n" + b",\n" * (1 << 24), 1), ""),
         (lambda: gzip.compress(b"a,b\n" + b"1\n" * (1 << 22), 1), ""),
+        (lambda: gzip.compress(b"a," * (1 << 22), 1), "100,001 columns or more; expected at most 100,000"),
+        (lambda: gzip.compress(b"@univariate true\n@data\n" + b"1\n" * (1 << 18) + b"1," * 99_999 + b"1\n", 1), ""),
     ],
 )
 def test_memory_stays_bounded(make, says, put) -> None:  # type: ignore[no-untyped-def]

@@ -90,6 +90,14 @@ def test_what_is_told_stays(put) -> None:  # type: ignore[no-untyped-def]
     assert told(path, **known) == {"format": "csv", **known}
 
 
+def test_quotes_that_enclose_nothing(put) -> None:  # type: ignore[no-untyped-def]
+    loud = "".join(f"{'neg' if row % 3 else 'pos'}\t{chr(34) * (row % 4 == 0)}so {row} they say\n" for row in range(50))
+    assert told(put("label\ttext\n" + loud, "a.tsv"))["quote"] == ""
+    sizes = "".join(f'{row},{row}.5" disk,"x, {row}"\n' for row in range(50))
+    assert told(put("id,size,note\n" + sizes))["quote"] == '"'
+    assert told(put('id,note\n1,"a, b"\n2,c\n3,"d" e\n4,"f, g"\n5,"h, i"\n6,"j, k, l"\n'))["quote"] == '"'
+
+
 def test_quotes_that_tell_more_than_no_quotes(put) -> None:  # type: ignore[no-untyped-def]
     assert told(put("a,b\n1,'x, y'\n2,'z, w, v'\n3,'u'\n"))["quote"] == "'"
     assert told(put("a\tb\nneg\t'tis so\npos\tit's fine\n", "a.tsv"))["quote"] == '"'

@@ -64,10 +64,10 @@ def _parse(
     import pyarrow as pa
     from pyarrow import csv
 
-    faults: list[tuple[int, int, str]] = []
+    faults: list[tuple[int, int]] = []  # number among these rows, from 1, and cells, 0 if it is blank
 
     def aside(row: csv.InvalidRow) -> str:
-        faults.append((row.number, row.actual_columns, row.text))
+        faults.append((row.number, row.actual_columns if row.text.strip() else 0))
         return "skip"
 
     sign = "\t" if dialect.delimiter == SPACES else dialect.delimiter
@@ -102,12 +102,10 @@ def _parse(
             f"{name} rows {rows_N[0]} to {rows_N[-1]}: {len(rows_N)} records by their line ends, "
             f"{len(table) + len(faults)} by their cells; expected quotes around whole cells"
         )
-    rejected = [
-        Unread(int(rows_N[number - 1]), "", f"{count} columns", f"wrong number of columns; expected {layout.width}")
-        for number, count, text in faults
-        if text.strip()
-    ]
-    good_N = np.delete(rows_N, [number - 1 for number, _, _ in faults])
+    reason = f"wrong number of columns; expected {layout.width}"
+    seen = {count: f"{count} columns" for _, count in faults}
+    rejected = [Unread(int(rows_N[number - 1]), "", seen[count], reason) for number, count in faults if count]
+    good_N = np.delete(rows_N, [number - 1 for number, _ in faults])
     table, good_N, beyond = _without_extra(table, good_N, len(extra))
     return Part(good_N, table.rename_columns(list(wanted)), sorted([*rejected, *beyond]))
 

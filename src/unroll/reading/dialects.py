@@ -1,5 +1,6 @@
 """How a delimited text is written, as far as its first rows tell: delimiter, quote, header, decimal mark."""
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -118,7 +119,7 @@ def _look(data: bytes, dialect: Dialect, reading: Reading, name: str) -> Look:
             break
     except DataError as error:
         return Look(dialect, [], 0, error)
-    return Look(dialect, rows, _fit(rows, dialect) if rows else 0)
+    return Look(dialect, rows, _fit(rows, dialect) * (1 - _misquoted(data, dialect)) if rows else 0)
 
 
 def _fit(rows: list[list[str]], dialect: Dialect) -> float:
@@ -139,6 +140,15 @@ def _fit(rows: list[list[str]], dialect: Dialect) -> float:
     clean = sum(not any(sign in cell for sign in others) or bool(COMMA.fullmatch(cell)) for cell in cells)
     odd = sum(dialect.quote == "" and '"' in cell for cell in cells)
     return (usual / len(body)) ** 2 * (0.2 + 0.8 * (clean - odd / 2) / len(cells))
+
+
+def _misquoted(data: bytes, dialect: Dialect) -> float:
+    """Share of quotes that do not end where their cell does: such are no quotes around cells."""
+    if dialect.quote.encode() not in data:
+        return 0
+    ends = b" \t\r\n" if dialect.delimiter == SPACES else f"{dialect.delimiter}\r\n".encode()
+    found = [match.end() for match in itertools.islice(dialect.quoted.finditer(data), ROWS)]
+    return sum(data[end : end + 1] not in ends for end in found) / max(1, len(found))
 
 
 def _are_decimals(rows: list[list[str]]) -> bool:

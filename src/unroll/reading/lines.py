@@ -10,7 +10,7 @@ from unroll.errors import DataError
 from unroll.reading import text
 from unroll.reading.delimited import Part, Unread
 from unroll.reading.reader import Place, Reader
-from unroll.reading.records import LINES, Records, records
+from unroll.reading.records import LINES, MAX_COLUMNS, Records, groups, records
 from unroll.reading.source import Receipt, opened
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class JsonLines(Reader):
         if not self._columns:
             what = "a JSON array" if first.lstrip().startswith(b"[") else "no JSON object with a key"
             raise DataError(f"{place.name}: {what} in its first rows; expected an object a line")
+        if len(self._columns) > MAX_COLUMNS:
+            raise DataError(f"{place.name}: {len(self._columns):,} keys; expected at most {MAX_COLUMNS:,}")
 
     def columns(self) -> tuple[str, ...]:
         """The keys, in the order in which they first come."""
@@ -60,19 +62,8 @@ class JsonLines(Reader):
         """A line that is no object, or with a nested value or (if all are asked for) a new key, is set aside."""
         wanted = self._columns if columns is None else tuple(columns)
         for found in _lines(self.place, receipt, blank=False):
-            kept, rejected = [], []
-            cells: list[list[str | None]] = [[] for _ in wanted]
-            for at, line in enumerate(found.texts()):
-                if not line.strip():
-                    continue
-                values = _cells(line, wanted, exact=columns is None)
-                if isinstance(values, tuple):
-                    rejected.append(Unread(int(found.rows_N[at]), *values))
-                    continue
-                kept.append(at)
-                for column, value in zip(cells, values, strict=True):
-                    column.append(value)
-            yield Part(found.rows_N[np.array(kept, dtype=np.int64)], _table(wanted, cells), rejected)
+            for rows_N, group in groups(found.rows_N, found.texts(), len(wanted)):
+                yield _part(rows_N, group, wanted, exact=columns is None)
 
 
 def _lines(place: Place, receipt: Receipt, *, blank: bool) -> Iterator[Records]:
@@ -80,6 +71,22 @@ def _lines(place: Place, receipt: Receipt, *, blank: bool) -> Iterator[Records]:
     with opened(place.path, reading, place.name, receipt) as source:
         pieces = text.blocks(source, reading.encoding or "utf-8")
         yield from records(pieces, LINES, place.name, reading.max_line_bytes, reading.skip_rows, blank=blank)
+
+
+def _part(rows_N: np.ndarray, lines: Sequence[str], wanted: Sequence[str], *, exact: bool) -> Part:
+    kept, rejected = [], []
+    cells: list[list[str | None]] = [[] for _ in wanted]
+    for at, line in enumerate(lines):
+        if not line.strip():
+            continue
+        values = _cells(line, wanted, exact=exact)
+        if isinstance(values, tuple):
+            rejected.append(Unread(int(rows_N[at]), *values))
+            continue
+        kept.append(at)
+        for column, value in zip(cells, values, strict=True):
+            column.append(value)
+    return Part(rows_N[np.array(kept, dtype=np.int64)], _table(wanted, cells), rejected)
 
 
 def _table(names: Sequence[str], cells: Sequence[list[str | None]]) -> "pa.Table":

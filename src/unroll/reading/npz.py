@@ -15,6 +15,7 @@ from unroll import store
 from unroll.errors import DataError
 from unroll.reading.delimited import Part
 from unroll.reading.reader import Place, Reader
+from unroll.reading.records import MAX_COLUMNS
 from unroll.reading.source import MAX_RATIO, RATIO_FROM, Receipt, raw, reported, require_unchanged
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 PART = 1 << 22
 """Bytes taken at a time."""
-MAX_COLUMNS = 100_000
 FORTRAN_BYTES = 1 << 28
 """An array that is written column by column has to be read whole: the most that it may hold."""
 NAMES = ("columns", "names", "features", "feature_names")

@@ -1,7 +1,7 @@
 """Delimited text cut into whole records, each with the row that it starts on, line breaks inside quotes counted."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,10 @@ from unroll.reading.options import SPACES
 LF, CR = 10, 13
 MAX_BLANKS = 4
 """Blanks before a quote that a loose dialect passes over."""
+MAX_COLUMNS = 100_000
+"""Cells of a row that are told apart: more are no table."""
+MAX_CELLS = 1 << 18
+"""Cells that are made of lines at a time."""
 MAX_HELD = 1 << 20
 """Bytes of records without content that are held back in case that nothing follows them."""
 
@@ -53,8 +57,9 @@ class Dialect:
         """
         if self.delimiter == SPACES:
             record = record.strip(" \t")
-        cells, at = [], 0
-        while match := self.cell.match(record, at):
+        cells: list[str] = []
+        at = 0
+        while len(cells) <= MAX_COLUMNS and (match := self.cell.match(record, at)):
             inner, after, plain, end = match.groups()
             cells.append(plain if inner is None else self._unquote(inner) + after)
             at = match.end()
@@ -92,6 +97,13 @@ class Records:
             self.data[start:end].decode().rstrip("\r\n")  # with blank lines after it
             for start, end in zip(self.starts_N, ends_N, strict=True)
         ]
+
+
+def groups(rows_N: np.ndarray, lines: Sequence[str], width: int) -> Iterator[tuple[np.ndarray, Sequence[str]]]:
+    """Lines, and the row of each, in groups that make a bounded number of cells when each has ``width`` of them."""
+    step = max(1, MAX_CELLS // max(1, width))
+    for start in range(0, len(lines), step):
+        yield rows_N[start : start + step], lines[start : start + step]
 
 
 def records(

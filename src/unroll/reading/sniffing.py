@@ -45,6 +45,8 @@ def look(part: Sample, reading: Reading) -> Reading:
     kind = reading.format or SUFFIXES.get(part.suffix())
     if kind in ("parquet", "npz"):
         raise DataError(f"{part.name}: no {kind} ({part.kind}); expected {kind}, which is compressed inside already")
+    if part.data[257:262] == b"ustar":
+        raise DataError(f"{part.name}: a tar archive; expected a single file, packed or not")
     encoding = reading.encoding or encodings.guess(part)
     told = _told(reading, encoding=encoding)
     text = utf8(part, encoding)

@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import final
 
+from unroll.errors import DataError
 from unroll.reading import dialects, text
 from unroll.reading.delimited import Part, parts
 from unroll.reading.layout import layout
 from unroll.reading.reader import Place, Reader
+from unroll.reading.records import MAX_COLUMNS
 from unroll.reading.source import Receipt, opened
 
 
@@ -18,6 +20,8 @@ class Table(Reader):
         super().__init__(place)
         found = dialects.guess(first, place.reading, place.name)
         self._dialect = found.dialect
+        if (width := max(map(len, found.rows))) > MAX_COLUMNS:
+            raise DataError(f"{place.name}: {width:,} columns or more; expected at most {MAX_COLUMNS:,}")
         self._layout = layout(found.rows, header=bool(place.reading.header))
 
     def columns(self) -> tuple[str, ...]:

@@ -14,10 +14,9 @@ from unroll.errors import DataError
 from unroll.reading import text, values
 from unroll.reading.delimited import Part, Unread
 from unroll.reading.reader import Place, Reader
-from unroll.reading.records import LINES, records
+from unroll.reading.records import LINES, MAX_COLUMNS, groups, records
 from unroll.reading.source import Receipt, opened
 
-MAX_TIMES = 100_000
 TRUE = ("true", "yes", "1")
 
 
@@ -39,8 +38,8 @@ class Ts(Reader):
         super().__init__(place)
         self._head = self._read_head()
         self._times = self._head.length or self._longest()
-        if not 0 < self._times <= MAX_TIMES:
-            raise DataError(f"{place.name}: series of {self._times:,} values; expected 1 to {MAX_TIMES:,}")
+        if not 0 < self._times <= MAX_COLUMNS:
+            raise DataError(f"{place.name}: series of {self._times:,} values; expected 1 to {MAX_COLUMNS:,}")
 
     def columns(self) -> tuple[str, ...]:
         """``label`` where the file has one, then the times of the longest series."""
@@ -49,21 +48,24 @@ class Ts(Reader):
     def parts(self, columns: Sequence[str] | None, receipt: Receipt) -> Iterator[Part]:
         """A row of another form than the headers say, or with a faulty value, is set aside."""
         for rows_N, lines in self._data(receipt):
-            kept, series, labels, rejected = [], [], [], []
-            for at, line in enumerate(lines):
-                found = self._series(line)
-                if isinstance(found[0], str):
-                    rejected.append(Unread(int(rows_N[at]), *found))
-                else:
-                    kept.append(at)
-                    series.append(found[0])
-                    labels.append(found[1])
-            values_NT = np.full((len(series), self._times), np.nan, dtype=np.float32)
-            for at, each in enumerate(series):
-                values_NT[at, : len(each)] = each
-            table = values.labelled(labels if self._head.has_label else None, values_NT)
-            chosen = table if columns is None else table.select(list(columns))
-            yield Part(rows_N[kept], chosen, rejected)
+            for some_N, group in groups(rows_N, lines, self._times):
+                yield self._part(some_N, group, columns)
+
+    def _part(self, rows_N: np.ndarray, lines: Sequence[str], columns: Sequence[str] | None) -> Part:
+        kept, series, labels, rejected = [], [], [], []
+        for at, line in enumerate(lines):
+            found = self._series(line)
+            if isinstance(found[0], str):
+                rejected.append(Unread(int(rows_N[at]), *found))
+            else:
+                kept.append(at)
+                series.append(found[0])
+                labels.append(found[1])
+        values_NT = np.full((len(series), self._times), np.nan, dtype=np.float32)
+        for at, each in enumerate(series):
+            values_NT[at, : len(each)] = each
+        table = values.labelled(labels if self._head.has_label else None, values_NT)
+        return Part(rows_N[kept], table if columns is None else table.select(list(columns)), rejected)
 
     def _series(self, line: str) -> tuple[np.ndarray, str] | tuple[str, str, str]:
         """Values and label; or column, value and reason of what is wrong."""
