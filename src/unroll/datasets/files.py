@@ -21,7 +21,7 @@ from unroll.expectation import Expectation
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DATASET", "Files", "FilesConfig", "Settled"]
+__all__ = ["DATASET", "Files", "FilesConfig", "Plan", "Settled"]
 
 
 class Settled(FilesConfig):
@@ -93,13 +93,13 @@ class Files(Dataset[FilesConfig]):
             case "series":
                 return expect.series(config, config.found)
             case "labelled_series":
-                return expect.labelled_series(config, int(config.found["steps"]))
+                return expect.labelled_series(config, config.found)
             case "labelled_text":
-                return expect.labelled_text(config)
+                return expect.labelled_text(config, config.found)
             case "text":
                 return expect.text()
             case "pairs":
-                return expect.pairs(config)
+                return expect.pairs(config, config.found)
 
 
 DATASET = Files()

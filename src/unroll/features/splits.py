@@ -9,15 +9,17 @@ def stratified(labels_N: np.ndarray, groups_N: np.ndarray, share: float, rng: np
     """Mask of about ``share`` of the examples, by class, with whole groups on one side.
 
     A group (equal series, equal texts) belongs to the class of its first example. Each class with at least two groups
-    gives at least one, and keeps at least one.
+    gives at least one, and keeps at least one. A group of more than twice what is wanted is taken last.
     """
     _, first, group_N = np.unique(groups_N, return_index=True, return_inverse=True)
     sizes = np.bincount(group_N)
     chosen = np.zeros(len(first), dtype=bool)
     for label in np.unique(labels_N[first]):
         members = rng.permutation(np.flatnonzero(labels_N[first] == label))
+        wanted = share * sizes[members].sum()
+        huge = sizes[members] > max(2 * wanted, 1)
+        members = np.concatenate([members[~huge], members[huge]])
         filled = np.cumsum(sizes[members])
-        wanted = share * filled[-1]
         take = int(np.searchsorted(filled, wanted, side="left")) + 1 if share > 0 else 0
         if share > 0:
             take = min(max(take, 1), len(members) - 1)

@@ -80,7 +80,7 @@ def label_facts(table: "pd.DataFrame") -> "pd.DataFrame":
     return pd.DataFrame(facts, index=table.index)
 
 
-def _labels(config: FilesConfig) -> list[Expectation]:
+def _labels(config: FilesConfig, found: Mapping[str, Any]) -> list[Expectation]:
     suite = [
         Expectation(DISTINCT, {"column": "label", "min_value": 2}, reason="one class only"),
         between("rows_of_label", FEW_OF_LABEL, None, "a label is rare", "warning"),
@@ -89,7 +89,7 @@ def _labels(config: FilesConfig) -> list[Expectation]:
         allowed = {"column": "label", "value_set": list(config.labels)}
         suite.append(Expectation("expect_column_distinct_values_to_contain_set", allowed, reason="a label is missing"))
         suite.append(Expectation("expect_column_values_to_be_in_set", allowed, reason="unknown label"))
-    if config.split is not None:
+    if "parts" in found:
         in_train = {"column": "label_in_train", "value_set": [True]}
         suite.append(
             Expectation("expect_column_values_to_be_in_set", in_train, reason="a label that train does not have")
@@ -110,12 +110,12 @@ def labelled_text_facts(table: "pd.DataFrame") -> "pd.DataFrame":
     return pd.concat([facts, label_facts(table)], axis=1)
 
 
-def labelled_text(config: FilesConfig) -> list[Expectation]:
+def labelled_text(config: FilesConfig, found: Mapping[str, Any]) -> list[Expectation]:
     """Two labels at least, texts that are there and not garbled, few of them twice."""
     return [
-        *schema({"text": "str", "label": "str"} | _more(config), min_rows=4),
+        *schema({"text": "str", "label": "str"} | _more(config, found), min_rows=4),
         between("characters", 1, None, "empty text"),
-        *_labels(config),
+        *_labels(config, found),
         between("odd_characters", None, 0, "control characters or lost ones", "warning"),
         Expectation(SHARE, {"column": "repeats", "max_value": MANY_REPEATS}, "warning", "share of repeated texts"),
         Expectation(SHARE, {"column": "two_labels", "max_value": 0.01}, "warning", "texts under two labels"),
@@ -144,19 +144,23 @@ def labelled_series_facts(table: "pd.DataFrame") -> "pd.DataFrame":
     return pd.concat([pd.DataFrame(facts, index=table.index), label_facts(table)], axis=1)
 
 
-def labelled_series(config: FilesConfig, steps: int) -> list[Expectation]:
+def labelled_series(config: FilesConfig, found: Mapping[str, Any]) -> list[Expectation]:
     """Two labels at least, series that vary and have no holes, few of them twice."""
     never = {"max_value": 0}
-    types = {"label": "str"} | dict.fromkeys([f"t{step:03d}" for step in range(steps)], "float32") | _more(config)
+    types = (
+        {"label": "str"}
+        | dict.fromkeys([f"t{step:03d}" for step in range(int(found["steps"]))], "float32")
+        | _more(config, found)
+    )
     suite = [
         *schema(types, min_rows=4),
-        *_labels(config),
+        *_labels(config, found),
         between("values", 2, None, "a series of less than two values", refuse_rows=True),
         between("missing_inside", None, 0, "missing values within a series", "warning"),
         between("spread", 1e-12, None, "constant series", "warning"),
         Expectation(SHARE, {"column": "repeats", "max_value": MANY_REPEATS}, "warning", "share of repeated rows"),
     ]
-    if config.split is not None:
+    if "parts" in found:
         suite.append(Expectation(SHARE, {"column": "test_row_in_train", **never}, "warning", "test rows also in train"))
     return suite
 
@@ -186,16 +190,16 @@ def pairs_facts(table: "pd.DataFrame") -> "pd.DataFrame":
     )
 
 
-def pairs(config: FilesConfig) -> list[Expectation]:
+def pairs(config: FilesConfig, found: Mapping[str, Any]) -> list[Expectation]:
     """Pairs that are there and not garbled, few of them twice, few sources with two targets."""
     return [
-        *schema({"source": "str", "target": "str"} | _more(config), min_rows=3),
+        *schema({"source": "str", "target": "str"} | _more(config, found), min_rows=3),
         between("odd_characters", None, 0, "control characters or lost ones", "warning"),
         Expectation(SHARE, {"column": "repeats", "max_value": MANY_REPEATS}, "warning", "share of repeated pairs"),
         Expectation(SHARE, {"column": "two_targets", "max_value": 0.1}, "warning", "share of sources with two targets"),
     ]
 
 
-def _more(config: FilesConfig) -> dict[str, str]:
+def _more(config: FilesConfig, found: Mapping[str, Any]) -> dict[str, str]:
     """Columns beside those of the table."""
-    return ({"split": "str"} if config.split else {}) | ({"group": "str"} if config.group else {})
+    return ({"split": "str"} if "parts" in found else {}) | ({"group": "str"} if config.group else {})

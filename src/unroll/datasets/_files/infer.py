@@ -1,5 +1,6 @@
 """From a first look at a file to a block that leaves nothing open. A pure function: the same look, the same block."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +36,8 @@ TEXTS = ("text", "tweet", "sentence", "review", "message", "content", "comment",
 PAIRS = (("source", "target"), ("src", "tgt"), ("question", "answer"), ("input", "output"), ("prompt", "completion"))
 START, STEP = "2000-01-01T00:00:00", "1h"
 """Of rows without a time: any will do, as long as it is regular."""
+FEW_LABELS = 50
+"""Distinct values of a column that may be the label without being told, and a fifth of the rows."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,23 @@ def infer(look: Look, config: FilesConfig) -> Inferred:
     filled = config.model_copy(update=fresh)
     told = [_written(look.reading, config)] if set(fresh) & set(_WRITTEN) else []
     told += [f"{key}: {_shown(value)}" for key, value in fresh.items() if key not in Reading.model_fields and value]
+    if table in ("series", "labelled_series") and not isinstance(config.values, tuple):
+        told += _unused(seen, filled)
     return Inferred(filled, told, proposals)
+
+
+def _unused(seen: Mapping[str, Column], filled: FilesConfig) -> list[str]:
+    """The columns that nothing reads, and why, in one line."""
+    used = set(_named(filled))
+    left = [column for column in seen.values() if column.name not in used and not column.is_empty]
+    named = [f"{column.name} ({_why_unused(column)})" for column in left]
+    return [f"not used: {_shown(named)}"] if named else []
+
+
+def _why_unused(column: Column) -> str:
+    if column.is_numeric and column.counts_rows:
+        return "it numbers the rows"
+    return f"{100 * column.missing_share:.0f} % missing" if column.is_numeric else "no numbers"
 
 
 _WRITTEN = ("format", "delimiter", "encoding", "decimal", "header", "label_place")
@@ -192,7 +211,7 @@ def _step(look: Look, time: TimeColumns, site: str | None) -> str | None:
 def _labelled_series(seen: _Seen) -> Iterator[tuple[str, Any]]:
     look, config = seen.look, seen.config
     split = _split_column(seen)
-    label = config.label or _by_name(look, LABELS, split)
+    label = config.label or _named_label(seen, split)
     if label is None and look.reading.header is False:
         label = look.columns[0]
     label = label or _likely_label(seen, split)
@@ -212,7 +231,7 @@ def _labelled_text(seen: _Seen) -> Iterator[tuple[str, Any]]:
     text = seen.config.text or _text(seen, split)
     yield "text", text
     yield "split", SourceSplit(column=split) if split and seen.config.split is None else None
-    yield "label", seen.config.label or _by_name(seen.look, LABELS, split, text) or _likely_label(seen, split, text)
+    yield "label", seen.config.label or _named_label(seen, split, text) or _likely_label(seen, split, text)
 
 
 def _plain_text(seen: _Seen) -> Iterator[tuple[str, Any]]:
@@ -243,23 +262,37 @@ _INFER: dict[Table, Callable[[_Seen], Iterator[tuple[str, Any]]]] = {
 }
 
 
-def _by_name(look: Look, wanted: Sequence[str], *taken: str | None) -> str | None:
-    names = {name.strip().lower(): name for name in reversed(look.columns) if name not in taken}
+def _by_name(columns: Sequence[str], wanted: Sequence[str]) -> str | None:
+    """The column of a wanted name, or else the shortest that holds one as a word of it, such as airline_sentiment."""
+    names = {name.strip().lower(): name for name in reversed(columns)}
     exact = next((names[name] for name in wanted if name in names), None)
-    return exact or next((names[one] for name in wanted for one in names if len(name) > 2 and name in one), None)
+    if exact:
+        return exact
+    parts = [(len(one), one) for one in names for name in wanted if len(name) > 2 and name in re.split(r"[^a-z]+", one)]
+    return names[min(parts)[1]] if parts else None
 
 
 def _text(seen: _Seen, split: str | None) -> str:
     columns = seen.free(split)
-    named = _by_name(seen.look, TEXTS, split, seen.config.label)
+    named = _by_name([column.name for column in columns if not column.is_numeric], TEXTS)
     if named or not columns:
         return named or seen.look.columns[0]
     return max(columns, key=lambda column: column.mean_length).name
 
 
+def _few(seen: _Seen, *taken: str | None) -> list[Column]:
+    """Columns of few distinct values."""
+    return [c for c in seen.free(*taken) if c.distinct <= FEW_LABELS and c.distinct <= max(c.rows // 5, 2)]
+
+
+def _named_label(seen: _Seen, *taken: str | None) -> str | None:
+    """A column of few distinct values whose name says that it is the label."""
+    return _by_name([column.name for column in _few(seen, *taken)], LABELS)
+
+
 def _likely_label(seen: _Seen, *taken: str | None) -> str:
     """The one column of few distinct values; raises DataError where several are as likely, or none is."""
-    few = [c for c in seen.free(*taken) if 1 < c.distinct <= 50 and c.distinct <= max(c.rows // 5, 2)]
+    few = [column for column in _few(seen, *taken) if column.distinct > 1]
     whole = [
         c.name
         for c in few
@@ -275,8 +308,8 @@ def _split_column(seen: _Seen) -> str | None:
     """The column given, or one named split whose values are parts."""
     if seen.config.split is not None:
         return seen.config.split.column
-    name = _by_name(seen.look, ("split", "subset", "fold"))
-    if name is None or name.strip().lower() not in ("split", "subset"):
+    name = next((name for name in seen.look.columns if name.strip().lower() in ("split", "subset")), None)
+    if name is None:
         return None
     distinct = {text_of(value).lower() for value in seen.look.frame[name].dropna().unique()}
     return name if distinct and distinct <= set(USUAL_PARTS) else None

@@ -26,6 +26,8 @@ USUAL_PARTS = {
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
 }
 """How sources call the parts of their own split."""
+MANY = 100
+"""Labels of any table at most; of a large one a fifth of its rows."""
 SHOWN = 12
 """Labels that a message lists."""
 
@@ -76,6 +78,12 @@ class Labels:
             raise DataError(
                 f"data.drop_labels: {self.config.drop_labels[0]!r} is no label of the files; expected some of {there}"
             )
+        rows = sum(self.kept.values())
+        if len(self.kept) > max(MANY, rows // 5):
+            raise DataError(
+                f"data.label: {self.config.label!r} has {len(self.kept):,} distinct labels in {rows:,} rows ({there}); "
+                "expected classes that come again and again"
+            )
         found: dict[str, Any] = {"labels": {label: self.kept[label] for label in in_order(self.kept)}}
         unused = [label for label in self.config.label_map if label not in self.mapped]
         if unused:
@@ -89,7 +97,7 @@ class Splits:
     """Which part of the source's own split each row is of."""
 
     def __init__(self, config: FilesConfig) -> None:
-        self.split = config.split
+        self.split, self.rows = config.split, Counter[str]()
         self.by_value = dict(USUAL_PARTS)
         if config.split is not None and config.split.column and config.split.given():
             self.by_value = {value: part for part, values in config.split.given().items() for value in values}
@@ -112,6 +120,14 @@ class Splits:
             part_N == "", self.column, frame[self.column], f"no part of the split; expected {_listed(self.by_value)}"
         )
         return part_N
+
+    def count(self, part_K: np.ndarray) -> None:
+        """Remember the parts of the rows that are kept in the end."""
+        self.rows.update(part_K.tolist())
+
+    def found(self) -> dict[str, Any]:
+        """How many rows each part has, where the source has a split."""
+        return {"parts": {part: self.rows[part] for part in PARTS if part in self.rows}} if self.rows else {}
 
     def _part(self, text: str) -> str:
         return self.by_value.get(text) or (self.by_value.get(text.lower(), "") if not self._given() else "")
@@ -153,6 +169,8 @@ class LabelledReader(TableReader):
             columns["group"] = read_text(frame[self.config.group], self.config.group, sieve, "group")
         kept = sieve.kept_N
         self.labels.count(label_N[kept])
+        if part_N is not None:
+            self.splits.count(part_N[kept])
         table = {name: values_N[kept] for name, values_N in columns.items()}
         words = {name for name in table if name in ("label", "text", "split", "group")}
         made = {name: pd.array(v, dtype="str") if name in words else v for name, v in table.items()}
@@ -160,7 +178,7 @@ class LabelledReader(TableReader):
 
     def found(self) -> dict[str, Any]:
         """The labels with their numbers of rows."""
-        return self.labels.found() | ({"steps": self.steps} if self.steps else {})
+        return {**self.labels.found(), **self.splits.found(), **({"steps": self.steps} if self.steps else {})}
 
     def _steps(self, frame: "pd.DataFrame", values: Sequence[str], sieve: Sieve) -> dict[str, np.ndarray]:
         found, blank_N = {}, np.ones(len(frame), dtype=bool)

@@ -1,7 +1,7 @@
 """A first look at the files of a block: which they are, how they are written, their columns and first rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ class File:
     path: Path
     name: str
     part: str
+    sha256: str | None = None  # what it must be, where the block says so
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def locate(config: FilesConfig, root: Path) -> list[File]:
         found += [(path, part) for path in reading.locate(local, root)]
     names = _names([path for path, _ in found], root)
     files = [File(path, name, part) for (path, part), name in zip(found, names, strict=True)]
+    files = _with_hashes(files, config)
     return _by_name(files) if config.split is None and config.kind not in ("series", "text") else files
 
 
@@ -97,6 +99,16 @@ def hashes(config: FilesConfig) -> dict[str, str]:
     return {path: each for path, each in pairs if path.startswith(("http://", "https://"))}
 
 
+def _with_hashes(files: list[File], config: FilesConfig) -> list[File]:
+    """The files with what their hashes must be; raises DataError where there are not as many hashes as files."""
+    if config.sha256 is None:
+        return files
+    told = (config.sha256,) if isinstance(config.sha256, str) else config.sha256
+    if len(told) != len(files):
+        raise DataError(f"data.sha256: {len(told)} hashes for {len(files)} files; expected one for each")
+    return [replace(file, sha256=each) for file, each in zip(files, told, strict=True)]
+
+
 def _names(found: Sequence[Path], root: Path) -> list[str]:
     """Paths below the project, names of files outside, with their folder where two have the same."""
     base = root.resolve()
@@ -109,6 +121,6 @@ def _by_name(files: list[File]) -> list[File]:
     told = [part_of_file(file.path.name) for file in files]
     if all(told) and {"train", "test"} <= set(told):
         order = ("train", "validation", "test")
-        parts = [File(file.path, file.name, part) for file, part in zip(files, told, strict=True) if part]
+        parts = [replace(file, part=part) for file, part in zip(files, told, strict=True) if part]
         return sorted(parts, key=lambda file: order.index(file.part))
     return files

@@ -49,8 +49,8 @@ class Order:
         if len(wrong):
             place = int(wrong[np.argmin(order_K[wrong])])
             code = int(code_K[place])
-            before = self._last[code] if new_K[place] else (us_K[place - 1], file_K[place - 1], row_K[place - 1])
-            raise DataError(self._explain(code, (int(us_K[place]), str(file_K[place]), int(row_K[place])), before))
+            at = [(int(us_K[row]), str(file_K[row]), int(row_K[row])) for row in (place - 1, place)]
+            raise DataError(self._explain(code, at[1], self._last[code] if new_K[place] else at[0]))
         steps, counts = np.unique(step_K[step_K < np.iinfo(np.int64).max], return_counts=True)
         self.steps_us.update(dict(zip(steps.tolist(), counts.tolist(), strict=True)))
         if len(self.steps_us) > 10_000:  # irregular times: the rare steps do not matter

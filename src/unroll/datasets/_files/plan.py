@@ -18,6 +18,7 @@ from unroll.datasets._files.rows import require_columns
 from unroll.datasets._files.series import SeriesReader
 from unroll.datasets._files.texts import PairsReader, TextReader
 from unroll.datasets.base import Part
+from unroll.errors import DataError
 from unroll.reading import Reading
 
 
@@ -60,6 +61,8 @@ class Plan:
             for chunk in chunks:
                 whole = chunk if len(chunk.frame) else _with_columns(chunk, wanted)
                 yield from reader.parts(whole, file.part, values)
+            if file.sha256 is not None and chunks.sha256 != file.sha256:
+                raise DataError(f"{file.name}: sha256 {chunks.sha256}; expected {file.sha256}: it is another file")
             hashes[file.name] = {"sha256": chunks.sha256, "bytes": chunks.bytes}
         yield from reader.end()
         yield Part(pd.DataFrame(), [], {"files": hashes, **reader.found()})
@@ -74,7 +77,9 @@ class Plan:
     @cached_property
     def _columns(self) -> dict[str, Sequence[str]]:
         """The columns of each file, by its name."""
-        return {file.name: reading.columns(file.path, self._readings[file.name], file.name) for file in self.look.files}
+        first, *others = self.look.files
+        own = {file.name: reading.columns(file.path, self._readings[file.name], file.name) for file in others}
+        return {first.name: self.look.columns, **own}
 
     @cached_property
     def _steps(self) -> list[str]:

@@ -52,11 +52,13 @@ class SeriesReader(TableReader):
 
     def parts(self, chunk: "Chunk", part: str, values: Sequence[str]) -> Iterator[Part]:
         """The rows of a chunk that can be used."""
+        import pandas as pd
+
         sieve = Sieve.of(chunk)
         frame = self._frame(chunk, sieve)
         if self.config.sort:
             self._unsorted.append(frame)
-            yield Part(self._table(frame[:0]), sieve.rejected)
+            yield Part(pd.DataFrame(), sieve.rejected)
         else:
             yield Part(self._finished(frame), sieve.rejected)
 

@@ -67,9 +67,10 @@ class PairsReader(TableReader):
         part_N = self.splits.read(frame, part, sieve)
         if part_N is not None:
             columns["split"] = part_N
+            self.splits.count(part_N[sieve.kept_N])
         kept = {name: pd.array(values_N[sieve.kept_N], dtype="str") for name, values_N in columns.items()}
         yield Part(pd.DataFrame(kept), sieve.rejected)
 
     def found(self) -> dict[str, Any]:
-        """Nothing is counted."""
-        return {}
+        """The rows of each part of the source's own split."""
+        return self.splits.found()
