@@ -145,3 +145,33 @@ def test_valid_files_cut_off_or_with_a_part_twice(tmp_path, name, data) -> None:
 )
 def test_valid_files_read_as_something_else(tmp_path, name, format_, encoding) -> None:  # type: ignore[no-untyped-def]
     exhaust_bytes(tmp_path, name, VALID[name], Reading(format=format_, encoding=encoding))
+
+
+TOKENS = [*'ab,; \t\n\r"#', '""', ', "', ',     "', "\r\n", "\n\n", "\u00e9", '"\n', ',"']
+
+
+@LOOSE
+@given(
+    st.lists(st.sampled_from(TOKENS), min_size=1, max_size=40).map("".join),
+    st.sampled_from([",", ";", " ", "\t"]),
+    st.sampled_from([None, '"', ""]),
+    st.sampled_from([None, "#"]),
+    st.sampled_from([1, 2, 3, 5, 8]),
+)
+def test_where_blocks_end_changes_nothing(tmp_path, content, delimiter, quote, comment, block) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "any.csv"
+    path.write_text(content, encoding="utf-8", newline="")
+    told = Reading(format="csv", delimiter=delimiter, quote=quote, comment=comment, header=False, encoding="utf-8")
+    found = []
+    for size in (1 << 22, block):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(text, "BLOCK", size)
+            try:
+                (chunk,) = chunks(path, told)
+                found.append((chunk.rows_N.tolist(), chunk.frame.to_numpy().tolist(), chunk.rejected))
+            except ValueError:
+                found.append("no rows")
+            except DataError as error:
+                found.append(str(error))
+    assert found[0] == found[1]
+    assert "by their cells" not in found[0]

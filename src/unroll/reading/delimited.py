@@ -136,7 +136,7 @@ def _plain(data: bytes, dialect: Dialect) -> bytes:
         cells = _outside(rb"([ \t]+)", b"\t", data, dialect)
         return _outside(rb"(?:\A|(?<=[\r\n]))(\t)|(\t)(?=[\r\n]|\Z)", b"", cells, dialect)
     if dialect.loose:
-        after = rb"(?:\A|(?<=[\r\n" + re.escape(dialect.delimiter.encode()) + rb"]))([ ]{1,%d})" % MAX_BLANKS
+        after = rb"(?:\A|(?<=[\r\n" + re.escape(dialect.delimiter.encode()) + rb"]))([ ]{1,%d})(?![ \r\n])" % MAX_BLANKS
         return _outside(after, b"", data, dialect)
     return data
 

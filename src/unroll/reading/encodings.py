@@ -1,6 +1,7 @@
 """Which encoding a text is in, as far as its first part tells."""
 
 import codecs
+import re
 
 from unroll.errors import DataError
 from unroll.reading.sample import Sample
@@ -66,7 +67,7 @@ def _cut_off(data: bytes) -> int:
 
 
 def _multibyte(text: str) -> int:
-    return sum(character > "\x7f" and character != "\ufffd" for character in text)
+    return len(re.sub(r"[\x00-\x7f\ufffd]+", "", text))
 
 
 def _first_fault(data: bytes) -> int:

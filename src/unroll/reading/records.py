@@ -38,16 +38,16 @@ class Dialect:
         gaps = r" \t" if self.delimiter == SPACES else gap
         inner = rf"(?:[^{mark}{escape}]++|{mark}{mark}" + (rf"|{escape}(?s:.)" if escape else "") + ")*+"
         # The sign comes before what must stand before it, so that the search leaps from sign to sign.
-        begins = [rf"(?<=\A{mark})", rf"(?<=[\r\n{gaps}]{mark})"]
-        begins += [rf"(?<=[\r\n{gaps}]{' ' * count}{mark})" for count in range(1, 1 + self.loose * MAX_BLANKS)]
+        blanks = [" " * count for count in range(1 + self.loose * MAX_BLANKS)]
+        begins = [rf"(?<={before}{blank}{mark})" for blank in blanks for before in (r"\A", rf"[\r\n{gaps}]")]
         quoted = rf"{mark}(?:{'|'.join(begins)}){inner}(?:{mark}|(\Z))" if mark else r"(?!)()"
         sign = re.escape(self.comment)
         comment = rf"{sign}(?:(?<=\A{sign})|(?<=[\r\n]{sign}))[^\r\n]*+|" if sign else ""
         object.__setattr__(self, "quoted", re.compile((comment + quoted).encode()))
         cell = rf"{mark}({inner}){mark}([^{gaps}]*+)|([^{gaps}]*+)" if mark else rf"(?!)()()|([^{gaps}]*+)"
-        blanks = f"[ ]{{0,{MAX_BLANKS}}}+" if self.loose else ""
+        lead = f"[ ]{{0,{MAX_BLANKS}}}+" if self.loose else ""
         end = r"[ \t]+" if self.delimiter == SPACES else gap
-        object.__setattr__(self, "cell", re.compile(rf"{blanks}(?:{cell})({end}|\Z)"))
+        object.__setattr__(self, "cell", re.compile(rf"{lead}(?:{cell})({end}|\Z)"))
 
     def split(self, record: str) -> list[str]:
         """The cells of one record.
