@@ -69,7 +69,9 @@ def read(dataset: Dataset[D], config: D, source: str, folder: Path, root: Path, 
         rejected = csv.writer(handle, lineterminator="\n")
         rejected.writerow(Rejected._fields)
         parts = dataset.parts(root if dataset.in_place else folder, config)
-        store.write_table_parts(folder / "table.parquet", _tables(parts, rejected, found, shown, task))
+        store.write_table_parts(
+            folder / "table.parquet", _tables(parts, rejected, found, shown, task or config.dataset)
+        )
     files = found.pop("files", files)
     manifest = {"source": _kind(dataset, config, source), "files": files}
     store.write_json(folder / MANIFEST, manifest | ({"found": found} if found else {}))

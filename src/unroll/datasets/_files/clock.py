@@ -71,6 +71,8 @@ def spelt(frame: "pd.DataFrame", names: Sequence[str], *, epochs: bool = False) 
         return (epoch,)
     if cells.numbers(pd.Series(sample.to_pylist(), dtype="str"), cells.Marks(), "")[1].mean() < 0.5:
         return ("%Y%m%d",) if epochs and _read(sample, "%Y%m%d").mean() >= ENOUGH else ()
+    if _read(sample, "iso").all():  # no other format is as plain
+        return ("iso",)
     found: list[str] = []
     left_M = np.arange(len(sample))
     while len(left_M) and len(found) < MOST:
