@@ -1,5 +1,6 @@
 """What a person asks for: which files, which problem, which columns; as the beginning of a ``data`` block."""
 
+import contextlib
 import glob
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from unroll.config import BLOCKS, Params
-from unroll.datasets.files import FilesConfig
-from unroll.errors import ConfigError
+from unroll.datasets.files import FilesConfig, Plan
+from unroll.errors import ConfigError, DataError
 
 TABLES = {
     "forecasting": "series",
@@ -105,6 +106,20 @@ def parse(settings: list[str]) -> dict[str, Any]:
     return found
 
 
-def config(params: Params, name: str, block: Mapping[str, Any]) -> FilesConfig:
-    """The block, checked; raises ConfigError that names the faulty key."""
+def plan(params: Params, name: str, block: Mapping[str, Any], root: Path) -> Plan:
+    """A look at the files of a block; one that names columns of words may need to be told that there is a header.
+
+    Raises ConfigError that names a faulty key, DataError for files that are not there or lack a column.
+    """
+    try:
+        return Plan.of(_config(params, name, block), root)
+    except DataError as error:
+        if "header" in block or "no column" not in str(error):
+            raise
+        with contextlib.suppress(DataError):
+            return Plan.of(_config(params, name, {**block, "header": True}), root)
+        raise
+
+
+def _config(params: Params, name: str, block: Mapping[str, Any]) -> FilesConfig:
     return params.replaced({f"tasks.{name}": {"data": dict(block)}}).block(name, "data", FilesConfig)

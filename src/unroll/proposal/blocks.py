@@ -63,8 +63,8 @@ def flow(value: Any) -> str:
     yaml, out = YAML(typ="safe", pure=True), io.StringIO()
     yaml.default_flow_style, yaml.width = True, 1 << 20
     yaml.representer.sort_base_mapping_type_on_output = False
-    yaml.dump([value], out)
-    return out.getvalue().strip()[1:-1]
+    yaml.dump({"x": value}, out)  # in a list a mapping of one key would lose its braces
+    return out.getvalue().strip()[len("{x: ") : -1]
 
 
 def _rows(line: Line, indent: str) -> list[str]:

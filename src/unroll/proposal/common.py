@@ -15,7 +15,7 @@ ORDER = (
     *("sort", "text", "label", "label_map", "labels", "drop_labels", "source", "target", "split", "group"),
 )
 """Keys of the data block as they are written."""
-UNSAID = {"decimal": ".", "quote": '"', "header": True}
+UNSAID = {"quote": '"'}
 """What every file has unless it says otherwise: not written."""
 MANY = 40
 """Columns that are named one by one; of more the block says all."""

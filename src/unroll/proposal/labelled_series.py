@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unroll.config import Params
-from unroll.datasets.files import Plan
 from unroll.features import lengths
 from unroll.proposal import asked as asking
 from unroll.proposal import survey
@@ -44,7 +43,7 @@ class _Series:
 
 def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
     """Look, read, and write the five blocks; raises DataError or ConfigError in one line."""
-    plan = Plan.of(asking.config(params, name, wanted.block(root)), root)
+    plan = asking.plan(params, name, wanted.block(root), root)
     series = _Series()
     found = survey.take(plan, series.add, f"new {name}")
     labels, length_N = series.labels, np.concatenate(series.lengths)

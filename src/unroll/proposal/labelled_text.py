@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unroll.config import Params
-from unroll.datasets.files import Plan
 from unroll.features import text as texts
 from unroll.proposal import asked as asking
 from unroll.proposal import survey
@@ -40,7 +39,7 @@ class _Texts:
 
 def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
     """Look, read, and write the five blocks; raises DataError or ConfigError in one line."""
-    plan = Plan.of(asking.config(params, name, wanted.block(root)), root)
+    plan = asking.plan(params, name, wanted.block(root), root)
     found_texts = _Texts()
     found = survey.take(plan, found_texts.add, f"new {name}")
     labels, tokens = found_texts.labels, np.array(found_texts.tokens)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unroll.config import Params
-from unroll.datasets.files import FilesConfig, Plan
+from unroll.datasets.files import FilesConfig
 from unroll.errors import DataError
 from unroll.features import sums
 from unroll.proposal import asked as asking
@@ -47,7 +47,7 @@ class _Pairs:
 
 def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
     """Look, read, and write the five blocks; raises DataError or ConfigError in one line."""
-    plan = Plan.of(asking.config(params, name, wanted.block(root)), root)
+    plan = asking.plan(params, name, wanted.block(root), root)
     pairs = _Pairs()
     found = survey.take(plan, pairs.add, f"new {name}")
     source_N, target_N = np.concatenate(pairs.source_lengths), np.concatenate(pairs.target_lengths)

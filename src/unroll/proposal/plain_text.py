@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unroll.config import Params
-from unroll.datasets.files import Plan
 from unroll.errors import DataError
 from unroll.proposal import asked as asking
 from unroll.proposal import survey
@@ -38,7 +37,7 @@ class _Characters:
 
 def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
     """Look, read, and write the five blocks; raises DataError or ConfigError in one line."""
-    plan = Plan.of(asking.config(params, name, wanted.block(root)), root)
+    plan = asking.plan(params, name, wanted.block(root), root)
     characters = _Characters()
     found = survey.take(plan, characters.add, f"new {name}")
     counts = characters.counts

@@ -1,195 +1,45 @@
 """The proposal for a series: ``forecasting`` and ``rise_or_fall``. Shapes: T rows of a site, F columns."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from unroll.config import Params
 from unroll.datasets._files.config import identifier
-from unroll.datasets._files.look import Look
-from unroll.datasets._files.rows import require_columns
 from unroll.datasets._files.series import named
-from unroll.datasets.files import FilesConfig, Plan
+from unroll.datasets.files import FilesConfig
 from unroll.errors import DataError
-from unroll.proposal import asked as asking
-from unroll.proposal import rhythm, survey
+from unroll.proposal import rhythm
 from unroll.proposal.asked import Asked
 from unroll.proposal.blocks import Line, Proposal
 from unroll.proposal.common import batch_for, data_lines, epochs_for, file_names, percent, train_lines
 from unroll.proposal.gaps import Gaps
 from unroll.proposal.rhythm import Rhythm
-from unroll.proposal.survey import Survey
+from unroll.proposal.series_rows import Read, Rows, Site, number, read
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-MOST_INPUTS = 20
-"""Columns of numbers that are inputs; of more those that go most with the target."""
 MOST_SITES, SITE_COVER = 6, 0.95
 FEWEST_ROWS = 80
 BUDGET = 27e6
 """Steps of cells of hidden size 16, forward and back, that a minute or two has."""
+LEAST_WINDOWS = 0.53
+"""Share of the windows that the check after preparing asks for, and a little more."""
 FEW_WINDOWS = 0.6
 """Share of the windows below which columns of many missing values are left out."""
 
 
-@dataclass
-class _Rows:
-    """The rows of the chosen columns, part by part, as a survey sees them."""
-
-    names: list[str]
-    target: str
-    seconds: list[np.ndarray] = field(default_factory=list)
-    sites: list[np.ndarray] = field(default_factory=list)
-    missing: list[np.ndarray] = field(default_factory=list)
-    values: list[np.ndarray] = field(default_factory=list)
-
-    def add(self, table: "pd.DataFrame") -> None:
-        seconds = table["time"].dt.as_unit("s").astype("int64").to_numpy()
-        self.seconds.append(seconds)
-        site = table["site"].to_numpy(dtype=object) if "site" in table else np.full(len(table), "", dtype=object)
-        self.sites.append(site)
-        self.missing.append(np.isnan(table[self.names].to_numpy(dtype=np.float32)))
-        self.values.append(table[self.target].to_numpy(dtype=np.float32))
-
-    def by_site(self) -> dict[str, "_Site"]:
-        """The rows of each site in the order of time, the site with most values of the target first."""
-        seconds, missing, values = (np.concatenate(x) for x in (self.seconds, self.missing, self.values))
-        site = np.concatenate(self.sites)
-        found = {}
-        for name in dict.fromkeys(site.tolist()):
-            own = np.flatnonzero(site == name)
-            own = own[np.argsort(seconds[own], kind="stable")]
-            found[str(name)] = _Site(seconds[own], missing[own], values[own])
-        order = sorted(found, key=lambda name: -int(np.isfinite(found[name].values_T).sum()))
-        return {name: found[name] for name in order}
-
-
-@dataclass(frozen=True)
-class _Site:
-    seconds_T: np.ndarray
-    missing_TF: np.ndarray
-    values_T: np.ndarray
-
-
-@dataclass(frozen=True)
-class _Read:
-    """The files, read: the plan with what a person would want of it taken, and its rows."""
-
-    plan: Plan
-    survey: Survey
-    rows: _Rows
-    whys: Mapping[str, str]
-    changed: Mapping[str, Any]
-    rhythm: Rhythm | None = None
-
-
 def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
     """Look, read, and write the five blocks; raises DataError or ConfigError in one line."""
-    read = _read(params, name, wanted, root)
-    sites = read.rows.by_site()
-    main_site = next(iter(sites))
-    site = sites[main_site]
-    if len(site.seconds_T) < FEWEST_ROWS:
-        of_site = f" of site {main_site!r}" if main_site else ""
-        raise DataError(f"{read.plan.look.file}: {len(site.seconds_T)} rows{of_site}; expected at least {FEWEST_ROWS}")
-    step_s = int(read.survey.found["step_s"])
-    span_s = float(site.seconds_T[-1] - site.seconds_T[0])
-    beat = (read.rhythm or rhythm.of(step_s, span_s)).fitting(len(site.seconds_T))
-    inputs, gaps, out = _columns(read.rows, site, step_s, beat)
-    treatment, share = gaps.treatment(beat.lag, _asked(wanted.problem, beat))
-    beside = _sites(sites, treatment)
-    size = _Size.of(len(site.seconds_T), share, beat.lag, len(inputs) * max(len(beside), 1))
-    series = _Series(read, wanted, inputs, beat, main_site, beside, treatment, share, out, size)
-    return Proposal(
-        series.seen(sites, step_s),
-        {
-            "data": data_lines(read.plan, read.survey, read.whys, read.changed),
-            "prepare": series.prepare(),
-            "model": series.model(),
-            "train": train_lines(size.epochs, size.batch, f"{size.windows:,} windows to learn from"),
-            "gate": series.gate(site, step_s),
-        },
-    )
-
-
-def _read(params: Params, name: str, wanted: Asked, root: Path) -> _Read:
-    """The plan with its proposals taken, and a survey of the rows; a step that is none is mended and read again."""
-    block = wanted.block(root)
-    plan = Plan.of(asking.config(params, name, block), root)
-    whys: dict[str, str] = {}
-    for key, (value, why) in plan.inferred.proposals.items():
-        block[key], whys[key] = value, why
-    plan = Plan.of(asking.config(params, name, block), root) if whys else plan
-    rows = _Rows(*_chosen(plan, wanted))
-    found = survey.take(plan, rows.add, f"new {name}")
-    seconds_T = next(iter(rows.by_site().values())).seconds_T
-    config = plan.config
-    if config.time is None:
-        whys["step"] = "no column tells the time: rows are numbered"
-        return _Read(plan, found, rows, whys, {})
-    if config.resample is not None:
-        return _Read(plan, found, rows, whys, {})
-    if uneven := rhythm.calendar_step(seconds_T):
-        days, season = uneven
-        first = str(np.datetime64(int(seconds_T[0]), "s"))[:10]
-        whys["start"] = (
-            "months, quarters or years are not equally long: rows are numbered, so times of answers are near"
+    found = read(params, name, wanted, root)
+    series = _Series.of(found, wanted)
+    if series.share < LEAST_WINDOWS and not found.is_numbered:
+        why = (
+            f"rows lack so often that {percent(series.share)} of the windows would be whole: rows are numbered instead"
         )
-        block |= {"time": None, "start": first, "step": f"{days}d", "values": list(config.values or ())}
-        plan = Plan.of(asking.config(params, name, block), root)
-        rows = _Rows(rows.names, rows.target)
-        return _Read(
-            plan, survey.take(plan, rows.add, f"new {name}"), rows, whys, {"time": None}, rhythm.numbered(season)
-        )
-    if rhythm.regular_share(seconds_T, int(found.found["step_s"] or 1)) < rhythm.REGULAR:
-        every = rhythm.name(rhythm.nice_step(seconds_T))
-        whys["resample"] = "rows come at no regular step"
-        block["resample"] = {"every": every, "how": "mean"}
-        plan = Plan.of(asking.config(params, name, block), root)
-        rows = _Rows(rows.names, rows.target)
-        return _Read(plan, survey.take(plan, rows.add, f"new {name}"), rows, whys, {})
-    return _Read(plan, found, rows, whys, {})
-
-
-def _chosen(plan: Plan, wanted: Asked) -> tuple[list[str], str]:
-    """The canonical names of the columns that are inputs, and of the target."""
-    config, look = plan.config, plan.look
-    names = named(config)
-    target = wanted.target
-    if target is None:
-        if len(names) > 1:
-            raise DataError(
-                f"{look.file}: several columns of numbers; expected --target to name one of {', '.join(names)}"
-            )
-        target = next(iter(names))
-    own = {new: old for old, new in names.items()}
-    target = own.get(target, target)
-    require_columns(look.file, look.columns, [target])
-    if target not in names:
-        raise DataError(
-            f"{look.file}: column {target!r} cannot be forecast: it is no column of numbers that are mostly there; "
-            f"expected one of {', '.join(names)}"
-        )
-    if len(names) <= MOST_INPUTS:
-        return list(names.values()), names[target]
-    near = sorted(names, key=lambda other: (other != target, -_likeness(look, config, target, other)))[:MOST_INPUTS]
-    return [new for old, new in names.items() if old in near], names[target]
-
-
-def _likeness(look: Look, config: FilesConfig, one: str, other: str) -> float:
-    """How closely two columns go together in the first rows: the correlation, without its sign."""
-    from unroll.datasets._files import cells
-
-    marks = cells.Marks.of(config.missing or (), config.decimal, config.thousands)
-    a_N, b_N = (cells.numbers(look.frame[name], marks, name)[0] for name in (one, other))
-    both_N = np.isfinite(a_N) & np.isfinite(b_N)
-    if both_N.sum() < 3 or not a_N[both_N].std() or not b_N[both_N].std():
-        return 0.0
-    return abs(float(np.corrcoef(a_N[both_N], b_N[both_N])[0, 1]))
+        series = _Series.of(number(params, name, root, found, rhythm.name(series.step_s), why), wanted)
+    return series.proposal()
 
 
 def _asked(problem: str, beat: Rhythm) -> tuple[int, ...]:
@@ -197,7 +47,7 @@ def _asked(problem: str, beat: Rhythm) -> tuple[int, ...]:
     return beat.horizons if problem == "forecasting" else (0, beat.horizons[0])
 
 
-def _columns(rows: _Rows, site: _Site, step_s: int, beat: Rhythm) -> tuple[list[str], Gaps, list[str]]:
+def _columns(rows: Rows, site: Site, step_s: int, beat: Rhythm) -> tuple[list[str], Gaps, list[str]]:
     """The inputs, without those whose missing values would cost most windows, their gaps, and those left out."""
     names, out = list(rows.names), []
     gaps = Gaps.of(site.seconds_T, site.missing_TF, names.index(rows.target), step_s)
@@ -213,7 +63,7 @@ def _columns(rows: _Rows, site: _Site, step_s: int, beat: Rhythm) -> tuple[list[
     return names, gaps, out
 
 
-def _sites(sites: Mapping[str, _Site], treatment: Mapping[str, Any]) -> list[str]:
+def _sites(sites: Mapping[str, Site], treatment: Mapping[str, Any]) -> list[str]:
     """Sites that are inputs: all, where they are few and have the same rows; else the first alone."""
     names = list(sites)
     if len(names) == 1 or len(names) > MOST_SITES:
@@ -254,24 +104,61 @@ class _Size:
 class _Series:
     """All that the blocks are written from."""
 
-    read: _Read
+    read: Read
     wanted: Asked
-    inputs: list[str]
-    beat: Rhythm
+    step_s: int
+    sites: Mapping[str, Site]
     site: str
-    sites: list[str]
+    beside: list[str]
+    inputs: list[str]
+    out: list[str]
+    beat: Rhythm
     treatment: Mapping[str, Any]
     share: float
-    out: list[str]
     size: _Size
 
-    def seen(self, sites: Mapping[str, _Site], step_s: int) -> list[str]:
+    @classmethod
+    def of(cls, found: Read, wanted: Asked) -> "_Series":
+        """Window, inputs and treatment of missing values; raises DataError for a series that is too short."""
+        sites = found.rows.by_site()
+        name = next(iter(sites))
+        site = sites[name]
+        rows = len(site.seconds_T)
+        if rows < FEWEST_ROWS:
+            of_site = f" of site {name!r}" if name else ""
+            raise DataError(f"{found.plan.look.file}: {rows} rows{of_site}; expected at least {FEWEST_ROWS}")
+        step_s = int(found.survey.found["step_s"])
+        beat = (found.rhythm or rhythm.of(step_s, float(site.seconds_T[-1] - site.seconds_T[0]))).fitting(rows)
+        inputs, gaps, out = _columns(found.rows, site, step_s, beat)
+        treatment, share = gaps.treatment(beat.lag, _asked(wanted.problem, beat))
+        if share < LEAST_WINDOWS and len(beat.horizons) > 1:
+            beat = replace(beat, horizons=beat.horizons[:1])
+            treatment, share = gaps.treatment(beat.lag, _asked(wanted.problem, beat))
+        beside = _sites(sites, treatment)
+        size = _Size.of(rows, share, beat.lag, len(inputs) * len(beside))
+        return cls(found, wanted, step_s, sites, name, beside, inputs, out, beat, treatment, share, size)
+
+    def proposal(self) -> Proposal:
+        """The five blocks."""
+        size = self.size
+        return Proposal(
+            self.seen(),
+            {
+                "data": data_lines(self.read.plan, self.read.survey, self.read.whys, self.read.changed),
+                "prepare": self.prepare(),
+                "model": self.model(),
+                "train": train_lines(size.epochs, size.batch, f"{size.windows:,} windows to learn from"),
+                "gate": self.gate(),
+            },
+        )
+
+    def seen(self) -> list[str]:
         """What the files hold, in a line or two."""
         every, config = self.read.survey, self.read.plan.config
-        first, last = (str(np.datetime64(int(sites[self.site].seconds_T[at]), "s")) for at in (0, -1))
+        first, last = (str(np.datetime64(int(self.sites[self.site].seconds_T[at]), "s")) for at in (0, -1))
         told = f"{file_names(self.read.plan)}: {every.rows:,} rows"
-        told += f" of {len(sites):,} sites" if len(sites) > 1 else ""
-        told += f", {first} to {last}, a row every {rhythm.name(step_s)}"
+        told += f" of {len(self.sites):,} sites" if len(self.sites) > 1 else ""
+        told += f", {first} to {last}, a row every {rhythm.name(self.step_s)}"
         missing = every.found.get("missing_share", {})
         gone = {name: share for name, share in missing.items() if share}
         worst = sorted(gone, key=lambda name: -gone[name])[:8]
@@ -295,7 +182,7 @@ class _Series:
             Line("problem", self.wanted.problem),
             Line("target", self.read.rows.target),
             Line("target_site", self.site or None),
-            Line("sites", self.sites if self.site else "all"),
+            Line("sites", self.beside if self.site else "all"),
             Line("variables", "all" if all_inputs else self.inputs, f"inputs, the target's own past among them{left}"),
             *([Line("categories", words, "words that train does not have count as one more")] if words else []),
             Line("calendar", list(beat.calendar)),
@@ -337,7 +224,7 @@ class _Series:
             Line("quantiles", [0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975]),
         ]
 
-    def gate(self, site: _Site, step_s: int) -> list[Line]:
+    def gate(self) -> list[Line]:
         """The naive forecasts must be beaten; the threshold is a floor from the part that trains."""
         if self.wanted.problem == "rise_or_fall":
             return [
@@ -346,7 +233,7 @@ class _Series:
                 Line("threshold", 0.5, "a coin; the baselines are the bar. Raise it to what is of use to you"),
                 Line("baselines", ["majority", "last_move"], "must be beaten"),
             ]
-        reached = _persistence(site, step_s, self.beat.horizons[0])
+        reached = _persistence(self.sites[self.site], self.step_s, self.beat.horizons[0])
         floor = np.floor(max(0.9 * reached, 0.0) * 100) / 100
         why = (
             f"a floor: the last value as forecast has {reached:.2f} in the part that trains; the baselines are the bar"
@@ -359,7 +246,7 @@ class _Series:
         ]
 
 
-def _persistence(site: _Site, step_s: int, horizon: int) -> float:
+def _persistence(site: Site, step_s: int, horizon: int) -> float:
     """R² of the last value as forecast, in the first 70 % of the rows."""
     rows = int(0.7 * len(site.values_T))
     now_T, then_T = site.values_T[: rows - horizon].astype(np.float64), site.values_T[horizon:rows].astype(np.float64)

@@ -33,7 +33,7 @@ def inserted(before: str, text: str, path: Path) -> str:
     head, tail = "".join(lines[:place]), "".join(lines[place:])
     gap = "" if not head or head.endswith(("\n\n", "\r\n\r\n")) else end if head.endswith("\n") else 2 * end
     block = text.replace("\n", end)
-    return head + gap + block + (end + tail if tail.strip() else tail)
+    return head + gap + block + (end if tail.split("\n")[0].strip() else "") + tail
 
 
 def indent(path: Path) -> int:
