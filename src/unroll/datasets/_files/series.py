@@ -162,7 +162,7 @@ class SeriesReader(TableReader):
         config = self.config
         if config.step is None or config.start is None:
             raise ConfigError("data.step and data.start: missing; expected both, where rows have no time")
-        place_N = pd.Series(site_N).groupby(site_N, sort=False).cumcount().to_numpy()
+        place_N = pd.Series(site_N).groupby(site_N, sort=False).cumcount().to_numpy(copy=True)
         for site in pd.unique(site_N):
             own_N = site_N == site
             place_N[own_N] += self._counted.get(site, 0)
