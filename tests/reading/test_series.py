@@ -8,7 +8,7 @@ from scipy.io import arff as scipy_arff
 
 from unroll.errors import DataError
 from unroll.reading import Reading, chunks, columns, text
-from unroll.reading.values import number, row
+from unroll.reading.values import FLOAT32_MAX, number, row
 
 HEAD = "# made here\n@problemName Any\n@timeStamps false\n@missing false\n@univariate true\n@equalLength true\n"
 RNG = np.random.default_rng(5)
@@ -150,6 +150,10 @@ def test_arff_of_any_attributes_is_a_table(put, everything) -> None:  # type: ig
         ("@relation x\n@attribute a\n@data\n1\n", "a.arff row 2: '@attribute a'; expected @attribute with a name and"),
         ("@relation x\n@attribute a relational\n@data\n1\n", "a.arff row 2: a relational attribute"),
         ("@relation x\n@attribute a real\n@data\n{0 1}\n", "a.arff row 4: a sparse row; expected a value for each"),
+        (
+            "@relation x\n@attribute a real\n@data\n1\n2\\",
+            "a.arff: the last row does not end; expected no \\ before its",
+        ),
         ("@relation x\n@attribute a real\n1\n", "a.arff row 3: '1'; expected @attribute with a name and a type"),
         ("@relation x\n@data\n1\n", "a.arff row 2: '@data'; expected @attribute"),
         ("@relation x\n@attribute a real\n", "a.arff: no attributes and a line @data after them; expected both"),
@@ -165,7 +169,7 @@ def test_arff_that_cannot_be_read(content, message, put, everything) -> None:  #
 @given(st.lists(st.floats(allow_nan=False, width=32) | st.sampled_from([1e39, -1e300]), min_size=1, max_size=5))
 def test_numbers_are_those_of_python(numbers) -> None:  # type: ignore[no-untyped-def]
     found = row([repr(value) for value in numbers])
-    faulty = [abs(value) > np.finfo(np.float32).max for value in numbers]
+    faulty = [abs(value) > FLOAT32_MAX for value in numbers]
     assert np.array_equal(found, np.array(numbers, np.float32)) if not any(faulty) else found == faulty.index(True)
 
 
@@ -182,9 +186,14 @@ def test_a_cell_is_a_number_or_none(cell) -> None:  # type: ignore[no-untyped-de
 
 def _is_infinite(cell: str) -> bool:
     try:
-        return abs(float(cell)) > np.finfo(np.float32).max
+        return abs(float(cell)) > FLOAT32_MAX
     except ValueError:
         return False
+
+
+def test_an_escape_before_a_line_end_keeps_the_row_going(put, everything) -> None:  # type: ignore[no-untyped-def]
+    path = put("@relation x\n@attribute a string\n@attribute b string\n@data\nx\\\ny,z\n'it\\'s',w\n", "a.arff")
+    assert everything(path) == ([5, 7], [["x\ny", "z"], ["it's", "w"]], [])
 
 
 def test_a_file_of_several_blocks(put, monkeypatch) -> None:  # type: ignore[no-untyped-def]

@@ -43,7 +43,8 @@ class Dialect:
         quoted = rf"{mark}(?:{'|'.join(begins)}){inner}(?:{mark}|(\Z))" if mark else r"(?!)()"
         sign = re.escape(self.comment)
         comment = rf"{sign}(?:(?<=\A{sign})|(?<=[\r\n]{sign}))[^\r\n]*+|" if sign else ""
-        object.__setattr__(self, "quoted", re.compile((comment + quoted).encode()))
+        escaped = rf"|{escape}(?s:.)" if escape else ""  # outside quotes it keeps a line end within its cell too
+        object.__setattr__(self, "quoted", re.compile((comment + quoted + escaped).encode()))
         cell = rf"{mark}({inner}){mark}([^{gaps}]*+)|([^{gaps}]*+)" if mark else rf"(?!)()()|([^{gaps}]*+)"
         lead = f"[ ]{{0,{MAX_BLANKS}}}+" if self.loose else ""
         end = r"[ \t]+" if self.delimiter == SPACES else gap
@@ -152,6 +153,10 @@ class _Cutter:
         lines_L = _line_ends(data)
         ends_N = self._outside_quotes(data, lines_L, final=final)
         self._require_short(data, lines_L, ends_N)
+        if final and data and (not len(ends_N) or ends_N[-1] < len(data)):
+            raise DataError(
+                f"{self._name}: the last row does not end; expected no {self._dialect.escape} before its end"
+            )
         kept = self._content(data, ends_N, final=final)
         cut = int(ends_N[kept - 1]) if kept else 0
         self._left = data[cut:]
@@ -163,8 +168,8 @@ class _Cutter:
 
     def _outside_quotes(self, data: bytes, lines_L: np.ndarray, *, final: bool) -> np.ndarray:
         """Those line ends that end a record."""
-        mark = self._dialect.quote.encode()
-        if not mark or mark not in data:
+        mark, escape = self._dialect.quote.encode(), self._dialect.escape.encode()
+        if not (mark and mark in data) and not (escape and escape in data):
             return lines_L
         if not (self._dialect.comment or self._dialect.escape or self._dialect.loose):
             quotes_Q = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord(mark))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unroll.reading.options import Reading
-from unroll.reading.source import kind_of, opened, raw
+from unroll.reading.source import DAMAGE, kind_of, opened, raw
 
 SAMPLE = 1 << 20
 """Bytes of a file that are looked at."""
@@ -53,6 +53,6 @@ def _holds_arrays(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+    except DAMAGE:
         return path.suffix.lower() == ".npz"  # the reader says what is wrong with it
     return bool(names) and all(name.endswith(".npy") for name in names)

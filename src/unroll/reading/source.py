@@ -7,6 +7,7 @@ import io
 import lzma
 import os
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -33,6 +34,11 @@ MAGIC = {
 }
 PACKED = ("gzip", "bzip2", "xz", "zstd", "zip")
 HEAD = 8
+DAMAGE = (
+    *(OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, struct.error),
+    *(RuntimeError, NotImplementedError, OverflowError, IndexError, KeyError),  # what zipfile raises too
+)
+"""What the standard library raises for a damaged file."""
 
 
 class Reads(Protocol):
@@ -143,10 +149,9 @@ def reported(name: str, kind: str) -> Iterator[None]:
     """Faults of a packed or damaged file as DataError."""
     import pyarrow as pa
 
-    faults = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException)
     try:
         yield
-    except (*faults, RuntimeError, NotImplementedError, ValueError, OverflowError) as error:  # the last of zipfile
+    except (*DAMAGE, pa.ArrowException) as error:
         text = " ".join(str(error).split()) or type(error).__name__
         what = "cannot be read" if kind == "plain" else f"damaged or cut off ({kind})"
         raise DataError(f"{name}: {what}: {text}; expected a whole file") from None
