@@ -48,7 +48,7 @@ def _numbers(low: int, count: int, rng: np.random.Generator) -> "dict[str, objec
 
 
 def _texts(count: int, rng: np.random.Generator) -> "dict[str, object]":
-    words = np.array(["late", "great", "gate", "crew", "thanks", "lost", "bag", "flight", "never", "again", "seat", "meal", "was", "is", "not"])
+    words = np.array(["late", "great", "gate", "crew", "thanks", "lost", "bag", "flight", "never", "again", "seat"])
     drawn = words[rng.integers(0, len(words), (count, 12))]
     return {"label": rng.choice(["bad", "good"], count), "text": [" ".join(row) for row in drawn]}
 

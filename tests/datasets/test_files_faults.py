@@ -1,19 +1,16 @@
 """Bad input of each kind: one line that names file, row and column, what was seen and what was expected."""
 
-import gzip
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
+from datasets import own_files as own
 from pydantic import ValidationError
 
-from datasets import own_files as own
 from unroll import ingestion
 from unroll.datasets.files import DATASET
-from unroll.errors import ConfigError, DataError, UnrollError
+from unroll.errors import DataError, UnrollError
 from unroll.errors import ValidationError as Refused
 
 HEAD = "time,no2,wind\n"
@@ -283,10 +280,8 @@ def test_a_value_of_the_split_that_is_no_part_is_set_aside(tmp_path: Path) -> No
     rows = [f"the crew was number {row},{'ab'[row % 2]},{'tset' if row == 7 else 'train'}" for row in range(300)]
     name = written(tmp_path, rows, "texts.csv", "text,label,part\n")
     layout = own.ingest(tmp_path, own.config(path=name, text="text", label="label", split={"column": "part"}))
-    assert rejected(layout) == [
-        'texts.csv,9,part,tset,"no part of the split; expected train, training, fit, validation, valid, val, dev, '
-        'development, test, testing, eval, evaluation",'
-    ]
+    (line,) = rejected(layout)
+    assert line.startswith('texts.csv,9,part,tset,"no part of the split; expected train, training, fit, validation, ')
 
 
 # ---- files
@@ -300,7 +295,7 @@ def test_a_hash_that_is_another_one_is_told(tmp_path: Path) -> None:
 
 
 def test_a_url_needs_a_hash() -> None:
-    with pytest.raises(ValidationError, match="sha256 is missing; expected the hash of https://example.org/a.csv"):
+    with pytest.raises(ValidationError, match=r"sha256 is missing; expected the hash of https://example\.org/a\.csv"):
         own.config(table="series", path="https://example.org/a.csv")
 
 

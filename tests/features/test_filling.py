@@ -1,5 +1,7 @@
 """Missing values filled in: beside pandas, never across a split or a gap, and masks that look at no later row."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -42,7 +44,7 @@ def test_nothing_is_filled_from_another_stretch(how: filling.How, holes: np.ndar
     whole = holes.copy()
     filling.fill(whole, breaks_T, how, 3)
     bounds = [0, 120, 200, 300, 400, 500]
-    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+    for low, high in pairwise(bounds):
         alone = holes[low:high].copy()
         filling.fill(alone, filling.breaks(np.ones(len(alone), dtype=bool)), how, 3)
         np.testing.assert_array_equal(whole[low:high], alone)

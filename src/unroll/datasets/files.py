@@ -51,8 +51,9 @@ class Files(Dataset[FilesConfig]):
         raise DataError("dataset files has no sample; expected data.path to name files")
 
     def own_files(self, config: FilesConfig, root: Path) -> Mapping[str, Path]:
-        """The files of the block, those of the network where they are kept."""
-        return {file.name: file.path for file in look.locate(config, root)}
+        """The files of the block but those of the network: these are pinned by their hashes."""
+        kept = look.DOWNLOADS.as_posix()
+        return {file.name: file.path for file in look.locate(config, root) if not file.name.startswith(kept)}
 
     def table(self, folder: Path, config: FilesConfig) -> Parsed:
         """All parts at once."""

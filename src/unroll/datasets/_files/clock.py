@@ -107,9 +107,9 @@ def _read(sample: "pa.Array", form: str) -> np.ndarray:
     return times.parse(sample, (form,), "UTC") != times.NONE
 
 
-def _fit(sample: "pa.Array", form: str) -> tuple[int, int]:
-    """Cells read, and how often time goes on from one to the next."""
+def _fit(sample: "pa.Array", form: str) -> tuple[int, int, int]:
+    """Cells read, how often time goes on from one to the next, and in how few different steps."""
     us_M = times.parse(sample, (form,), "UTC")
     us_M = us_M[us_M != times.NONE]
-    forward = int((np.diff(us_M) >= 0).sum()) if len(us_M) else 0
-    return len(us_M), forward
+    steps = np.diff(us_M)
+    return len(us_M), int((steps >= 0).sum()), -len(np.unique(steps))

@@ -8,6 +8,7 @@ import numpy as np
 from unroll.datasets._files import cells, times
 from unroll.datasets._files.cells import Marks
 from unroll.datasets._files.config import FilesConfig, TimeColumns, identifier, seconds
+from unroll.datasets._files.extremes import Extremes
 from unroll.datasets._files.order import SECOND_US, Order
 from unroll.datasets._files.reader import TableReader
 from unroll.datasets._files.resample import Resampler
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 
     from unroll.reading import Chunk
 
-BLOCK = 1 << 12
-"""Rows whose extremes are kept together, until it is known which rows are the first part of the data."""
-LEARNED = 0.6
-"""Share of the rows, from the first on, that ranges are learned from: they lie in train."""
 PIECE = 1 << 17
 
 
@@ -40,9 +37,8 @@ class SeriesReader(TableReader):
         self._unsorted: list[pd.DataFrame] = []
         self._counted: dict[str, int] = {}
         self._static: dict[tuple[str, str], tuple[str, str, int]] = {}
-        self._extremes: list[tuple[int, np.ndarray, np.ndarray]] = []
+        self._extremes = Extremes()
         self._missing = np.zeros(len(self.values))
-        self._rows = 0
 
     def columns(self) -> list[str]:
         """The columns of a file that are needed."""
@@ -78,10 +74,10 @@ class SeriesReader(TableReader):
 
     def found(self) -> dict[str, Any]:
         """What the rows were like: step, sites, ranges of the first part, missing shares, blank rows."""
-        names, total = list(self.values.values()), max(self._rows, 1)
+        names, total = list(self.values.values()), max(self._extremes.rows, 1)
         found: dict[str, Any] = {
             "step_s": seconds(self.config.step) if self.config.step else self.order.step_s(),
-            "ranges": {name: list(bounds) for name, bounds in self._ranges().items()},
+            "ranges": self._extremes.ranges(names),
             "missing_share": {
                 name: round(float(count) / total, 6) for name, count in zip(names, self._missing, strict=True)
             },
@@ -199,7 +195,9 @@ class SeriesReader(TableReader):
         """The canonical rows; what they are like is remembered."""
         import pandas as pd
 
-        self._learn(frame)
+        values_KV = frame[list(self.values.values())].to_numpy(dtype=np.float32)
+        self._missing += np.isnan(values_KV).sum(axis=0)
+        self._extremes.add(values_KV)
         stamps = pd.DatetimeIndex(frame["time"].to_numpy().astype("datetime64[us]")).tz_localize("UTC")
         columns: dict[str, Any] = {"time": stamps}
         if self.config.site:
@@ -207,33 +205,6 @@ class SeriesReader(TableReader):
         for name in (*self.values.values(), *self.words.values()):
             columns[name] = frame[name].array
         return pd.DataFrame(columns)
-
-    def _learn(self, frame: "pd.DataFrame") -> None:
-        values_KV = frame[list(self.values.values())].to_numpy(dtype=np.float32)
-        self._missing += np.isnan(values_KV).sum(axis=0)
-        self._rows += len(values_KV)
-        for low in range(0, len(values_KV), BLOCK):
-            block = values_KV[low : low + BLOCK]
-            self._extremes.append((len(block), np.fmin.reduce(block), np.fmax.reduce(block)))
-
-    def _ranges(self) -> dict[str, tuple[float, float]]:
-        """Generous bounds: the extremes of the first part of the rows, and half of what lies between on either side."""
-        seen, lows, highs = 0, [], []
-        for rows, low_V, high_V in self._extremes:
-            if seen and seen + rows > LEARNED * self._rows:
-                break
-            seen += rows
-            lows.append(low_V)
-            highs.append(high_V)
-        if not lows:
-            return {}
-        bounds = zip(self.values.values(), np.fmin.reduce(lows), np.fmax.reduce(highs), strict=True)
-        spread = {name: (float(low), float(high), (float(high) - float(low)) / 2) for name, low, high in bounds}
-        return {
-            name: (float(f"{low - half:.4g}"), float(f"{high + half:.4g}"))
-            for name, (low, high, half) in spread.items()
-            if half > 0
-        }
 
 
 def named(config: FilesConfig) -> dict[str, str]:
