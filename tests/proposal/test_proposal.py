@@ -196,7 +196,9 @@ def test_a_name_must_be_new_and_a_name(root: Path, name: str, told: str) -> None
 
 
 def test_time_that_runs_backwards_is_told_with_the_way_out(root: Path) -> None:
-    (root / "back.csv").write_text("when,x\n" + "".join(f"2020-01-{31 - day % 31:02d},{day % 5}\n" for day in range(31)))
+    (root / "back.csv").write_text(
+        "when,x\n" + "".join(f"2020-01-{31 - day % 31:02d},{day % 5}\n" for day in range(31))
+    )
     with pytest.raises(DataError, match=r"back\.csv row 3: time runs backwards: .*; --set data\.KEY=VALUE changes"):
         proposal.propose(root, "mine", _asked(files=("back.csv",), target="x", given={"data.sort": False}))
 

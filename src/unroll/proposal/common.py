@@ -15,6 +15,7 @@ ORDER = (
     *("sort", "text", "label", "label_map", "labels", "drop_labels", "source", "target", "split", "group"),
 )
 """Keys of the data block as they are written."""
+LAST = ("ranges", "max_missing_share", "seed", "max_bytes", "max_line_bytes")
 UNSAID = {"quote": '"'}
 """What every file has unless it says otherwise: not written."""
 MANY = 40
@@ -43,7 +44,7 @@ def data_lines(
         lines.append(Line("max_rejected_share", survey.allowance, why))
     elif "max_rejected_share" in config.model_fields_set:
         lines.append(Line("max_rejected_share", config.max_rejected_share))
-    lines += [Line(key, found[key]) for key in ("ranges", "max_missing_share", "seed") if key in found]
+    lines += [Line(key, found[key]) for key in LAST if key in found]
     return lines
 
 

@@ -51,7 +51,7 @@ def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
     steps, mean = int(length_N.max()), float(length_N.mean())
     train = sum(labels.trained().values())
     whys["values"] = f"series of {steps} values" if length_N.min() == steps else f"{length_N.min()} to {steps} values"
-    epochs = epochs_for(BUDGET, 0.8 * train * mean, 5, 60)
+    epochs = epochs_for(BUDGET, 0.8 * train * mean, 5, 40)
     return Proposal(
         [f"{file_names(plan)}: {labels.told()}, {whys['values']}"],
         {

@@ -46,26 +46,31 @@ class Rows:
     sites: list[np.ndarray] = field(default_factory=list)
     missing: list[np.ndarray] = field(default_factory=list)
     values: list[np.ndarray] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)
 
     def add(self, table: "pd.DataFrame") -> None:
         """Take the rows of a part."""
+        import pandas as pd
+
         self.seconds.append(table["time"].dt.as_unit("s").astype("int64").to_numpy())
-        site = table["site"].to_numpy(dtype=object) if "site" in table else np.full(len(table), "", dtype=object)
-        self.sites.append(site)
+        code_N, names = np.zeros(len(table), dtype=np.int32), [""]
+        if "site" in table:
+            code_N, names = pd.factorize(table["site"])
+        known = np.array([self.numbers.setdefault(str(name), len(self.numbers)) for name in names], dtype=np.int32)
+        self.sites.append(known[code_N])
         self.missing.append(np.isnan(table[self.names].to_numpy(dtype=np.float32)))
         self.values.append(table[self.target].to_numpy(dtype=np.float32))
 
     def by_site(self) -> dict[str, Site]:
         """The rows of each site, the one with most values of the target first."""
-        import pandas as pd
-
         seconds, missing, values = (np.concatenate(x) for x in (self.seconds, self.missing, self.values))
-        code, names = pd.factorize(np.concatenate(self.sites))
-        found = {}
-        for number, name in enumerate(names):
+        if len(self.numbers) == 1 and (seconds[1:] > seconds[:-1]).all():  # the usual case, and the largest files
+            return {next(iter(self.numbers)): Site(seconds, missing, values)}
+        code, found = np.concatenate(self.sites), {}
+        for name, number in self.numbers.items():
             own = np.flatnonzero(code == number)
             own = own[np.argsort(seconds[own], kind="stable")]
-            found[str(name)] = Site(seconds[own], missing[own], values[own])
+            found[name] = Site(seconds[own], missing[own], values[own])
         order = sorted(found, key=lambda name: -int(np.isfinite(found[name].values_T).sum()))
         return {name: found[name] for name in order}
 
