@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-
 from problems import tables
+
 from unroll import ingestion, store, validation
 from unroll.datasets.files import DATASET, FilesConfig
 from unroll.problems.base import Prepared

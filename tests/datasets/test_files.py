@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-
 from datasets import own_files as own
 from problems import tables
+
 from unroll import trainer
 from unroll.config import TrainConfig
 

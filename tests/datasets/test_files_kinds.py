@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-
 from datasets import own_files as own
+
 from unroll import download
 from unroll.datasets._files.clock import spelt
 from unroll.datasets._files.labels import in_order, text_of
