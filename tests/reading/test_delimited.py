@@ -198,3 +198,14 @@ def test_wide_cells_make_smaller_chunks(put) -> None:  # type: ignore[no-untyped
     assert [row for chunk in found for row in chunk.rows_N.tolist()] == list(range(2, 152))
     assert all(chunk.frame["b"].str.len().sum() <= 80e6 for chunk in found)
     assert len(found) > 1
+
+
+@pytest.mark.parametrize("block", [1, 1 << 22])
+def test_a_byte_order_mark_is_one_at_the_start_alone(block, put, everything, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(text, "BLOCK", block)
+    path = put("\ufeffa,b\n\ufeffa,b\n\ufeff\n1,2\n")
+    assert everything(path, format="csv", delimiter=",", header=False) == (
+        [1, 2, 4],
+        [["a", "b"], ["\ufeffa", "b"], ["1", "2"]],
+        [(3, "", "1 columns", "wrong number of columns; expected 2")],
+    )

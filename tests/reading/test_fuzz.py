@@ -147,7 +147,7 @@ def test_valid_files_read_as_something_else(tmp_path, name, format_, encoding) -
     exhaust_bytes(tmp_path, name, VALID[name], Reading(format=format_, encoding=encoding))
 
 
-TOKENS = [*'ab,; \t\n\r"#', '""', ', "', ',     "', "\r\n", "\n\n", "\u00e9", '"\n', ',"']
+TOKENS = [*'ab,; \t\n\r"#', '""', ', "', ',     "', "\r\n", "\n\n", "\u00e9", "\ufeff", '"\n', ',"']
 
 
 @LOOSE

@@ -11,6 +11,7 @@ from unroll.errors import DataError
 from unroll.reading.layout import Layout
 from unroll.reading.options import SPACES
 from unroll.reading.records import MAX_BLANKS, Dialect, records
+from unroll.reading.text import BOM
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,6 +71,9 @@ def _parse(
         faults.append((row.number, row.actual_columns if row.text.strip() else 0))
         return "skip"
 
+    plain = _plain(data, dialect)
+    if plain.startswith(BOM):
+        plain = BOM + plain  # Arrow takes the first for the file's own, which it is no longer
     sign = "\t" if dialect.delimiter == SPACES else dialect.delimiter
     cells = [str(place) for place in range(layout.width)]
     places = dict(zip(layout.names, layout.places, strict=True))
@@ -77,8 +81,8 @@ def _parse(
     extra = cells[len(layout.names) :] if columns is None else []
     try:
         table = csv.read_csv(
-            pa.py_buffer(_plain(data, dialect)),
-            csv.ReadOptions(column_names=cells, use_threads=False, block_size=len(data) + 1024),
+            pa.py_buffer(plain),
+            csv.ReadOptions(column_names=cells, use_threads=False, block_size=len(plain) + 1024),
             csv.ParseOptions(
                 delimiter=sign,
                 quote_char=dialect.quote or False,
