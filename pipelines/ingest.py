@@ -6,12 +6,15 @@ from unroll.tasks import Task
 
 
 def ingest(task: Task) -> None:
-    """Write ``data/raw/<task>/``: the raw files, the table of their rows, and the rows that could not be read."""
+    """Write ``data/raw/<task>/``: the raw files, the table of their rows, and the rows that could not be read.
+
+    The user's own files stay where they lie.
+    """
     dataset, config = task.dataset()
     source = task.source(config)
     with store.atomic_folder(task.layout.raw) as folder:
         ingestion.fetch(dataset, config, source, folder, task.layout.root, task.name)
-        ingestion.read(dataset, config, source, folder)
+        ingestion.read(dataset, config, source, folder, task.layout.root, task.name)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ def prepare(task: Task) -> None:
     """Write ``data/prepared/<task>/`` and check it: no leak between splits, no window across a gap."""
     problem, config = task.problem(), task.prepare_config()
     with store.atomic_folder(task.layout.prepared) as folder:
-        table = store.read_table(task.layout.validated / "table.parquet", problem.columns(config), problem.categories)
+        path = task.layout.validated / "table.parquet"
+        table = store.read_table(path, problem.columns(config), problem.coded(config))
         store.write_json(folder / "meta.json", problem.prepare(table, config, folder))
         validation.validate_prepared(problem.check(Prepared.load(folder), config), task.layout)
 

@@ -23,7 +23,9 @@ def root(tmp_path: Path) -> Path:
 def test_help_lists_the_commands_without_importing_anything_heavy(root: Path) -> None:
     code, out, _ = unroll(root, "--help")
     assert code == 0
-    assert all(f" {name} " in out for name in ("repro", "check", "schema", "results", "publish", "ui"))
+    assert all(
+        f" {name} " in out for name in ("repro", "new", "check", "doctor", "predict", "results", "publish", "ui")
+    )
     heavy = "import sys, unroll.cli; print(set(sys.modules) & {'numpy', 'pydantic', 'torch', 'mlflow', 'pandas'})"
     assert run(root, sys.executable, "-c", heavy).stdout == "set()\n"
 
@@ -82,3 +84,37 @@ def test_results_of_a_project_without_any_are_a_table_all_the_same(root: Path) -
     assert lines[0].startswith("| task | metric | ")
     assert len(lines) == 2 + 5
     assert all("not evaluated" in line for line in lines[2:])
+
+
+def test_new_without_a_terminal_shows_the_block_and_writes_nothing(root: Path) -> None:
+    hours = [f"2020-01-{1 + n // 24:02d} {n % 24:02d}:00,{n % 7}\n" for n in range(600)]
+    (root / "hours.csv").write_text("when,load\n" + "".join(hours))
+    before = (root / "params.yaml").read_bytes()
+    code, out, error = unroll(root, "new", "load", "--from", "hours.csv", "--problem", "forecasting")
+    assert code == 0
+    assert out.startswith("  # hours.csv: 600 rows, 2020-01-01T00:00:00 to 2020-01-25T23:00:00, a row every 1h\n")
+    assert error == (
+        f"unroll: nothing written: there is no terminal to ask on; --yes appends this to {root / 'params.yaml'}\n"
+    )
+    assert (root / "params.yaml").read_bytes() == before
+    code, shown, _ = unroll(root, "new", "load", "--from", "hours.csv", "--problem", "forecasting", "--yes")
+    assert (code, shown) == (0, out)
+    assert (root / "params.yaml").read_bytes() == before + f"\n{out}".encode()
+    assert unroll(root, "check")[1] == "params.yaml: 6 tasks, all keys and values allowed\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["new", "poetry", "--from", "a.csv", "--problem", "forecasting"], "tasks.poetry: is there already"),
+        (["new", "b", "--from", "a.csv", "--problem", "forecasting"], "path 'a.csv': missing; expected a file"),
+        (["predict", "poetry", "a.csv"], "config.json: not there; expected the output of an earlier stage"),
+        (["predict", "sonnets", "a.csv"], "tasks.sonnets: no such task"),
+        (["doctor", "sonnets"], "tasks.sonnets: no such task"),
+    ],
+)
+def test_what_new_predict_and_doctor_cannot_do_is_one_line(root: Path, arguments: list[str], told: str) -> None:
+    code, _, error = unroll(root, *arguments)
+    assert code == 1
+    assert told in error
+    assert error.count("\n") == 1

@@ -25,7 +25,7 @@ def ingest(dataset: Dataset[Any], config: DataConfig, source: str, root: Path) -
     folder = root / "raw"
     with store.atomic_folder(folder) as fresh:
         ingestion.fetch(dataset, config, source, fresh, root)
-        ingestion.read(dataset, config, source, fresh)
+        ingestion.read(dataset, config, source, fresh, root)
     return folder
 
 
@@ -164,7 +164,7 @@ def test_a_changed_source_is_noticed(tmp_path: Path) -> None:
     assert not ingestion.source_changed(task)  # nothing was ingested yet: DVC runs the stage anyway
     with store.atomic_folder(task.layout.raw) as folder:
         ingestion.fetch(dataset, config, "disk", folder, tmp_path)
-        ingestion.read(dataset, config, "disk", folder)
+        ingestion.read(dataset, config, "disk", folder, tmp_path)
     assert not ingestion.source_changed(task)
     with (tmp_path / "disk" / FILE).open("a") as handle:
         handle.write("neutral,one more" + "," * 10 + "\n")

@@ -60,12 +60,56 @@ def repro(
 
 
 @app.command()
+def new(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="Name of the new task", show_default=False)],
+    files: Annotated[
+        list[str], typer.Option("--from", metavar="FILE", help="A file, pattern or folder; again for more of them")
+    ],
+    problem: Annotated[
+        str,
+        typer.Option(help="forecasting, rise_or_fall, series_classification, text_classification, language_model, …"),
+    ],
+    target: Annotated[str | None, typer.Option(metavar="COLUMN", help="What is forecast, told or answered")] = None,
+    label: Annotated[str | None, typer.Option(metavar="COLUMN", help="The label, of a classification")] = None,
+    text: Annotated[str | None, typer.Option(metavar="COLUMN", help="The text")] = None,
+    source: Annotated[str | None, typer.Option(metavar="COLUMN", help="The source, of pairs of texts")] = None,
+    time: Annotated[str | None, typer.Option(metavar="COLUMN", help="The time, of a series")] = None,
+    site: Annotated[str | None, typer.Option(metavar="COLUMN", help="What tells several series apart")] = None,
+    given: Annotated[
+        list[str] | None, typer.Option("--set", metavar="BLOCK.KEY=VALUE", help="A key of the block; again for more")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Append the block without asking")] = False,
+) -> None:
+    """Look at files of one's own and propose a task on them: a block for params.yaml, shown before it is written.
+
+    Such as: unroll new pollution --from beijing.csv --problem forecasting --target pm2.5
+    """
+    from unroll import proposal
+
+    settings = proposal.parse(given or [])
+    wanted = proposal.Asked(problem, tuple(files), target, label, text, source, time, site, settings)
+    proposal.main(_root(), task, wanted, yes, sys.stdout)
+
+
+@app.command()
 def check() -> None:
     """Check params.yaml whole, for all tasks."""
     from unroll import schema
 
     params = schema.check(_root())
     typer.echo(f"params.yaml: {len(params.tasks())} tasks, all keys and values allowed")
+
+
+@app.command()
+def doctor(
+    task: Annotated[
+        str | None, typer.Argument(metavar="[TASK]", help="One task; none: all", show_default=False)
+    ] = None,
+) -> None:
+    """Look for what is wrong: parameters, files, environment, device, stages; and say what to do about it."""
+    from unroll import doctor as looking
+
+    raise typer.Exit(1 if looking.main(_root(), task, _console()) else 0)
 
 
 @app.command(name="schema")
@@ -253,6 +297,32 @@ def generate(
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except BrokenPipeError:  # whoever read has read enough; what is left in the buffer goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@app.command()
+def predict(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="Name of the task", show_default=False)],
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="File of raw input", show_default=False)],
+    model: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Folder of the model; default: models/TASK")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A .csv, .jsonl or .parquet; default: CSV to standard output")
+    ] = None,
+) -> None:
+    """Answer a file of raw input with a task's trained model. A task on files of one's own takes files like those.
+
+    Such as: unroll predict pollution last_days.csv --output forecast.csv
+    """
+    import os
+
+    from unroll import prediction
+
+    try:
+        prediction.main(_root(), task, source, model, output, sys.stdout)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -2,25 +2,35 @@
 
 A source is ``sample`` (made by the dataset itself), ``lab`` (the public files, downloaded and verified by hash) or a
 folder with the same files: <folder>/<dataset>/<file> or <folder>/<file>. A dataset without public files is always made.
+The user's own files are read where they lie.
 """
 
+import csv
 import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from unroll import download, store
+from unroll import download, progress, store
 from unroll.config import DataConfig
-from unroll.datasets.base import MAX_BYTES, Dataset, Rejected
+from unroll.datasets.base import MAX_BYTES, Dataset, Part, Rejected
 from unroll.errors import DataError, StoreError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from unroll.tasks import Task
 
 D = TypeVar("D", bound=DataConfig)
-Kind = Literal["generated", "sample", "lab", "folder"]
+Kind = Literal["generated", "sample", "lab", "folder", "files"]
 MANIFEST = "manifest.json"
+DOWNLOADS = Path(".unroll") / "downloads"
+HOPELESS = 0.5
+"""Share of unreadable rows in the parts read so far above which reading does not go on."""
 
 
 def fetch(dataset: Dataset[D], config: D, source: str, folder: Path, root: Path, task: str = "") -> None:
@@ -31,42 +41,78 @@ def fetch(dataset: Dataset[D], config: D, source: str, folder: Path, root: Path,
     Raises DataError that names the file that is missing, too large or not the published one.
     """
     match _kind(dataset, config, source):
+        case "files":
+            for file in dataset.files(config):
+                _keep(download.get(file, config.dataset, root / DOWNLOADS, task), root / DOWNLOADS / file.name)
         case "generated" | "sample":
             dataset.sample(folder, config, np.random.default_rng(config.seed))
         case "lab":
             for file in dataset.files(config):
-                _copy(download.get(file, config.dataset, root / ".unroll" / "downloads", task), folder / file.name)
+                _copy(download.get(file, config.dataset, root / DOWNLOADS, task), folder / file.name)
         case "folder":
             for name, path in _locate(dataset, config, source, root).items():
                 _copy(path, folder / name)
 
 
-def read(dataset: Dataset[D], config: D, source: str, folder: Path) -> None:
-    """Read the raw files in ``folder``; write beside them the table, the rows that could not be read, and a manifest.
+def read(dataset: Dataset[D], config: D, source: str, folder: Path, root: Path, task: str = "") -> None:
+    """Read the raw files in ``folder``, or the user's own below ``root`` or wherever they lie.
 
-    The manifest has no place and no time, so that the same files give the same bytes wherever they came from.
+    Writes into ``folder`` the table, the rows that could not be read, and a manifest. The manifest has no place and no
+    time, so that the same files give the same bytes wherever they came from; it also has what the dataset found, of
+    which ``told`` goes to the screen.
     """
-    import pandas as pd
-
     files = {path.name: _describe(path) for path in sorted(folder.iterdir())}
-    parsed = dataset.table(folder, config)
-    store.write_table(folder / "table.parquet", parsed.table)
-    store.write_csv(folder / "rejected.csv", pd.DataFrame(parsed.rejected, columns=list(Rejected._fields)))
-    store.write_json(folder / MANIFEST, {"source": _kind(dataset, config, source), "files": files})
+    found: dict[str, Any] = {}
+    with ExitStack() as stack:
+        handle = stack.enter_context((folder / "rejected.csv").open("w", encoding="utf-8", newline=""))
+        shown = stack.enter_context(progress.Rows(f"ingest {task or config.dataset}"))
+        rejected = csv.writer(handle, lineterminator="\n")
+        rejected.writerow(Rejected._fields)
+        parts = dataset.parts(root if dataset.in_place else folder, config)
+        store.write_table_parts(
+            folder / "table.parquet", _tables(parts, rejected, found, shown, task or config.dataset)
+        )
+    files = found.pop("files", files)
+    manifest = {"source": _kind(dataset, config, source), "files": files}
+    store.write_json(folder / MANIFEST, manifest | ({"found": found} if found else {}))
+
+
+def _tables(
+    parts: Iterator[Part], rejected: Any, found: dict[str, Any], shown: progress.Rows, task: str
+) -> "Iterator[pd.DataFrame]":
+    """The tables of ``parts``; their rejected rows are written and what they found is collected on the way."""
+    good, bad, first = 0, 0, ""
+    for table, refused, learned in parts:
+        if bad > HOPELESS * (good + bad):
+            raise DataError(f"{bad:,} of the first {good + bad:,} rows cannot be read; the first: {first}")
+        for line in learned.get("told", ()):
+            sys.stderr.write(f"ingest {task}: {line}\n")
+        rejected.writerows(refused)
+        found.update(learned)
+        good, bad, first = good + len(table), bad + len(refused), first or (refused[0].text() if refused else "")
+        shown.add(len(table) + len(refused))
+        yield table
+    if not good:
+        raise DataError(f"no readable row{f'; the first of {bad:,}: {first}' if bad else ''}; expected at least one")
 
 
 def source_fingerprint(dataset: Dataset[D], config: D, source: str, root: Path) -> dict[str, str] | None:
-    """The SHA-256 of each file of a folder source, by name; None for a source that cannot change by itself.
+    """The SHA-256 of each file of a folder source, or of the user's own, by name; None where none can change by itself.
 
     Raises DataError for a file that is not there.
     """
-    if _kind(dataset, config, source) != "folder":
-        return None
-    return {name: store.sha256(path) for name, path in _locate(dataset, config, source, root).items()}
+    match _kind(dataset, config, source):
+        case "folder":
+            found = _locate(dataset, config, source, root)
+        case "files":
+            found = dict(dataset.own_files(config, root))
+        case _:
+            return None
+    return {name: store.sha256(path) for name, path in found.items()}
 
 
 def source_changed(task: "Task") -> bool:
-    """Whether the files in a task's folder source are no longer those that were ingested, or cannot be read any more.
+    """Whether the files in a task's folder source, or the user's own, are not those that were ingested, or are away.
 
     The ingest that follows names the file. What was never ingested has not changed: DVC runs the stage anyway.
     """
@@ -79,10 +125,14 @@ def source_changed(task: "Task") -> bool:
         found = source_fingerprint(dataset, config, task.source(config), task.layout.root)
     except (DataError, StoreError, OSError):
         return True
-    return found is not None and found != {name: file["sha256"] for name, file in manifest["files"].items()}
+    ingested = {name: file["sha256"] for name, file in manifest["files"].items()}
+    downloaded = f"{DOWNLOADS.as_posix()}/"
+    return found is not None and found != {n: h for n, h in ingested.items() if not n.startswith(downloaded)}
 
 
 def _kind(dataset: Dataset[D], config: D, source: str) -> Kind:
+    if dataset.in_place:
+        return "files"
     if not dataset.files(config):
         return "generated"
     match source:
@@ -115,6 +165,12 @@ def _copy(path: Path, target: Path) -> None:
         shutil.copyfile(path, target)
     except OSError as error:
         raise DataError(f"{path}: cannot be copied: {error.strerror or error}") from None
+
+
+def _keep(path: Path, target: Path) -> None:
+    """A file from a mirror's folder, where a downloaded one would be."""
+    if path != target:
+        _copy(path, target)
 
 
 def _describe(path: Path) -> dict[str, str | int]:

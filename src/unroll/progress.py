@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from unroll.training import Epoch
 
 MODES = ("live", "plain", "quiet")
+SHOWN_EVERY_S = 1.0
 
 
 class Progress:
@@ -60,6 +61,52 @@ class Progress:
             sys.stderr.write(f"train {self._task}: epoch {epoch.epoch}/{self._epochs} · {text}\n")
             sys.stderr.flush()
         self._bar.update(self._line, completed=epoch.epoch, text=text)
+
+
+class Rows:
+    """A context that shows how many rows have been read, once it takes more than a moment; modes as of Progress."""
+
+    def __init__(self, title: str) -> None:
+        from rich.console import Console
+        from rich.progress import Progress as Bar
+        from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self._title, self._rows, self._mode = title, 0, mode()
+        self._started = self._shown = time.monotonic()
+        self._bar = Bar(
+            SpinnerColumn(),
+            TextColumn("[bold]{task.description}"),
+            TextColumn("{task.fields[text]}"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            disable=self._mode != "live",
+            transient=True,
+        )
+        self._line = self._bar.add_task(title, total=None, text="")
+
+    def __enter__(self) -> "Rows":
+        self._bar.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.__exit__(kind, error, trace)
+
+    def add(self, rows: int) -> None:
+        """Show that so many more have been read."""
+        if not rows:
+            return
+        self._rows += rows
+        now = time.monotonic()
+        if now - self._shown < SHOWN_EVERY_S:
+            return
+        self._shown = now
+        text = f"{self._rows:,} rows · {self._rows / (now - self._started):,.0f} rows/s"
+        if self._mode == "plain":
+            sys.stderr.write(f"{self._title}: {text}\n")
+            sys.stderr.flush()
+        self._bar.update(self._line, text=text)
 
 
 def mode() -> str:

@@ -33,13 +33,19 @@ def faults_of(task: Task) -> list[str]:
                 faults.append(str(error))
     if not faults:
         faults += _gate_faults(task)
-    if not faults and (gives := task.dataset()[0].kind) != (takes := task.problem().takes):
+    if not faults and (gives := _given(task)) != (takes := task.problem().takes):
         dataset, problem = (task.params.value(task.name, key) for key in ("data.dataset", "prepare.problem"))
         faults.append(
             f"{task.params.path}: tasks.{task.name}: dataset {dataset!r} gives a table of {gives}; "
             f"problem {problem!r} takes a table of {takes}"
         )
     return faults
+
+
+def _given(task: Task) -> str:
+    """The kind of table that the task's dataset yields."""
+    dataset, config = task.dataset()
+    return dataset.gives(config)
 
 
 def _gate_faults(task: Task) -> list[str]:

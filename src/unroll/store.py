@@ -8,7 +8,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,6 +152,38 @@ def write_table(path: Path, frame: "pd.DataFrame") -> None:
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     with atomic_file(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP, write_page_checksum=True)
+
+
+def write_table_parts(path: Path, frames: Iterable["pd.DataFrame"]) -> int:
+    """Write consecutive parts of one table, as ``write_table`` would write the whole; how many rows there are.
+
+    One row group at a time stands in memory. Parts without rows are passed over, whatever their columns. Raises
+    StoreError where no part has rows, and for a part whose columns are not those of the first one.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows, held = 0, None
+    with atomic_file(path) as temporary, ExitStack() as stack:
+        writer: pq.ParquetWriter | None = None
+        for frame in frames:
+            if not len(frame):
+                continue
+            part = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+            if writer is None:
+                writer = pq.ParquetWriter(temporary, part.schema, compression="zstd", write_page_checksum=True)
+                stack.callback(writer.close)
+            if part.schema != writer.schema:
+                raise StoreError(f"{path}: a part has columns {part.schema.names}; expected {writer.schema.names}")
+            rows, held = rows + len(part), part if held is None else pa.concat_tables([held, part])
+            while len(held) >= ROW_GROUP:  # in one piece each: pages end where pieces do
+                writer.write_table(held.slice(0, ROW_GROUP).combine_chunks(), row_group_size=ROW_GROUP)
+                held = held.slice(ROW_GROUP)
+        if writer is None or held is None:
+            raise StoreError(f"{path}: no rows; expected at least one")
+        if len(held):
+            writer.write_table(held.combine_chunks(), row_group_size=ROW_GROUP)
+    return rows
 
 
 def read_table(path: Path, columns: Sequence[str] | None = None, categories: Sequence[str] = ()) -> "pd.DataFrame":

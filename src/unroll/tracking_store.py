@@ -183,6 +183,15 @@ def _set_environment(timeout_s: float) -> None:
         os.environ.setdefault(name, value)
 
 
+def require_usable(root: Path) -> None:
+    """Raise TrackingError where the store is a server that is away, or a file that is no store; nothing is made."""
+    path = database(root)
+    if path is None:
+        _require_reachable(uri(root))
+    else:
+        _user_version(path)
+
+
 def _require_reachable(where: str) -> None:
     if not where.startswith(("http://", "https://")):
         return

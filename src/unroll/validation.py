@@ -77,6 +77,8 @@ def validate(dataset: "Dataset[D]", config: D, layout: Layout) -> Report:
     source, target = layout.raw / "table.parquet", layout.validated / "table.parquet"
     target.unlink(missing_ok=True)
     unreadable = _read_rejected(layout.raw / "rejected.csv")
+    if dataset.in_place:
+        config = dataset.settled(config, store.read_json(layout.raw / "manifest.json")["found"])
     table = store.read_table(source)
     suite = dataset.expectations(config)
     report, results = _judge(table, suite, f"{layout.task} raw", lambda rows: dataset.facts(rows, config))

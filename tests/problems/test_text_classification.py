@@ -131,7 +131,7 @@ def test_a_row_that_is_no_text(column: str, value: str | None, message: str, tmp
         ({"validation_share": 0.5, "test_share": 0.5}, "must be below 1"),
         ({"character_ngrams": [], "word_ngrams": []}, "must name a length"),
         ({"word_ngrams": [0]}, "greater than 0"),
-        ({"split": "random"}, "'file_order' or 'stratified'"),
+        ({"split": "random"}, "'file_order', 'stratified' or 'source'"),
     ],
 )
 def test_a_config_that_is_refused(changed: dict[str, Any], message: str) -> None:

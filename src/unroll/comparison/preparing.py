@@ -66,7 +66,7 @@ class Preparing:
         self._tell("prepare")
         problem, config = task.problem(), task.prepare_config()
         with store.atomic_folder(layout.prepared) as folder:
-            frame = store.read_table(table, problem.columns(config), problem.categories)
+            frame = store.read_table(table, problem.columns(config), problem.coded(config))
             store.write_json(folder / "meta.json", problem.prepare(frame, config, folder))
             validation.validate_prepared(problem.check(Prepared.load(folder), config), layout)
         return layout.prepared
@@ -82,7 +82,7 @@ class Preparing:
         self._tell("ingest")
         with store.atomic_folder(layout.raw) as folder:
             ingestion.fetch(dataset, config, source, folder, self._base.layout.root, task.name)
-            ingestion.read(dataset, config, source, folder)
+            ingestion.read(dataset, config, source, folder, self._base.layout.root, task.name)
         self._tell("validate")
         validation.validate(dataset, config, layout)
         return layout.validated

@@ -1,10 +1,11 @@
 """What a dataset is: where its files come from, how they become a canonical table, and what is expected of it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -59,6 +60,14 @@ class Parsed(NamedTuple):
     rejected: list[Rejected]
 
 
+class Part(NamedTuple):
+    """Consecutive rows of a table, the others, and what was made out of the files on the way, for the manifest."""
+
+    table: "pd.DataFrame"
+    rejected: list[Rejected]
+    found: Mapping[str, Any] = MappingProxyType({})
+
+
 class Dataset(ABC, Generic[D]):
     """One dataset. Subclasses are final, one module each, with an instance named ``DATASET`` in it."""
 
@@ -66,6 +75,12 @@ class Dataset(ABC, Generic[D]):
     """Type of the task's ``data`` block."""
     kind: ClassVar[str]
     """Which canonical table it yields: series, labelled series, labelled text, text or pairs."""
+    in_place: ClassVar[bool] = False
+    """Whether its files are the user's own, read where they lie: ``folder`` is then the project's, for all methods."""
+
+    def gives(self, config: D) -> str:
+        """Which canonical table it yields under ``config``."""
+        return self.kind
 
     @abstractmethod
     def files(self, config: D) -> Sequence[RemoteFile]:
@@ -82,6 +97,24 @@ class Dataset(ABC, Generic[D]):
         Raises DataError that names file, row or column, the value seen and what was expected, when the file as a
         whole cannot be read; single unreadable rows go to ``rejected``.
         """
+
+    def parts(self, folder: Path, config: D) -> Iterator[Part]:
+        """The same table in consecutive parts, where it may be larger than memory; all at once by default.
+
+        A part without rows has no columns. What ``found`` says in a later part adds to that of the earlier ones.
+        """
+        yield Part(*self.table(folder, config))
+
+    def own_files(self, config: D, root: Path) -> Mapping[str, Path]:
+        """The files that are read where they lie, by the name that messages give them; none by default.
+
+        Raises DataError for one that is not there.
+        """
+        return {}
+
+    def settled(self, config: D, found: Mapping[str, Any]) -> D:
+        """The block with what ingest ``found`` beside it, which facts and expectations may need."""
+        return config
 
     def facts(self, table: "pd.DataFrame", config: D) -> "pd.DataFrame":
         """Columns derived from ``table``, row by row, that expectations speak about (such as the step in time)."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unroll.errors import DataError
-from unroll.features import calendar, scaling, windows
+from unroll.features import calendar, categories, filling, scaling, windows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,19 +15,56 @@ if TYPE_CHECKING:
 def recent_windows(frame: "pd.DataFrame", meta: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Scaled inputs (N, L, F) float32 of every whole window, and the time of each one's last row in seconds.
 
-    ``frame`` has ``time`` (timestamps or text), ``site`` where the model knows sites, and its variables. Raises
-    DataError that names the row and column of a value that cannot be used, or says how many rows are missing.
+    ``frame`` has ``time`` (timestamps or text), ``site`` where the model knows sites, its variables and categories.
+    Missing values are filled in as they were before training, where the task does so. Raises DataError that names the
+    row and column of a value that cannot be used, or says how many rows are missing.
     """
-    needed = ["time", *(["site"] if meta["target_site"] else []), *meta["variables"]]
+    words = meta.get("categories", [])
+    needed = ["time", *(["site"] if meta["target_site"] else []), *meta["variables"], *(each["name"] for each in words)]
     for name in needed:
         if name not in frame:
             raise DataError(f"input: column {name!r} is missing; expected {', '.join(needed)}")
     if frame.empty:
         raise DataError(f"input: no rows; expected at least {meta['lag']} of each site")
-    seconds = _seconds(frame["time"])
-    times, rows = np.unique(seconds, return_inverse=True)
-    values = np.full((len(times), len(meta["columns"])), np.nan, dtype=np.float32)
-    width = len(meta["variables"])
+    seconds, step_s = _seconds(frame["time"]), int(meta["step_s"])
+    times = filling.bridge(np.unique(seconds), step_s, meta.get("bridge", 0))
+    rows = np.searchsorted(times, seconds)
+    values, codes = _lay_out(frame, seconds, rows, len(times), meta)
+    joined = np.ediff1d(times, to_begin=step_s) == step_s
+    last_T, scaled = np.ones(len(times), dtype=bool), scaling.apply(values, meta["scaler"])
+    parts = [scaled, calendar.expand(calendar.codes(times, meta["calendar"]), meta["calendar"])]
+    if words:
+        parts.append(categories.expand(codes, [each["words"] for each in words] * len(meta["sites"])))
+    if "missing" in meta:
+        missing = filling.fill(scaled, filling.breaks(joined), meta["missing"], meta["bridge"])
+        if meta["missing"] == "mask":
+            parts.append(missing.astype(np.float32))
+        else:
+            last_T = ~np.asarray(missing.any(axis=1))
+    good = np.asarray(np.isfinite(scaled).all(axis=1))
+    lag, runs_R2 = meta["lag"], windows.runs(good, joined)
+    found = windows.split_windows(runs_R2, 0, len(times), lag, horizon=0, stride=1)
+    last = found.starts(np.arange(len(found))) + lag - 1
+    last = last[last_T[last]]
+    if not len(last):
+        sites = f" for each of the sites {', '.join(meta['sites'])}" if meta["target_site"] else ""
+        longest = np.diff(runs_R2).max(initial=0)
+        whole = "" if last_T.all() else ", the last one whole"
+        raise DataError(
+            f"input: the longest stretch without a gap or a missing value has {longest} rows; expected {lag} rows "
+            f"{meta['step_s']} s apart{sites}{whole}"
+        )
+    inputs = np.concatenate(parts, axis=1)
+    return inputs[last[:, None] + np.arange(1 - lag, 1)], times[last]
+
+
+def _lay_out(
+    frame: "pd.DataFrame", seconds: np.ndarray, rows: np.ndarray, count: int, meta: Mapping[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values (T, F), NaN where none is, and codes of the categories (T, C), 0 where none is."""
+    words = meta.get("categories", [])
+    values = np.full((count, len(meta["columns"])), np.nan, dtype=np.float32)
+    codes = np.zeros((count, len(meta["sites"]) * len(words)), dtype=np.int16)
     for number, site in enumerate(meta["sites"]):
         where = (
             np.flatnonzero((frame["site"].astype(str) == site).to_numpy())
@@ -36,23 +73,11 @@ def recent_windows(frame: "pd.DataFrame", meta: Mapping[str, Any]) -> tuple[np.n
         )
         _require_single(seconds, where, site)
         for offset, name in enumerate(meta["variables"]):
-            values[rows[where], number * width + offset] = _numbers(frame, name, where)
-    good = np.asarray(np.isfinite(values).all(axis=1))
-    step_s = int(meta["step_s"])
-    joined = np.ediff1d(times, to_begin=step_s) == step_s
-    lag, runs_R2 = meta["lag"], windows.runs(good, joined)
-    found = windows.split_windows(runs_R2, 0, len(times), lag, horizon=0, stride=1)
-    last = found.starts(np.arange(len(found))) + lag - 1
-    if not len(last):
-        sites = f" for each of the sites {', '.join(meta['sites'])}" if meta["target_site"] else ""
-        longest = np.diff(runs_R2).max(initial=0)
-        raise DataError(
-            f"input: the longest stretch without a gap or a missing value has {longest} rows; expected {lag} rows "
-            f"{meta['step_s']} s apart{sites}"
-        )
-    circle = calendar.expand(calendar.codes(times, meta["calendar"]), meta["calendar"])
-    inputs = np.concatenate([scaling.apply(values, meta["scaler"]), circle], axis=1)
-    return inputs[last[:, None] + np.arange(1 - lag, 1)], times[last]
+            values[rows[where], number * len(meta["variables"]) + offset] = _numbers(frame, name, where)
+        for offset, each in enumerate(words):
+            known = categories.look_up(frame[each["name"]].iloc[where], each["words"])
+            codes[rows[where], number * len(words) + offset] = known
+    return values, codes
 
 
 def _seconds(time: "pd.Series[Any]") -> np.ndarray:

@@ -9,6 +9,8 @@ import numpy as np
 
 from unroll import store
 from unroll.errors import DataError
+from unroll.features import categories as words
+from unroll.features import filling
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +25,7 @@ class Series(NamedTuple):
     variables: list[str]
     columns: list[str]
     seconds_T: np.ndarray
+    words: list[list[str]] = []  # noqa: RUF012 - of each category, if there are any
 
 
 def choose(asked: str | Sequence[str], there: Sequence[str], what: str) -> list[str]:
@@ -37,18 +40,26 @@ def choose(asked: str | Sequence[str], there: Sequence[str], what: str) -> list[
 
 
 def lay_out(
-    table: "pd.DataFrame", sites: str | Sequence[str], variables: str | Sequence[str], target: str, path: Path
+    table: "pd.DataFrame",
+    sites: str | Sequence[str],
+    variables: str | Sequence[str],
+    target: str,
+    path: Path,
+    categories: Sequence[str] = (),
+    bridge: int = 0,
 ) -> Series:
     """Write ``values`` (T, F) float32 as ``.npy`` at ``path``: a column for each site and variable, time by row.
 
     Consumes ``table`` and writes block by block, so that neither stands in memory beside a second copy. A value that
     is not there is NaN. Raises DataError for an unknown site or variable, a row without a time, or two rows of one
-    site at one time.
+    site at one time. With ``categories`` their codes (T, C) go to ``categories.npy`` beside it, a column for each site
+    and category; rows that lack in time are put in where they are at most ``bridge`` in a row.
     """
-    there = [str(c) for c in table.columns if c not in ("time", "site")]
+    there = [str(c) for c in table.columns if c not in ("time", "site") and _is_number(table[c])]
     names = choose(variables, there, "column")
     if target not in names:
         raise DataError(f"target {target!r} is not among the variables; expected one of {', '.join(names)}")
+    found = choose(categories, [str(c) for c in table.columns if c not in ("time", "site", *there)], "category")
     code, levels = _site_codes(table)
     chosen = choose(sites, levels, "site")
     seconds = _seconds(table.pop("time"))
@@ -56,10 +67,22 @@ def lay_out(
     columns = [table.pop(name).to_numpy(dtype=np.float32) for name in names]
     seconds_S = [seconds[where] for where in rows]
     times = _merge(seconds_S)
+    if bridge:
+        times = filling.bridge(times, step_s(times), bridge)
     shape = (len(times), len(chosen) * len(names))
-    store.write_parts(path, shape, np.float32, _blocks(times, rows, seconds_S, columns))
+    store.write_parts(path, shape, np.float32, _blocks(times, rows, seconds_S, columns, np.float32(np.nan)))
+    coded = [words.encode(table.pop(name), name) for name in found]
+    if coded:
+        blocks = _blocks(times, rows, seconds_S, [codes for codes, _ in coded], np.int16(0))
+        store.write_parts(path.with_name("categories.npy"), (len(times), len(chosen) * len(coded)), np.int16, blocks)
     prefixed = [f"{site}/{name}" if site else name for site in chosen for name in names]
-    return Series(chosen, names, prefixed, times)
+    return Series(chosen, names, prefixed, times, [known for _, known in coded])
+
+
+def _is_number(column: "pd.Series[Any]") -> bool:
+    import pandas as pd
+
+    return bool(pd.api.types.is_numeric_dtype(column.dtype))
 
 
 def _site_codes(table: "pd.DataFrame") -> tuple[np.ndarray, list[str]]:
@@ -106,12 +129,16 @@ def _merge(seconds_S: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _blocks(
-    times: np.ndarray, rows: Sequence[slice | np.ndarray], seconds_S: Sequence[np.ndarray], columns: list[np.ndarray]
+    times: np.ndarray,
+    rows: Sequence[slice | np.ndarray],
+    seconds_S: Sequence[np.ndarray],
+    columns: list[np.ndarray],
+    nothing: np.generic,
 ) -> Iterator[np.ndarray]:
     """``values`` block by block: each site's rows that fall into the block's times, at their place."""
     for low in range(0, len(times), BLOCK):
         here = times[low : low + BLOCK]
-        block = np.full((len(here), len(rows) * len(columns)), np.nan, dtype=np.float32)
+        block = np.full((len(here), len(rows) * len(columns)), nothing)
         for number, (where, seconds) in enumerate(zip(rows, seconds_S, strict=True)):
             first, stop = np.searchsorted(seconds, here[0]), np.searchsorted(seconds, here[-1], side="right")
             place = np.searchsorted(here, seconds[first:stop])

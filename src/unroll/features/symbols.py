@@ -32,17 +32,25 @@ def window_lengths(steps: int, shares: Sequence[float]) -> list[int]:
     return sorted({min(max(round(steps * share), MIN_WINDOW), steps) for share in shares})
 
 
-def fit(values_NT: np.ndarray, shares: Sequence[float], length: int, letters: int) -> dict[str, Any]:
+def fit(
+    values_NT: np.ndarray, shares: Sequence[float], length: int, letters: int, lengths_N: np.ndarray | None = None
+) -> dict[str, Any]:
     """The windows and, for each, the edges (L, E) between letters: quantiles of train, so that all are alike frequent.
 
     Words have ``length`` letters, or as many as a short window has Fourier values. Plain numbers, to be kept as JSON.
+    ``lengths_N`` are the steps of series that are not all T: what lies beyond is no stretch of theirs.
     """
-    sample_NT = values_NT[:: max(1, len(values_NT) // SAMPLE)]
+    every = max(1, len(values_NT) // SAMPLE)
+    sample_NT, own_N = values_NT[::every], None if lengths_N is None else lengths_N[::every]
     levels = np.arange(1, letters) / letters
     windows = []
     for window in window_lengths(values_NT.shape[1], shares):
         parts_NPL = _fourier(sample_NT, window, length)
-        edges_EL = np.quantile(parts_NPL.reshape(-1, parts_NPL.shape[2]), levels, axis=0)
+        inside_NP = _inside(parts_NPL.shape[1], window, own_N)
+        parts_ML = parts_NPL.reshape(-1, parts_NPL.shape[2]) if inside_NP is None else parts_NPL[inside_NP]
+        if not len(parts_ML):
+            continue  # no series is as long as the window
+        edges_EL = np.quantile(parts_ML, levels, axis=0)
         windows.append({"steps": window, "edges": edges_EL.T.tolist()})
     return {"letters": letters, "windows": windows}
 
@@ -52,22 +60,31 @@ def buckets(fitted: Mapping[str, Any]) -> int:
     return sum(_words(fitted, window) for window in fitted["windows"])
 
 
-def bags(values_NT: np.ndarray, fitted: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def bags(
+    values_NT: np.ndarray, fitted: Mapping[str, Any], lengths_N: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The words (G,) of each series, their weights (G,), and where each series' words begin (N,).
 
-    A word's weight is the root of its count; the weights of one window's words have norm 1 in each series.
+    A word's weight is the root of its count; the weights of one window's words have norm 1 in each series. Of series
+    that are not all T long (``lengths_N``) only stretches within count.
     """
     none = np.zeros(0, np.int64)
     rows, ids, weights, first = [none], [none], [none], 0
     for window in fitted["windows"]:
-        words_NP = np.sort(words(values_NT, window, fitted["letters"]), axis=1)
+        words_NP = words(values_NT, window, fitted["letters"])
+        places_N = np.full(len(words_NP), words_NP.shape[1])
+        if (inside_NP := _inside(words_NP.shape[1], window["steps"], lengths_N)) is not None:
+            words_NP, places_N = np.where(inside_NP, words_NP, -1), inside_NP.sum(axis=1)
+        words_NP = np.sort(words_NP, axis=1)
         new_NP = np.ones(words_NP.shape, dtype=bool)
         new_NP[:, 1:] = words_NP[:, 1:] != words_NP[:, :-1]
         place_G = np.flatnonzero(new_NP)  # a series' first word is always new: no count runs into the next series
         root_G = np.sqrt(np.diff(place_G, append=new_NP.size))
+        own_G = words_NP.ravel()[place_G] >= 0
+        place_G, root_G = place_G[own_G], root_G[own_G]
         rows.append(place_G // words_NP.shape[1])
         ids.append(words_NP.ravel()[place_G] + first)
-        weights.append(root_G / np.sqrt(words_NP.shape[1]))  # the counts of a series sum to its places
+        weights.append(root_G / np.sqrt(places_N[rows[-1]]))  # the counts of a series sum to its places
         first += _words(fitted, window)
     row_G = np.concatenate(rows)
     order_G = np.argsort(row_G, kind="stable")
@@ -83,6 +100,11 @@ def words(values_NT: np.ndarray, window: Mapping[str, Any], letters: int) -> np.
     for part, edges_E in enumerate(edges_LE):
         words_NP = words_NP * letters + np.searchsorted(edges_E, parts_NPL[:, :, part])
     return words_NP
+
+
+def _inside(places: int, window: int, lengths_N: np.ndarray | None) -> np.ndarray | None:
+    """Which of the places (N, P) of a window lie within each series; None where all do."""
+    return None if lengths_N is None else np.arange(places) + window <= lengths_N[:, None]
 
 
 def _words(fitted: Mapping[str, Any], window: Mapping[str, Any]) -> int:

@@ -4,20 +4,33 @@ from typing import Literal
 
 import numpy as np
 
+from unroll.errors import DataError
 from unroll.features import splits
 
-Kind = Literal["file_order", "stratified"]
+Kind = Literal["file_order", "stratified", "source"]
 
 
 def split(
     kind: Kind,
     labels_N: np.ndarray,
     groups_N: np.ndarray,
-    validation_share: float,
-    test_share: float,
+    validation_share: float | None,
+    test_share: float | None,
     rng: np.random.Generator,
+    parts_N: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """Row numbers of train, validation and test; equal texts have the same number in ``groups_N``."""
+    """Row numbers of train, validation and test; equal texts have the same number in ``groups_N``.
+
+    ``parts_N`` are those of the source, whose own split leaves out of a part what stands in a later one, too.
+    """
+    if kind == "source":
+        if parts_N is None:
+            raise DataError("split source: the table has no column split; expected the source's own split (data.split)")
+        return splits.without_later(
+            splits.by_source(parts_N, labels_N, groups_N, validation_share, rng, "text"), groups_N
+        )
+    if validation_share is None or test_share is None:
+        raise DataError(f"split {kind}: no shares; expected prepare.validation_share and test_share")
     if kind == "file_order":
         return file_order(groups_N, validation_share, test_share)
     test = splits.stratified(labels_N, groups_N, test_share, rng)
@@ -41,3 +54,14 @@ def file_order(groups_N: np.ndarray, validation_share: float, test_share: float)
     validation = validation[~np.isin(groups_N[validation], groups_N[test])]
     train = train[~np.isin(groups_N[train], groups_N[validation_from:])]
     return {"train": train, "validation": validation, "test": test}
+
+
+def shares_fault(kind: str, validation_share: float | None, test_share: float | None, what: str) -> str | None:
+    """What is wrong with the shares of a split of this kind; None where nothing is."""
+    if kind == "source":
+        return "test_share must be null where split is source: the source has its own" if test_share else None
+    if validation_share is None or test_share is None:
+        return "validation_share and test_share must be given, unless split is source"
+    if validation_share + test_share >= 1:
+        return f"validation_share + test_share must be below 1, so that train has {what}"
+    return None

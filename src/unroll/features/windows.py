@@ -58,3 +58,20 @@ def split_windows(runs_R2: np.ndarray, low: int, high: int, lag: int, horizon: i
     clipped = np.clip(runs_R2, low, high)
     clipped[:, 1] -= lag + horizon - 1
     return Windows(clipped[clipped[:, 1] > clipped[:, 0]], stride)
+
+
+def only(windows: Windows, legal_T: np.ndarray) -> Windows:
+    """Those of the windows that start at a legal row.
+
+    >>> only(Windows(np.array([[0, 4]])), np.array([True, True, False, True])).ranges_R2.tolist()
+    [[0, 2], [3, 4]]
+    """
+    starts_T = np.zeros(len(legal_T), dtype=bool)
+    for low, high in windows.ranges_R2:
+        starts_T[low:high] = True
+    starts_T &= legal_T
+    begins_T = np.diff(starts_T, prepend=False)
+    ends = np.flatnonzero(begins_T & ~starts_T)
+    firsts = np.flatnonzero(begins_T & starts_T)
+    ranges_R2 = np.stack([firsts, np.append(ends, len(legal_T))[: len(firsts)]], axis=1)
+    return Windows(ranges_R2, windows.stride)

@@ -49,13 +49,15 @@ class SeriesClassifier(nn.Module):
         self.bag_dropout, self.bag_scale = bag_dropout, bag_scale
         self.register_buffer("recurrent_share", torch.tensor(0.5 if buckets else 1.0))
 
-    def forward(self, x_BT: Tensor, words_G: Tensor, weights_G: Tensor, starts_B: Tensor) -> Tensor:
+    def forward(
+        self, x_BT: Tensor, words_G: Tensor, weights_G: Tensor, starts_B: Tensor, lengths_B: Tensor | None = None
+    ) -> Tensor:
         """Log-probabilities (B, C), but for a constant.
 
         ``words_G`` holds the words of all series, series by series, with ``weights_G``; ``starts_B`` is where each
-        series' begin.
+        series' begin. ``lengths_B`` are the steps of series that are not all T: what lies beyond enters nothing.
         """
-        experts = self.experts(x_BT, words_G, weights_G, starts_B)
+        experts = self.experts(x_BT, words_G, weights_G, starts_B, lengths_B)
         return self.mix([scores_BC.float().log_softmax(dim=1) for scores_BC in experts])
 
     def mix(self, logp: list[Tensor]) -> Tensor:
@@ -64,19 +66,21 @@ class SeriesClassifier(nn.Module):
             return logp[0]
         return self.recurrent_share * logp[0] + (1 - self.recurrent_share) * logp[1]
 
-    def experts(self, x_BT: Tensor, words_G: Tensor, weights_G: Tensor, starts_B: Tensor) -> list[Tensor]:
+    def experts(
+        self, x_BT: Tensor, words_G: Tensor, weights_G: Tensor, starts_B: Tensor, lengths_B: Tensor | None = None
+    ) -> list[Tensor]:
         """Unnormalised log-probabilities (B, C) of the recurrent expert and, where there is one, of the bag."""
-        scores_BC = self._recurrent(x_BT)
+        scores_BC = self._recurrent(x_BT, lengths_B)
         if self.bag is None or self.bag_bias is None:
             return [scores_BC]
         weights_G = functional.dropout(weights_G * self.bag_scale, self.bag_dropout, self.training)
         bag_BC = functional.embedding_bag(words_G, self.bag, starts_B, mode="sum", per_sample_weights=weights_G)
         return [scores_BC, bag_BC + self.bag_bias]
 
-    def _recurrent(self, x_BT: Tensor) -> Tensor:
+    def _recurrent(self, x_BT: Tensor, lengths_B: Tensor | None) -> Tensor:
         x_BTF = x_BT[..., None]
         if self.difference:
             x_BTF = torch.cat([x_BTF, torch.diff(x_BTF, dim=1, prepend=x_BTF[:, :1])], dim=2)
-        states_BTH, last_BH, _ = self.encoder(x_BTF)
-        scores_BC: Tensor = self.head(self.dropout(self.pool(states_BTH, last_BH)))
+        states_BTH, last_BH, _ = self.encoder(x_BTF, lengths_B)
+        scores_BC: Tensor = self.head(self.dropout(self.pool(states_BTH, last_BH, lengths_B)))
         return scores_BC

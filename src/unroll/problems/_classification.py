@@ -3,10 +3,49 @@
 Shapes: N examples, C classes; the statistics are the flattened confusion matrix, truth by row.
 """
 
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from unroll.problems.base import Figure
+from unroll.errors import DataError
+from unroll.problems.base import Figure, Prepared, Split
 from unroll.scores import DRAWS, SEED, interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def natural(name: str) -> tuple[int, float, str]:
+    """A key that sorts numbers as numbers, before other names."""
+    return (0, float(name), name) if _NUMBER.fullmatch(name) else (1, 0.0, name)
+
+
+def parts(table: "pd.DataFrame", split: str) -> np.ndarray | None:
+    """The part of the source's own split that each row is of, where that split is asked for and there."""
+    return table["split"].to_numpy(dtype=object) if split == "source" and "split" in table else None
+
+
+def require_known(labels_N: np.ndarray, rows: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
+    """Raise DataError for a class of validation or test that train does not have."""
+    known = np.unique(labels_N[rows["train"]])
+    for part in ("test", "validation"):
+        unknown = np.setdiff1d(labels_N[rows[part]], known)
+        if len(unknown):
+            expected = ", ".join(names[number] for number in known)
+            raise DataError(f"class {names[unknown[0]]!r} is in {part} but not in train; expected one of {expected}")
+
+
+def group_facts(prepared: Prepared, index: Mapping[Split, np.ndarray]) -> dict[str, int]:
+    """How many groups stand in two splits, where the table has groups."""
+    if "groups" not in prepared.arrays:
+        return {}
+    groups_N = np.asarray(prepared.arrays["groups"])
+    found = [set(groups_N[rows].tolist()) for rows in index.values()]
+    return {"groups_in_two_splits": sum(map(len, found)) - len(set().union(*found))}
 
 
 def statistics(truth_N: np.ndarray, guess_N: np.ndarray, classes: int) -> np.ndarray:

@@ -144,15 +144,13 @@ def _cone(model: "ForecastModel", prepared: Prepared, scores: Scores) -> Figure:
     import pandas as pd
     import torch
 
-    from unroll.features import calendar
-
     meta, target_T = prepared.meta, _series.target(prepared)
     last_N = _series.last_rows(prepared, "test")
     moved_N = np.abs(scores.table()[f"truth_{meta['horizon']}"].to_numpy() - target_T[last_N])
     last = int(last_N[np.argsort(moved_N, kind="stable")[int(0.9 * (len(last_N) - 1))]])
     x_BLF = torch.from_numpy(_series.inputs(prepared, np.array([last])))
     codes_AC = prepared.arrays["calendar"][last + 1 : last + 1 + meta["horizon"]]
-    ahead_BAC = torch.from_numpy(calendar.expand(codes_AC, meta["calendar"])[None])
+    ahead_BAC = torch.from_numpy(_series.ahead(codes_AC[None], meta))
     model.eval()
     with torch.inference_mode():
         cone = model.cone(x_BLF, ahead_BAC)

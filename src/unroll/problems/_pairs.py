@@ -5,12 +5,13 @@ Shapes: N pairs, B batch, S source steps, T target steps.
 
 import difflib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from unroll.errors import DataError
-from unroll.features import strings, sums, text_splits
+from unroll.features import splits, strings, sums, text_splits
 from unroll.features.strings import UNKNOWN, Flat
 from unroll.problems.base import Batch, Figure, Meta, Prepared, Split
 
@@ -38,30 +39,40 @@ def texts(table: "pd.DataFrame", column: str) -> list[str]:
     return found
 
 
-def split_by_question(
-    sources: list[str], validation_share: float, test_share: float, rng: np.random.Generator
-) -> dict[str, np.ndarray]:
-    """Row numbers of each split. Equal sources, and a sum in both orders, fall into the same one."""
-    import pandas as pd
+@dataclass(frozen=True)
+class Parting:
+    """How pairs are split: which way, the shares, and the source's own parts (N,), where it has any."""
 
-    groups_N, questions = pd.factorize(np.array([sums.unordered(source) for source in sources], dtype=object))
-    if len(questions) < 3:
-        raise DataError(f"pairs: {len(questions)} different sources in {len(sources)} rows; expected at least 3")
-    one_class_N = np.zeros(len(sources), dtype=np.int8)
-    return text_splits.split("stratified", one_class_N, groups_N, validation_share, test_share, rng)
+    kind: text_splits.Kind
+    validation_share: float | None
+    test_share: float | None
+    rng: np.random.Generator
+    parts_N: np.ndarray | None = None
 
+    def by_question(self, sources: Sequence[str], given: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """Row numbers of each split. Equal sources, a sum in both orders, and a ``given`` group fall into one."""
+        import pandas as pd
 
-def split_within_sources(
-    sources: list[str], targets: list[str], validation_share: float, test_share: float, rng: np.random.Generator
-) -> dict[str, np.ndarray]:
-    """Row numbers of each split, each with its share of every source. Equal pairs fall into the same one."""
-    import pandas as pd
+        groups_N, questions = pd.factorize(np.array([sums.unordered(source) for source in sources], dtype=object))
+        if len(questions) < 3:
+            raise DataError(f"pairs: {len(questions)} different sources in {len(sources)} rows; expected at least 3")
+        if given is not None:
+            groups_N = splits.together(groups_N, pd.factorize(np.array(given, dtype=object))[0])
+        return self._split(np.zeros(len(sources), dtype=np.int8), groups_N)
 
-    labels_N, _ = pd.factorize(np.array(sources, dtype=object))
-    groups_N, pairs = pd.factorize(pd.Series(list(zip(sources, targets, strict=True)), dtype=object))
-    if len(pairs) < 3:
-        raise DataError(f"pairs: {len(pairs)} different pairs in {len(sources)} rows; expected at least 3")
-    return text_splits.split("stratified", labels_N, groups_N, validation_share, test_share, rng)
+    def within_sources(self, sources: Sequence[str], targets: Sequence[str]) -> dict[str, np.ndarray]:
+        """Row numbers of each split, each with its share of every source. Equal pairs fall into the same one."""
+        import pandas as pd
+
+        labels_N, _ = pd.factorize(np.array(sources, dtype=object))
+        groups_N, pairs = pd.factorize(pd.Series(list(zip(sources, targets, strict=True)), dtype=object))
+        if len(pairs) < 3:
+            raise DataError(f"pairs: {len(pairs)} different pairs in {len(sources)} rows; expected at least 3")
+        return self._split(labels_N, groups_N)
+
+    def _split(self, labels_N: np.ndarray, groups_N: np.ndarray) -> dict[str, np.ndarray]:
+        shares = self.validation_share, self.test_share
+        return text_splits.split(self.kind, labels_N, groups_N, *shares, self.rng, self.parts_N)
 
 
 def unequal(sources: Sequence[str], targets: Sequence[str]) -> str | None:
@@ -108,6 +119,7 @@ def facts(prepared: Prepared) -> dict[str, float]:
     index = {split: np.asarray(prepared.arrays[split]) for split in SPLITS}
     held = np.concatenate([index["validation"], index["test"]])
     flats = {column: flat(prepared, column) for column in COLUMNS}
+    left_out = prepared.meta.get("pairs_left_out", 0)  # what stands in a later part, too
     uses_N = np.bincount(np.concatenate([*index.values()]), minlength=len(flats["source"].offsets) - 1)
     questions = [_questions_of(prepared, rows) for rows in index.values()]
     whole = whole_sources(prepared.meta)
@@ -115,7 +127,7 @@ def facts(prepared: Prepared) -> dict[str, float]:
     longest = {column: int(np.diff(each.offsets)[held].max(initial=0)) for column, each in flats.items()}
     return {
         **{f"{split}_pairs": len(rows) for split, rows in index.items()},
-        "pairs_not_in_one_split": int((uses_N != 1).sum()),
+        "pairs_not_in_one_split": int((uses_N > 1).sum()) + abs(int((uses_N == 0).sum()) - left_out),
         "questions_in_two_splits": sum(map(len, questions)) - len(set().union(*questions)),
         "unknown_sources": int((flats["source"].ids_C[held] == UNKNOWN).sum()) if whole else 0,
         "unknown_character_share": float((ids == UNKNOWN).mean()),

@@ -15,7 +15,7 @@ from unroll import store
 from unroll.config import PositiveInt, PrepareConfig
 from unroll.errors import DataError
 from unroll.expectation import Expectation, Severity
-from unroll.features import calendar, scaling, series, windows
+from unroll.features import calendar, categories, filling, scaling, series, windows
 from unroll.features.calendar import Feature
 from unroll.problems.base import Check, Meta, Prepared, Split
 
@@ -44,6 +44,7 @@ def _day(value: object) -> str:
 
 Names = Literal["all"] | Annotated[tuple[str, ...], Field(strict=False, min_length=1), AfterValidator(_distinct)]
 Day = Annotated[str, BeforeValidator(_day)]
+SomeShare = Annotated[float, Field(gt=0, lt=1)]
 
 
 class SeriesPrepare(PrepareConfig):
@@ -56,29 +57,56 @@ class SeriesPrepare(PrepareConfig):
     calendar: tuple[Feature, ...] = Field(strict=False, description="Calendar inputs")
     lag: PositiveInt = Field(description="Rows of a window")
     stride: PositiveInt = Field(description="Rows between the starts of two windows")
-    validation_from: Day = Field(description="UTC date of the first row of validation", examples=["2015-07-01"])
-    test_from: Day = Field(description="UTC date of the first row of test")
+    validation_from: Day | None = Field(
+        None, description="UTC date of the first row of validation", examples=["2015-07-01"]
+    )
+    test_from: Day | None = Field(None, description="UTC date of the first row of test")
+    validation_share: SomeShare | None = Field(None, description="Share of the rows before test, instead of dates")
+    test_share: SomeShare | None = Field(None, description="Share of the rows at the end, instead of dates")
+    missing: Literal["drop", "interpolate", "mask"] = Field(
+        "drop",
+        description="Missing values: windows without any; filled in on a line; or the last value, with a mark as input",
+    )
+    interpolate_steps: PositiveInt | None = Field(None, description="Missing rows in a row that are filled in at most")
+    categories: tuple[str, ...] = Field((), strict=False, description="Columns of words that are inputs")
 
     @model_validator(mode="after")
     def _in_order(self) -> "SeriesPrepare":
-        if self.validation_from >= self.test_from:
+        dates, shares = (self.validation_from, self.test_from), (self.validation_share, self.test_share)
+        if (None in dates) == (None in shares) or (any(dates) and any(shares)):
+            raise ValueError("validation_from and test_from must be given, or else validation_share and test_share")
+        if self.validation_from and self.test_from and self.validation_from >= self.test_from:
             raise ValueError(f"validation_from {self.validation_from} must be before test_from {self.test_from}")
+        if self.validation_share and self.test_share and self.validation_share + self.test_share >= 1:
+            raise ValueError("validation_share + test_share must be below 1, so that train has rows")
+        if (self.missing == "interpolate") != (self.interpolate_steps is not None):
+            raise ValueError("interpolate_steps must be given where missing is interpolate, and only there")
         return self
+
+    @property
+    def bridged_rows(self) -> int:
+        """Rows in a row that may be missing and are filled in: as many as a window has, where they are masked."""
+        return {"drop": 0, "mask": self.lag}.get(self.missing, self.interpolate_steps or 0)
 
 
 def columns(config: SeriesPrepare) -> Sequence[str] | None:
     """Time, site and the variables chosen."""
     if isinstance(config.variables, str):
         return None
-    return ["time", *(["site"] if config.target_site else []), *config.variables]
+    return ["time", *(["site"] if config.target_site else []), *config.variables, *config.categories]
 
 
-def prepare(table: "pd.DataFrame", config: SeriesPrepare, reach: int, folder: Path) -> dict[str, Any]:
+def prepare(table: "pd.DataFrame", config: SeriesPrepare, asked: Sequence[int], folder: Path) -> dict[str, Any]:
     """Arrays: ``values`` (T, F) scaled, ``calendar`` (T, C) codes, ``seconds`` (T,), a ``*_ranges`` a split.
 
-    ``reach`` is how many rows after its last one a window needs; the meta has it as ``horizon``.
+    ``asked`` are the rows, from a window's last one on, of which the target is asked for; a window needs all rows up to
+    the last of them, which the meta has as ``horizon``. Where missing values are filled in, ``missing`` (T, F) tells
+    which; where there are categories, ``categories`` their codes.
     """
-    laid = series.lay_out(table, config.sites, config.variables, config.target, folder / "values.npy")
+    reach, bridge = max(asked), config.bridged_rows
+    laid = series.lay_out(
+        table, config.sites, config.variables, config.target, folder / "values.npy", config.categories, bridge
+    )
     target = _target_column(laid, config)
     step_s = series.step_s(laid.seconds_T)
     joined_T = series.follows(laid.seconds_T, step_s)
@@ -90,11 +118,25 @@ def prepare(table: "pd.DataFrame", config: SeriesPrepare, reach: int, folder: Pa
         chunk = slice(low, low + scaling.CHUNK)
         values[chunk] = scaling.apply(values[chunk], scaler)
         good_T[chunk] = np.isfinite(values[chunk]).all(axis=1)
+    more: dict[str, Any] = {}
+    legal_T = None
+    if config.missing != "drop":
+        breaks_T = filling.breaks(joined_T, [low for low, _ in bounds.values()])
+        missing_TF = filling.fill(values, breaks_T, config.missing, bridge)
+        store.write_array(folder / "missing.npy", missing_TF)
+        legal_T = _legal(missing_TF, target, config, asked)
+        filled_T = np.isfinite(values).all(axis=1)
+        more = {"missing": config.missing, "bridge": bridge, "rows_filled": int((filled_T & ~good_T).sum())}
+        good_T = filled_T
     values.flush()
+    if config.categories:
+        more["categories"] = _categories(laid, config, slice(*bounds["train"]), folder / "categories.npy")
     ranges = windows.runs(good_T, joined_T)
     counts = {}
     for split, (low, high) in bounds.items():
         found = windows.split_windows(ranges, low, high, config.lag, reach, config.stride)
+        if legal_T is not None:
+            found = windows.only(found, legal_T)
         if not len(found):
             raise DataError(
                 f"split {split}: {high - low} rows hold no whole window of {config.lag} + {reach} rows "
@@ -121,7 +163,36 @@ def prepare(table: "pd.DataFrame", config: SeriesPrepare, reach: int, folder: Pa
         "examples": counts,
         "rows_with_missing_values": int((~good_T).sum()),
         "gaps": int((~joined_T).sum()),
+        **more,
     }
+
+
+def _legal(missing_TF: np.ndarray, target: int, config: SeriesPrepare, asked: Sequence[int]) -> np.ndarray:
+    """Whether a window may start at a row (T,), as far as filled values go: what is asked for was measured.
+
+    An interpolated value tells of the next one: the last row of a window may have none, or the window would know what
+    came after it.
+    """
+    rows = len(missing_TF)
+    legal_T = np.ones(rows, dtype=bool)
+    measured_T = ~missing_TF[:, target]
+    wanted = [(measured_T, config.lag - 1 + ahead) for ahead in asked]
+    if config.missing == "interpolate":
+        wanted.append((~np.asarray(missing_TF.any(axis=1)), config.lag - 1))
+    for good_T, ahead in wanted:
+        legal_T[: rows - ahead] &= good_T[ahead:]
+        legal_T[rows - ahead :] &= ahead == 0
+    return legal_T
+
+
+def _categories(laid: series.Series, config: SeriesPrepare, train: slice, path: Path) -> list[dict[str, Any]]:
+    """The words of each category that train has; others get code 0."""
+    codes = np.lib.format.open_memmap(path, mode="r+")
+    count, found = len(config.categories), []
+    for number, (name, words) in enumerate(zip(config.categories, laid.words, strict=True)):
+        found.append({"name": name, "words": categories.keep_known(codes[:, number::count], train, words)})
+    codes.flush()
+    return found
 
 
 def check(prepared: Prepared) -> Check:
@@ -188,16 +259,40 @@ def runs(prepared: Prepared, split: Split) -> np.ndarray:
 
 
 def inputs(prepared: Prepared, last_B: np.ndarray) -> np.ndarray:
-    """Windows (B, L, F) float32 that end at the rows ``last_B``: scaled values, then the calendar as circles."""
-    meta = prepared.meta
+    """Windows (B, L, F) float32 that end at the rows ``last_B``.
+
+    Scaled values, then the calendar as circles; then categories, a column a word, and marks of missing values, where
+    the task has them.
+    """
+    meta, arrays = prepared.meta, prepared.arrays
     rows_BL = last_B[:, None] + np.arange(1 - meta["lag"], 1)
-    circle = calendar.expand(prepared.arrays["calendar"][rows_BL], meta["calendar"])
-    return np.concatenate([prepared.arrays["values"][rows_BL], circle], axis=2)
+    parts = [arrays["values"][rows_BL], calendar.expand(arrays["calendar"][rows_BL], meta["calendar"])]
+    if "categories" in meta:
+        parts.append(categories.expand(arrays["categories"][rows_BL], words(meta)))
+    if meta.get("missing") == "mask":
+        parts.append(arrays["missing"][rows_BL].astype(np.float32))
+    return np.concatenate(parts, axis=2)
+
+
+def ahead(codes_BAC: np.ndarray, meta: Meta) -> np.ndarray:
+    """What is known of the rows ahead (B, A, F), in the order of ``inputs`` after the values: their calendar alone.
+
+    Of categories nothing is known, and no value is marked as missing.
+    """
+    circles = calendar.expand(codes_BAC, meta["calendar"])
+    unknown = width(meta) - len(meta["columns"]) - circles.shape[-1]
+    return np.pad(circles, [(0, 0)] * (circles.ndim - 1) + [(0, unknown)]) if unknown else circles
+
+
+def words(meta: Meta) -> list[list[str]]:
+    """The words that each column of category codes may have: categories, site by site."""
+    return [category["words"] for category in meta.get("categories", ())] * len(meta["sites"])
 
 
 def width(meta: Meta) -> int:
     """F: the inputs of a row."""
-    return len(meta["columns"]) + calendar.width(meta["calendar"])
+    marks = len(meta["columns"]) if meta.get("missing") == "mask" else 0
+    return len(meta["columns"]) + calendar.width(meta["calendar"]) + categories.width(words(meta)) + marks
 
 
 def unscale(scaled: np.ndarray, meta: Meta) -> np.ndarray:
@@ -226,6 +321,8 @@ def example(prepared: Prepared) -> "pd.DataFrame":
     rows = slice(start, start + meta["lag"])
     deviation, mean = (np.float32(meta["scaler"][key]) for key in ("deviation", "mean"))
     raw = prepared.arrays["values"][rows] * deviation + mean
+    if "missing" in prepared.arrays:
+        raw = np.where(prepared.arrays["missing"][rows], np.float32("nan"), raw)
     time = pd.to_datetime(prepared.arrays["seconds"][rows], unit="s", utc=True)
     count = len(meta["variables"])
     parts = []
@@ -234,6 +331,10 @@ def example(prepared: Prepared) -> "pd.DataFrame":
         part.insert(0, "time", time)
         if site:
             part.insert(1, "site", site)
+        for place, category in enumerate(meta.get("categories", ())):
+            codes = prepared.arrays["categories"][rows, number * len(meta["categories"]) + place]
+            spelt = np.array([None, *category["words"]], dtype=object)[codes]
+            part[category["name"]] = pd.array(spelt, dtype="str")
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
 
@@ -247,15 +348,22 @@ def _target_column(laid: series.Series, config: SeriesPrepare) -> int:
 
 def _bounds(seconds_T: np.ndarray, config: SeriesPrepare) -> dict[Split, tuple[int, int]]:
     """Row ranges of the splits, in the order of time."""
-    cuts = []
-    for day in (config.validation_from, config.test_from):
-        moment = np.datetime64(day, "s").astype(np.int64)
-        cuts.append(int(np.searchsorted(seconds_T, moment)))
     rows = len(seconds_T)
-    if not 0 < cuts[0] < cuts[1] < rows:
-        first, last = np.datetime64(int(seconds_T[0]), "s"), np.datetime64(int(seconds_T[-1]), "s")
-        raise DataError(
-            f"prepare.validation_from {config.validation_from} and test_from {config.test_from} leave a split without "
-            f"rows; expected {first} < validation_from < test_from <= {last}"
-        )
+    if config.validation_from is None or config.test_from is None:
+        test = rows - round(rows * (config.test_share or 0.0))
+        cuts = [test - round(rows * (config.validation_share or 0.0)), test]
+        if not 0 < cuts[0] < cuts[1] < rows:
+            raise DataError(
+                f"{rows} rows; prepare.validation_share {config.validation_share} and test_share {config.test_share} "
+                "leave a split without rows"
+            )
+    else:
+        moments = [np.datetime64(day, "s").astype(np.int64) for day in (config.validation_from, config.test_from)]
+        cuts = [int(np.searchsorted(seconds_T, moment)) for moment in moments]
+        if not 0 < cuts[0] < cuts[1] < rows:
+            first, last = np.datetime64(int(seconds_T[0]), "s"), np.datetime64(int(seconds_T[-1]), "s")
+            raise DataError(
+                f"prepare.validation_from {config.validation_from} and test_from {config.test_from} leave a split "
+                f"without rows; expected {first} < validation_from < test_from <= {last}"
+            )
     return {"train": (0, cuts[0]), "validation": (cuts[0], cuts[1]), "test": (cuts[1], rows)}

@@ -110,6 +110,10 @@ class Problem(ABC, Generic[P, M]):
         """Columns of the table that are needed, so that no others are read; None for all."""
         return None
 
+    def coded(self, config: P) -> Sequence[str]:  # noqa: ARG002
+        """Those text columns that ``prepare`` takes as categories under ``config``."""
+        return self.categories
+
     def metric_keys(self, config: P) -> tuple[str, ...]:  # noqa: ARG002
         """The keys of ``metrics`` for a task with this ``prepare`` block: what its gate may name."""
         return self.metric_names

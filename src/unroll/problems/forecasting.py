@@ -70,13 +70,17 @@ class Forecasting(Problem[ForecastingPrepare, ForecastingModel | ClassicalModel]
         """Time, site and the variables chosen."""
         return _series.columns(config)
 
+    def coded(self, config: ForecastingPrepare) -> Sequence[str]:
+        """Sites and categories."""
+        return ("site", *config.categories)
+
     def metric_keys(self, config: ForecastingPrepare) -> tuple[str, ...]:
         """Those of the first horizon by their plain names, those of the others with their steps behind."""
         return metric_names(config.horizon)
 
     def prepare(self, table: "pd.DataFrame", config: ForecastingPrepare, folder: Path) -> dict[str, Any]:
         """The arrays of ``_series.prepare``; the meta also has the horizons and how far the target moves in each."""
-        meta = _series.prepare(table, config, max(config.horizon), folder)
+        meta = _series.prepare(table, config, config.horizon, folder)
         prepared = Prepared(store.read_arrays(folder), meta)
         spread = [_spread(prepared, horizon) for horizon in config.horizon]
         return {**meta, "horizons": list(config.horizon), "spread": spread, "season": config.season}
@@ -188,7 +192,7 @@ class Forecasting(Problem[ForecastingPrepare, ForecastingModel | ClassicalModel]
         x_NLF, last_N = recent_windows(frame, meta)
         ahead_NA = last_N[:, None] + np.arange(1, meta["horizon"] + 1) * meta["step_s"]
         codes_NAC = calendar.codes(ahead_NA.ravel(), meta["calendar"]).reshape(*ahead_NA.shape, -1)
-        ahead_NAC = calendar.expand(codes_NAC, meta["calendar"])
+        ahead_NAC = _series.ahead(codes_NAC, meta)
         parts = (slice(low, low + FEW) for low in range(0, len(x_NLF), FEW))
         batches = ({"x_BLF": torch.from_numpy(x_NLF[p]), "ahead_BAC": torch.from_numpy(ahead_NAC[p])} for p in parts)
         mean_NH, _, bands_NH2K = self._forecast(model, batches)
@@ -251,7 +255,7 @@ def _batch(prepared: Prepared, split: Split, index_B: np.ndarray) -> Batch:
     return {
         "x_BLF": torch.from_numpy(_series.inputs(prepared, last_B)),
         "next_BF": torch.from_numpy(values[last_B + 1]),
-        "ahead_BAC": torch.from_numpy(calendar.expand(prepared.arrays["calendar"][ahead_BA], meta["calendar"])),
+        "ahead_BAC": torch.from_numpy(_series.ahead(prepared.arrays["calendar"][ahead_BA], meta)),
         "y_BH": torch.from_numpy(values[last_B[:, None] + np.array(meta["horizons"]), meta["target_column"]]),
     }
 

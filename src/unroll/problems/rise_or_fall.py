@@ -58,9 +58,13 @@ class RiseOrFall(Problem[RiseOrFallPrepare, RiseOrFallModel]):
         """Time, site and the variables chosen."""
         return _series.columns(config)
 
+    def coded(self, config: RiseOrFallPrepare) -> Sequence[str]:
+        """Sites and categories."""
+        return ("site", *config.categories)
+
     def prepare(self, table: "pd.DataFrame", config: RiseOrFallPrepare, folder: Path) -> dict[str, Any]:
         """The arrays of ``_series.prepare``."""
-        return _series.prepare(table, config, config.horizon, folder)
+        return _series.prepare(table, config, (0, config.horizon), folder)
 
     def check(self, prepared: Prepared, config: RiseOrFallPrepare) -> Check:  # noqa: ARG002
         """Each range of windows, measured again on the times and bounds."""

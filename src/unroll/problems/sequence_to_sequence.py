@@ -14,9 +14,10 @@ from pydantic import Field, model_validator
 from unroll import store
 from unroll.config import PrepareConfig, Share
 from unroll.expectation import Expectation
-from unroll.features import batching, strings, sums
+from unroll.features import batching, strings, sums, text_splits
 from unroll.features.strings import UNKNOWN
 from unroll.problems import _answers as answers
+from unroll.problems import _classification as classification
 from unroll.problems import _pairs as pairs
 from unroll.problems._answerers import SequenceToSequenceModel, build
 from unroll.problems._pairs import COLUMNS, SPLITS, SourceUnit
@@ -36,8 +37,13 @@ END = 0
 class SequenceToSequencePrepare(PrepareConfig):
     """The ``prepare`` block of a sequence-to-sequence task."""
 
-    validation_share: float = Field(gt=0, lt=1, description="Share of all pairs")
-    test_share: float = Field(gt=0, lt=1, description="Share of all pairs")
+    split: text_splits.Kind = Field(
+        "stratified",
+        description="Drawn (of each source its share, where it is one symbol), file_order, or the source's",
+    )
+    validation_share: float | None = Field(None, gt=0, lt=1, description="Share of all pairs, or of the source's train")
+    test_share: float | None = Field(None, gt=0, lt=1, description="Share of all pairs")
+    grouped: bool = Field(False, description="Whether pairs of one group (data.group) stay on one side")
     seed: int = Field(ge=0, description="Seed of the split")
     reverse_source: bool = Field(
         description="Whether the network reads the source from its end (Sutskever et al. 2014)"
@@ -49,8 +55,10 @@ class SequenceToSequencePrepare(PrepareConfig):
 
     @model_validator(mode="after")
     def _leaves_train(self) -> "SequenceToSequencePrepare":
-        if self.validation_share + self.test_share >= 1:
-            raise ValueError("validation_share + test_share must be below 1, so that train has pairs")
+        if fault := text_splits.shares_fault(self.split, self.validation_share, self.test_share, "pairs"):
+            raise ValueError(fault)
+        if self.grouped and (self.split == "source" or self.source_unit == "whole"):
+            raise ValueError("grouped must be false where split is source or source_unit is whole")
         if self.source_unit == "whole" and self.reverse_source:
             raise ValueError("reverse_source must be false where source_unit is whole: one symbol has no order")
         return self
@@ -68,9 +76,9 @@ class SequenceToSequence(Problem[SequenceToSequencePrepare, SequenceToSequenceMo
     unit = "characters"
     optional_inputs = tuple(pairs.SAMPLING)
 
-    def columns(self, config: SequenceToSequencePrepare) -> Sequence[str]:  # noqa: ARG002
-        """Both columns of the pairs."""
-        return COLUMNS
+    def columns(self, config: SequenceToSequencePrepare) -> Sequence[str]:
+        """Both columns of the pairs, and what the split needs."""
+        return (*COLUMNS, *["split"] * (config.split == "source"), *["group"] * config.grouped)
 
     def prepare(self, table: "pd.DataFrame", config: SequenceToSequencePrepare, folder: Path) -> dict[str, Any]:
         """Arrays: ids and offsets of all sources and targets, and the row numbers of each split.
@@ -79,12 +87,11 @@ class SequenceToSequence(Problem[SequenceToSequencePrepare, SequenceToSequenceMo
         must have, equal pairs do.
         """
         sources, targets = (pairs.texts(table, column) for column in COLUMNS)
-        shares, whole = (config.validation_share, config.test_share), config.source_unit == "whole"
-        rng = np.random.default_rng(config.seed)
-        if whole:
-            rows = pairs.split_within_sources(sources, targets, *shares, rng)
-        else:
-            rows = pairs.split_by_question(sources, *shares, rng)
+        whole, groups = config.source_unit == "whole", table["group"].tolist() if config.grouped else None
+        shares, parts_N = (config.validation_share, config.test_share), classification.parts(table, config.split)
+        parting = pairs.Parting(config.split, *shares, np.random.default_rng(config.seed), parts_N)
+        rows = parting.within_sources(sources, targets) if whole else parting.by_question(sources, groups)
+        left_out = len(sources) - sum(map(len, rows.values()))
         train_sources, train_targets = ([texts[row] for row in rows["train"]] for texts in (sources, targets))
         meta: dict[str, Any] = {
             "reverse_source": config.reverse_source,
@@ -97,6 +104,7 @@ class SequenceToSequence(Problem[SequenceToSequencePrepare, SequenceToSequenceMo
             "unequal_lengths": pairs.unequal(sources, targets),
             "reading": None if whole else sums.find_reading(train_sources, train_targets),
             "examples": {split: len(index) for split, index in rows.items()},
+            **({"pairs_left_out": left_out} if left_out else {}),
         }
         flats = pairs.encode_sources(sources, meta), strings.encode(targets, meta["target_characters"])
         for name, flat in zip(COLUMNS, flats, strict=True):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -12,7 +12,7 @@ from unroll import store
 from unroll.config import Pooling, PrepareConfig, RecurrentConfig
 from unroll.errors import DataError
 from unroll.expectation import Expectation
-from unroll.features import scaling, splits, symbols
+from unroll.features import lengths, scaling, splits, symbols, text_splits
 from unroll.problems import _classification as classification
 from unroll.problems.base import Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
 from unroll.scores import Scores
@@ -31,7 +31,17 @@ SHARES = np.linspace(0, 1, 21)
 class SeriesClassificationPrepare(PrepareConfig):
     """The ``prepare`` block of a series classification task."""
 
-    validation_share: float = Field(gt=0, lt=1, description="Share of the source's train part, class by class")
+    split: text_splits.Kind = Field(
+        "source", description="The source's own, or drawn class by class (stratified), or the first rows train"
+    )
+    validation_share: float | None = Field(
+        None, gt=0, lt=1, description="Share of all series, or of the source's train part, class by class"
+    )
+    test_share: float | None = Field(None, gt=0, lt=1, description="Share of all series; null: the source's own")
+    grouped: bool = Field(False, description="Whether series of one group (data.group) stay on one side")
+    missing: Literal["drop", "interpolate"] = Field(
+        "drop", description="Series with missing values inside: left out; or these on a line between their neighbours"
+    )
     seed: int = Field(ge=0, description="Seed of the split")
     word_windows: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         strict=False, description="Stretches that become symbolic words, as shares of a series; []: no bag of words"
@@ -41,6 +51,10 @@ class SeriesClassificationPrepare(PrepareConfig):
 
     @model_validator(mode="after")
     def _affordable(self) -> "SeriesClassificationPrepare":
+        if fault := text_splits.shares_fault(self.split, self.validation_share, self.test_share, "series"):
+            raise ValueError(fault)
+        if self.grouped and self.split == "source":
+            raise ValueError("grouped must be false where split is source: the source has parted its groups itself")
         if self.word_letters**self.word_length > MAX_WORDS:
             raise ValueError(
                 f"word_letters {self.word_letters} to the power of word_length {self.word_length} must be at most "
@@ -75,27 +89,30 @@ class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassifica
         steps = sorted((c for c in table.columns if _STEP.match(c)), key=lambda c: int(c[1:]))
         if not steps:
             raise DataError(f"no column t000, t001, … in the table; there are {', '.join(map(str, table.columns))}")
-        in_test = table["split"].to_numpy() == "test"
-        for part, there in (("train", ~in_test), ("test", in_test)):
-            if not there.any():
-                raise DataError(f"split {part}: no rows; expected at least one series")
-        names = sorted(table.loc[~in_test, "label"].unique(), key=_natural)
-        unknown = sorted(set(table.loc[in_test, "label"]) - set(names))
-        if unknown:
-            raise DataError(f"class {unknown[0]!r} is in test but not in train; expected one of {', '.join(names)}")
+        whole_NT, lengths_N, good_N = lengths.read(table[steps].to_numpy(dtype=np.float32), config.missing)
+        table, left_out = table[good_N], int((~good_N).sum())
+        names = sorted(table["label"].unique(), key=classification.natural)
         labels = table["label"].map({name: number for number, name in enumerate(names)}).to_numpy(dtype=np.int16)
         values = store.create_array(folder / "values.npy", (len(table), len(steps)), np.float32)
-        for column, step in enumerate(steps):
-            values[:, column] = table[step].to_numpy()
+        values[:] = whole_NT[good_N]
         groups = splits.group_rows(values)
-        rng = np.random.default_rng(config.seed)
-        train = np.flatnonzero(~in_test)
-        held = splits.stratified(labels[train], groups[train], config.validation_share, rng)
-        rows = {"train": train[~held], "validation": train[held], "test": np.flatnonzero(in_test)}
+        rows = self._split(table, labels, groups, config, folder)
+        classification.require_known(labels, rows, names)
+        lengths_N = lengths_N[good_N]
+        equal = bool((lengths_N == len(steps)).all())
         scaler = scaling.fit(np.asarray(values[rows["train"]]).reshape(-1, 1), slice(None))
         values[:] = scaling.apply(values[..., None], scaler)[..., 0]
+        if not equal:
+            values[np.arange(len(steps)) >= lengths_N[:, None]] = 0.0
+            store.write_array(folder / "lengths.npy", lengths_N.astype(np.int32))
         values.flush()
-        words = symbols.fit(values[rows["train"]], config.word_windows, config.word_length, config.word_letters)
+        words = symbols.fit(
+            values[rows["train"]],
+            config.word_windows,
+            config.word_length,
+            config.word_letters,
+            None if equal else lengths_N[rows["train"]],
+        )
         store.write_array(folder / "labels.npy", labels)
         for split, index in rows.items():
             store.write_array(folder / f"{split}.npy", index.astype(np.int32))
@@ -107,13 +124,44 @@ class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassifica
             "words": words,
             "examples": {split: len(index) for split, index in rows.items()},
             "test_rows_also_in_train": int(shared.sum()),
+            **({} if equal else {"shortest": int(lengths_N.min())}),
+            **({"missing": config.missing} if config.missing != "drop" else {}),
+            **({"series_left_out": left_out} if left_out else {}),
         }
+
+    def _split(
+        self,
+        table: "pd.DataFrame",
+        labels_N: np.ndarray,
+        groups_N: np.ndarray,
+        config: SeriesClassificationPrepare,
+        folder: Path,
+    ) -> dict[str, np.ndarray]:
+        """Row numbers of each split. The source's own test part stays as it is, even where train has equal series."""
+        rng = np.random.default_rng(config.seed)
+        if config.split == "source":
+            if "split" not in table:
+                raise DataError(
+                    "split source: the table has no column split; expected the source's own split (data.split), or "
+                    "prepare.split stratified"
+                )
+            parts_N = table["split"].to_numpy(dtype=object)
+            return splits.by_source(parts_N, labels_N, groups_N, config.validation_share, rng, "series")
+        if config.grouped:
+            if "group" not in table:
+                raise DataError("grouped: the table has no column group; expected data.group to name one")
+            given_N = np.unique(table["group"].to_numpy(dtype=str), return_inverse=True)[1]
+            store.write_array(folder / "groups.npy", given_N.astype(np.int32))
+            groups_N = splits.together(groups_N, given_N)
+        return text_splits.split(config.split, labels_N, groups_N, config.validation_share, config.test_share, rng)
 
     def check(self, prepared: Prepared, config: SeriesClassificationPrepare) -> Check:  # noqa: ARG002
         """Each series once in one split; no series of validation stands in train; every class in train."""
         import pandas as pd
 
         groups = splits.group_rows(prepared.arrays["values"])
+        if "groups" in prepared.arrays:
+            groups = splits.together(groups, np.asarray(prepared.arrays["groups"]))
         labels = np.array(prepared.meta["classes"])[prepared.arrays["labels"]]
         in_train = np.isin(groups, groups[prepared.arrays["train"]])
         parts = [
@@ -239,7 +287,8 @@ class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassifica
         train = prepared.arrays["train"]
         labels = prepared.arrays["labels"][train]
         values = prepared.arrays["values"][train]
-        means = {f"class {name}": values[labels == number].mean(axis=0) for number, name in enumerate(names)}
+        inside_NT = np.arange(values.shape[1]) < _lengths(prepared, train)[:, None]
+        means = {f"class {name}": _mean(values, inside_NT, labels == number) for number, name in enumerate(names)}
         frame = pd.DataFrame({"step": np.arange(prepared.meta["steps"]), **means})
         yield Figure("class_means", "lines", "Mean series of each class in train", frame, "step", "step", "scaled")
 
@@ -247,8 +296,11 @@ class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassifica
         """Class and probabilities for each row of columns t000, t001, …"""
         import pandas as pd
 
-        values = scaling.apply(_numbers(frame, meta)[..., None], meta["scaler"])[..., 0]
-        parts = [_chances(model, _series(values[low : low + 512], meta)) for low in range(0, len(values), 512)]
+        raw_NT, lengths_N = _numbers(frame, meta)
+        values = scaling.apply(raw_NT[..., None], meta["scaler"])[..., 0]
+        values[np.arange(meta["steps"]) >= lengths_N[:, None]] = 0.0
+        slices = [slice(low, low + 512) for low in range(0, len(values), 512)]
+        parts = [_chances(model, _series(values[part], lengths_N[part], meta)) for part in slices]
         chances_NC = np.concatenate(parts)
         names = meta["classes"]
         answer: dict[str, Any] = {"label": np.array(names, dtype=object)[chances_NC.argmax(axis=1)]}
@@ -261,39 +313,61 @@ class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassifica
 
         scaler, rows = prepared.meta["scaler"], prepared.arrays["test"][:3]
         raw = prepared.arrays["values"][rows] * np.float32(scaler["deviation"]) + np.float32(scaler["mean"])
+        raw[np.arange(prepared.meta["steps"]) >= _lengths(prepared, rows)[:, None]] = np.nan
         return pd.DataFrame(raw, columns=_step_names(prepared.meta))
-
-
-def _natural(name: str) -> tuple[int, float, str]:
-    """Sorts numbers as numbers, before other names."""
-    try:
-        return 0, float(name), name
-    except ValueError:
-        return 1, 0.0, name
 
 
 def _step_names(meta: Meta) -> list[str]:
     return [f"t{step:03d}" for step in range(meta["steps"])]
 
 
-def _numbers(frame: "pd.DataFrame", meta: Meta) -> np.ndarray:
-    """The values of a raw input (N, T), or DataError that names row and column."""
+def _numbers(frame: "pd.DataFrame", meta: Meta) -> tuple[np.ndarray, np.ndarray]:
+    """The values of a raw input (N, T) and the steps of each series (N,), or DataError that names row and column.
+
+    Where train has series of several lengths, a series may end early.
+    """
     import pandas as pd
 
     names = _step_names(meta)
-    missing = [name for name in names if name not in frame]
+    needed = names[:1] if "shortest" in meta else names
+    missing = [name for name in needed if name not in frame]
     if missing:
         raise DataError(f"input: column {missing[0]!r} is missing; expected {names[0]} … {names[-1]}")
     if frame.empty:
         raise DataError("input: no rows; expected at least one series")
-    numbers = frame[names].apply(pd.to_numeric, errors="coerce")
+    frame = frame.reindex(columns=names)
+    numbers = frame.apply(pd.to_numeric, errors="coerce")
     values: np.ndarray = numbers.to_numpy(dtype=np.float32)
-    bad = np.argwhere(~np.isfinite(values))
+    said_NT = frame.notna().to_numpy()
+    lengths_N = np.full(len(values), len(names))
+    if "shortest" in meta:
+        lengths_N = np.maximum(lengths.of(said_NT), 1)
+    if meta.get("missing") == "interpolate":
+        values = np.where(said_NT & ~np.isfinite(values), np.float32("inf"), values)  # a word is told below
+        values = lengths.interpolate(values, lengths_N)
+    bad = np.argwhere(~np.isfinite(values) & (np.arange(len(names)) < lengths_N[:, None]))
     if len(bad):
         row, column = bad[0]
         (seen,) = frame[names[column]].iloc[[row]].tolist()
         raise DataError(f"input: row {row + 1}, column {names[column]}: {seen!r}; expected a finite number")
-    return values
+    return np.nan_to_num(values), lengths_N
+
+
+def _mean(values_NT: np.ndarray, inside_NT: np.ndarray, which_N: np.ndarray) -> np.ndarray:
+    """The mean series (T,) of some rows, over those that are as long."""
+    if inside_NT.all():
+        mean_T: np.ndarray = values_NT[which_N].mean(axis=0)
+        return mean_T
+    count_T = inside_NT[which_N].sum(axis=0)
+    total_T = np.where(inside_NT, values_NT, 0.0)[which_N].sum(axis=0)
+    return np.divide(total_T, count_T, out=np.full(len(count_T), np.nan), where=count_T > 0)
+
+
+def _lengths(prepared: Prepared, rows: np.ndarray) -> np.ndarray:
+    """The steps of some series."""
+    if "lengths" in prepared.arrays:
+        return np.asarray(prepared.arrays["lengths"])[rows].astype(np.int64)
+    return np.full(len(rows), prepared.meta["steps"])
 
 
 def _batches(prepared: Prepared, index: np.ndarray, batch_size: int) -> Iterator[Batch]:
@@ -302,20 +376,27 @@ def _batches(prepared: Prepared, index: np.ndarray, batch_size: int) -> Iterator
     values, labels = prepared.arrays["values"], prepared.arrays["labels"]
     for low in range(0, len(index), batch_size):
         rows = index[low : low + batch_size]
-        yield {**_series(values[rows], prepared.meta), "y_B": torch.from_numpy(labels[rows].astype(np.int64))}
+        series = _series(values[rows], _lengths(prepared, rows), prepared.meta)
+        yield {**series, "y_B": torch.from_numpy(labels[rows].astype(np.int64))}
 
 
-def _series(values_BT: np.ndarray, meta: Meta) -> Batch:
-    """What the network reads of scaled series: their values and their bags of words, made here and never stored."""
+def _series(values_BT: np.ndarray, lengths_B: np.ndarray, meta: Meta) -> Batch:
+    """What the network reads of scaled series: their values and their bags of words, made here and never stored.
+
+    Where series are of several lengths, these, too.
+    """
     import torch
 
-    words_G, weights_G, starts_B = symbols.bags(values_BT, meta["words"])
+    own_B = lengths_B if "shortest" in meta else None
+    words_G, weights_G, starts_B = symbols.bags(values_BT, meta["words"], own_B)
     arrays = {"x_BT": values_BT, "words_G": words_G, "weights_G": weights_G, "starts_B": starts_B}
+    if own_B is not None:
+        arrays["lengths_B"] = own_B
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def _inputs(batch: Batch) -> "list[Tensor]":
-    return [batch[name] for name in ("x_BT", "words_G", "weights_G", "starts_B")]
+    return [batch[name] for name in ("x_BT", "words_G", "weights_G", "starts_B", "lengths_B") if name in batch]
 
 
 def _experts(model: "nn.Module", batch: Batch) -> np.ndarray:

@@ -11,7 +11,7 @@ from unroll import store
 from unroll.config import Pooling, PositiveInt, PrepareConfig, RecurrentConfig, Share
 from unroll.errors import ConfigError, DataError
 from unroll.expectation import Expectation
-from unroll.features import association, batching, ngrams, text, text_splits, word_vectors
+from unroll.features import association, batching, ngrams, splits, text, text_splits, word_vectors
 from unroll.features.strings import Flat
 from unroll.features.vocabulary import UNKNOWN, Vocabulary
 from unroll.problems import _classification as classification
@@ -30,11 +30,13 @@ Lengths = Annotated[tuple[PositiveInt, ...], Field(strict=False)]
 class TextClassificationPrepare(PrepareConfig):
     """The ``prepare`` block of a text classification task."""
 
-    split: Literal["file_order", "stratified"] = Field(
-        description="file_order: the first texts train, the last ones test; stratified: drawn class by class"
+    split: text_splits.Kind = Field(
+        description="file_order: the first texts train, the last ones test; stratified: drawn class by class; source: "
+        "the source's own, and validation drawn from its train part where it has none"
     )
-    validation_share: float = Field(gt=0, lt=1, description="Share of all texts")
-    test_share: float = Field(gt=0, lt=1, description="Share of all texts")
+    validation_share: float | None = Field(None, gt=0, lt=1, description="Share of all texts, or of the source's train")
+    test_share: float | None = Field(None, gt=0, lt=1, description="Share of all texts")
+    grouped: bool = Field(False, description="Whether texts of one group (data.group) stay on one side")
     seed: int = Field(ge=0, description="Seed of the stratified split")
     vocabulary: PositiveInt = Field(description="Words that the network knows at most")
     min_count: PositiveInt = Field(description="Rarer words of train are unknown words")
@@ -51,8 +53,10 @@ class TextClassificationPrepare(PrepareConfig):
 
     @model_validator(mode="after")
     def _leaves_train(self) -> "TextClassificationPrepare":
-        if self.validation_share + self.test_share >= 1:
-            raise ValueError("validation_share + test_share must be below 1, so that train has texts")
+        if fault := text_splits.shares_fault(self.split, self.validation_share, self.test_share, "texts"):
+            raise ValueError(fault)
+        if self.grouped and self.split == "source":
+            raise ValueError("grouped must be false where split is source: the source has parted its groups itself")
         if self.hashed_buckets and not (self.character_ngrams or self.word_ngrams):
             raise ValueError("character_ngrams or word_ngrams must name a length, or hashed_buckets must be 0")
         return self
@@ -82,9 +86,9 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
     baseline_names = ("majority", "tfidf_logistic_regression")
     unit = "texts"
 
-    def columns(self, config: TextClassificationPrepare) -> Sequence[str]:  # noqa: ARG002
-        """Text and label."""
-        return ("text", "label")
+    def columns(self, config: TextClassificationPrepare) -> Sequence[str]:
+        """Text and label, and what the split needs."""
+        return ("text", "label", *["split"] * (config.split == "source"), *["group"] * config.grouped)
 
     def prepare(self, table: "pd.DataFrame", config: TextClassificationPrepare, folder: Path) -> dict[str, Any]:
         """Arrays: ``raw`` and ``clean`` bytes and token ``ids`` of all texts, labels, row numbers of each split."""
@@ -92,10 +96,18 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
 
         raw, labels = _strings(table, "text"), _strings(table, "label")
         cleaned = [text.clean(one) for one in raw]
-        classes, groups_N = sorted(set(labels)), pd.factorize(np.array(cleaned, dtype=object))[0]
+        classes = sorted(set(labels), key=classification.natural)
+        groups_N = pd.factorize(np.array(cleaned, dtype=object))[0]
+        given_N = pd.factorize(np.array(table["group"], dtype=object))[0] if config.grouped else None
+        if given_N is not None:
+            groups_N = splits.together(groups_N, given_N)
+            store.write_array(folder / "groups.npy", given_N.astype(np.int32))
         labels_N = np.array([classes.index(label) for label in labels], dtype=np.int16)
         rng = np.random.default_rng(config.seed)
-        rows = text_splits.split(config.split, labels_N, groups_N, config.validation_share, config.test_share, rng)
+        shares, parts_N = (config.validation_share, config.test_share), classification.parts(table, config.split)
+        rows = text_splits.split(config.split, labels_N, groups_N, *shares, rng, parts_N)
+        if config.split == "source":
+            classification.require_known(labels_N, rows, classes)
         words = [text.tokens(one) for one in cleaned]
         train_words = (word for row in rows["train"] for word in words[row])
         vocabulary = Vocabulary.fit(train_words, config.min_count, config.vocabulary)
@@ -145,6 +157,9 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
             column, reason = f"train_texts_of_class_{number}", f"class {name!r} has no text in train"
             expected.append(Expectation(between, {"column": column, **some}, reason=reason))
         expected.append(Expectation(between, {"column": "texts_in_two_splits", **none}, reason="a text in two splits"))
+        if config.grouped:
+            reason = "a group in two splits"
+            expected.append(Expectation(between, {"column": "groups_in_two_splits", **none}, reason=reason))
         for split in SPLITS:
             reason = f"many words of {split} are not in the vocabulary"
             column = f"{split}_unknown_share"
@@ -357,6 +372,7 @@ def _facts(prepared: Prepared) -> dict[str, float]:
         **{f"train_texts_of_class_{number}": int(counts_C[number]) for number in range(classes)},
         "texts_in_two_splits": sum(map(len, texts)) - len(set().union(*texts)),
         "texts_left_out": prepared.meta["texts_left_out"],
+        **classification.group_facts(prepared, index),
         **{
             f"{split}_unknown_share": float((tokens.characters(rows) == UNKNOWN).mean()) if len(rows) else 0.0
             for split, rows in index.items()

@@ -1,0 +1,115 @@
+"""Which columns tell the time at a first look, and how it is spelt. Shapes: N rows looked at."""
+
+import re
+from collections.abc import Sequence
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unroll.datasets._files import cells, times
+from unroll.datasets._files.config import TimeColumns
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+NAMED_PARTS = (("year", "%Y"), ("month", "%m"), ("day", "%d"), ("hour", "%H"), ("minute", "%M"), ("second", "%S"))
+DATES = (
+    *("%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d", "%Y%m%d"),
+    *("%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%m-%y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y"),
+)
+CLOCKS = ("", " %H:%M:%S", " %H:%M", " %H.%M.%S", " %H.%M", " %H", "T%H:%M:%S", "T%H:%M", " %H:%M:%S.%f",
+          " %I:%M:%S %p", " %I:%M %p", " %H%M")  # fmt: skip
+FORMATS = ("iso", *(date + clock for date, clock in product(DATES, CLOCKS)), "%Y-%m-%d %H.%M.%S", "%Y-%m-%d %H",
+           "%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %H%M")  # fmt: skip
+EPOCHS = (("epoch_s", 1e8, 1e10), ("epoch_ms", 1e11, 1e13), ("epoch_us", 1e14, 1e16))
+"""Seconds since 1970 from 1973 on, in what unit a number as large counts them."""
+MARKS = ("/", "-", ".")
+SAMPLE, ENOUGH, MOST = 400, 0.9, 4
+"""Cells that formats are tried on, the share of them that must be read, and formats of one column."""
+_TIMELY = re.compile(
+    r"(^|[^a-z])(time|date|datetime|timestamp|ts|ds|utc|zeit|datum|day|hour)([^a-z]|$)|time|date", re.I
+)
+
+
+def find(frame: "pd.DataFrame", columns: Sequence[str]) -> TimeColumns | None:
+    """The columns that tell the time, with their formats; None where none does."""
+    named = {name.strip().lower(): name for name in reversed(columns)}
+    parts = [(named[part], form) for part, form in NAMED_PARTS if part in named]
+    if len(parts) >= 3 and {"year", "month", "day"} <= set(named):
+        return TimeColumns(columns=tuple(name for name, _ in parts), formats=(" ".join(form for _, form in parts),))
+    timely = [name for name in columns if _TIMELY.search(name)]
+    if "date" in named and "time" in named and (formats := spelt(frame, (named["date"], named["time"]))):
+        return TimeColumns(columns=(named["date"], named["time"]), formats=formats)
+    for name in timely:
+        if formats := spelt(frame, (name,), epochs=True):
+            return TimeColumns(columns=name, formats=formats)
+    for name in columns:
+        if name not in timely and (formats := spelt(frame, (name,))):
+            return TimeColumns(columns=name, formats=formats)
+    return None
+
+
+def spelt(frame: "pd.DataFrame", names: Sequence[str], *, epochs: bool = False) -> tuple[str, ...]:
+    """The formats that read nearly all of the cells, the most frequent first; none where they are no times.
+
+    Of formats that read the same cells (03/04/2020), that one counts under which time goes on.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    if len(names) == 1 and pd.api.types.is_datetime64_any_dtype(frame[names[0]].dtype):
+        return ("iso",)
+    told = times.joined(frame, names)
+    told = told.filter(told.is_valid())
+    step = max(1, len(told) // SAMPLE)
+    sample = told.take(pa.array(np.arange(0, len(told), step)))
+    if not len(sample):
+        return ()
+    if epochs and len(names) == 1 and (epoch := _epoch(sample)):
+        return (epoch,)
+    if cells.numbers(pd.Series(sample.to_pylist(), dtype="str"), cells.Marks(), "")[1].mean() < 0.5:
+        return ("%Y%m%d",) if epochs and _read(sample, "%Y%m%d").mean() >= ENOUGH else ()
+    if _read(sample, "iso").all():  # no other format is as plain
+        return ("iso",)
+    found: list[str] = []
+    left_M = np.arange(len(sample))
+    while len(left_M) and len(found) < MOST:
+        best = max(FORMATS, key=lambda form: _fit(sample.take(left_M), form))
+        read_M = _read(sample.take(left_M), best)
+        if not read_M.any():
+            break
+        found.append(best)
+        left_M = left_M[~read_M]
+    if len(left_M) > (1 - ENOUGH) * len(sample):
+        return ()
+    return (*found, *(form for form in _siblings(found[0]) if form not in found))
+
+
+def _siblings(form: str) -> list[str]:
+    """The same order of day, month and year with another mark between: a file may change its mark midway."""
+    own = next((mark for mark in MARKS if re.search(rf"%[dmYy]\{mark}%[dmYy]\{mark}%[dmYy]", form)), None)
+    if own is None:
+        return []
+    date, *rest = re.split(r"(?<=%[dmYy])(?=[ T]|$)", form, maxsplit=1)
+    return [date.replace(own, mark) + "".join(rest) for mark in MARKS if mark != own]
+
+
+def _epoch(sample: "pa.Array") -> str | None:
+    number_N, bad_N = cells._from_text(sample, cells.Marks())
+    if bad_N.any():
+        return None
+    return next((name for name, low, high in EPOCHS if ((number_N >= low) & (number_N < high)).all()), None)
+
+
+def _read(sample: "pa.Array", form: str) -> np.ndarray:
+    return times.parse(sample, (form,), "UTC") != times.NONE
+
+
+def _fit(sample: "pa.Array", form: str) -> tuple[int, int, int]:
+    """Cells read, how often time goes on from one to the next, and in how few different steps."""
+    us_M = times.parse(sample, (form,), "UTC")
+    us_M = us_M[us_M != times.NONE]
+    steps = np.diff(us_M)
+    return len(us_M), int((steps >= 0).sum()), -len(np.unique(steps))

@@ -1,0 +1,91 @@
+"""What a column's first cells look like: numbers, words, texts, a count of rows, nothing. Shapes: N rows looked at."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unroll.datasets._files import cells
+from unroll.datasets._files.cells import Marks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NUMERIC = 0.9
+"""Share of the cells that must be numbers, for a column of them; the rows of the others are set aside."""
+FEW, MANY = 64, 0.2
+"""Distinct words of a category at most, and their share of the rows."""
+ODD_SHARE, ODD_FAR = 0.005, 5.0
+"""A number that is a marker stands there more often than this, and as many spreads below all others."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column at a first look."""
+
+    name: str
+    filled: int  # cells with something in them
+    rows: int
+    number_N: np.ndarray  # NaN where there is none
+    numeric_share: float  # of the filled cells
+    distinct: int
+    mean_length: float
+
+    @classmethod
+    def of(cls, name: str, column: "pd.Series[Any]", marks: Marks) -> "Column":
+        """Look at the cells of ``column``."""
+        import pyarrow.compute as pc
+
+        from unroll.errors import DataError
+
+        said = cells.without(cells.words(column), marks.words)
+        filled = len(said) - said.null_count
+        try:
+            number_N, _ = cells.numbers(column, marks, name)
+        except DataError:  # a column of times
+            number_N = np.full(len(said), np.nan, dtype=np.float32)
+        numeric = int(np.isfinite(number_N).sum())
+        length = pc.mean(pc.utf8_length(said)).as_py() or 0.0
+        distinct = pc.count_distinct(said, mode="only_valid").as_py()
+        return cls(name, filled, len(said), number_N, numeric / filled if filled else 0.0, distinct, float(length))
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing stands in it."""
+        return self.filled == 0
+
+    @property
+    def is_numeric(self) -> bool:
+        """Nearly all that stands in it are numbers."""
+        return self.numeric_share >= NUMERIC
+
+    @property
+    def is_category(self) -> bool:
+        """A few words that come again and again."""
+        few = 1 < self.distinct <= min(FEW, max(MANY * self.rows, 2))
+        return not self.is_empty and not self.is_numeric and few
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whole numbers that go up by one from row to row: they number the rows, and tell nothing of them."""
+        step_N = np.diff(self.number_N)
+        return self.rows > 2 and self.numeric_share == 1.0 and self.filled == self.rows and bool((step_N == 1).all())
+
+    @property
+    def missing_share(self) -> float:
+        """Share of the rows without a value."""
+        return 1 - self.filled / max(self.rows, 1)
+
+    def marker(self) -> float | None:
+        """A number that stands apart below all others and comes again, as −200 or −999 do; None where there is none."""
+        number_M = self.number_N[np.isfinite(self.number_N)]
+        if not len(number_M) or (low := number_M.min()) >= 0:
+            return None
+        rest = number_M[number_M > low]
+        share = 1 - len(rest) / len(number_M)
+        if len(rest) < 10 or share < ODD_SHARE or low != round(float(low)) or low > -9:
+            return None
+        apart = (
+            float(np.percentile(rest, 1) - low) > ODD_FAR * max(float(rest.std()), 1e-9) or low <= 3 * rest.min() - 90
+        )
+        return float(low) if apart and rest.min() - low > 9 else None

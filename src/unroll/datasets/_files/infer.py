@@ -1,0 +1,130 @@
+"""From a first look at a file to a block that leaves nothing open. A pure function: the same look, the same block."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from unroll.datasets._files import cells, infer_labels, infer_series, times
+from unroll.datasets._files.cells import USUAL_MISSING, Marks
+from unroll.datasets._files.columns import Column
+from unroll.datasets._files.config import FilesConfig, Scalar, Table, TimeColumns
+from unroll.datasets._files.look import Look
+from unroll.datasets._files.rows import require_columns
+from unroll.datasets._files.seen import Seen
+from unroll.reading import Reading
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """A block with everything filled in.
+
+    ``told`` says what was found, a line a key. ``proposals`` are keys that would change what is learned from, with a
+    reason each: nothing takes them by itself, a person does.
+    """
+
+    config: FilesConfig
+    told: Sequence[str] = ()
+    proposals: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+
+
+def infer(look: Look, config: FilesConfig) -> Inferred:
+    """Fill in what ``config`` leaves open; raises DataError where the file does not tell, or lacks a named column."""
+    require_columns(look.file, look.columns, _named(config))
+    table = config.kind
+    missing = _missing(look, config)
+    marks = Marks.of(missing, look.reading.decimal, config.thousands)
+    seen = {name: Column.of(name, look.frame[name], marks) for name in look.columns}
+    found = dict(_INFER[table](Seen(look, config, seen, marks)))
+    proposals = dict(infer_series.proposals(look, config, seen, found)) if table == "series" else {}
+    if table in ("series", "labelled_series", "labelled_text"):
+        found["missing"] = missing
+    found = {"table": table, **look.reading.model_dump(exclude_none=True), **found}
+    fresh = {key: value for key, value in found.items() if _is_open(config, key) and value is not None}
+    filled = config.model_copy(update=fresh)
+    told = [_written(look.reading, config)] if set(fresh) & set(_WRITTEN) else []
+    told += [f"{key}: {_shown(value)}" for key, value in fresh.items() if key not in Reading.model_fields and value]
+    if table in ("series", "labelled_series") and not isinstance(config.values, tuple):
+        told += _unused(seen, filled)
+    return Inferred(filled, told, proposals)
+
+
+def _unused(seen: Mapping[str, Column], filled: FilesConfig) -> list[str]:
+    """The columns that nothing reads, and why, in one line."""
+    used = set(_named(filled))
+    left = [column for column in seen.values() if column.name not in used and not column.is_empty]
+    named = [f"{column.name} ({_why_unused(column)})" for column in left]
+    return [f"not used: {_shown(named)}"] if named else []
+
+
+def _why_unused(column: Column) -> str:
+    if column.is_numeric and column.counts_rows:
+        return "it numbers the rows"
+    return f"{100 * column.missing_share:.0f} % missing" if column.is_numeric else "no numbers"
+
+
+_WRITTEN = ("format", "delimiter", "encoding", "decimal", "header", "label_place")
+
+
+def _written(reading: Reading, config: FilesConfig) -> str:
+    """How the bytes are read, in one line, as far as that was found by looking."""
+    open_keys = [key for key in _WRITTEN if getattr(config, key) is None and getattr(reading, key) is not None]
+    return ", ".join(f"{key}: {_shown(getattr(reading, key))}" for key in open_keys)
+
+
+def _named(config: FilesConfig) -> list[str]:
+    """Columns that the block names."""
+    time = config.time
+    several = [config.values if config.values != "all" else (), config.categories, config.static]
+    one = [config.site, config.label, config.text, config.source, config.target, config.group]
+    split = config.split.column if config.split else None
+    timed = times.columns(time) if isinstance(time, TimeColumns) else (time,) if time else ()
+    every = [*timed, *one, split, *(name for names in several for name in names or ()), *config.units]
+    return [name for name in every if name is not None]
+
+
+def _is_open(config: FilesConfig, key: str) -> bool:
+    given = getattr(config, key)
+    if key == "time":
+        return isinstance(given, str) or "time" not in config.model_fields_set or _lacks_formats(given)
+    return given is None or (key == "values" and given == "all")
+
+
+def _lacks_formats(time: Any) -> bool:
+    return isinstance(time, TimeColumns) and not time.formats
+
+
+def _missing(look: Look, config: FilesConfig) -> tuple[Scalar, ...]:
+    """The markers given, or the usual words among the cells."""
+    if config.missing is not None:
+        return config.missing
+    if config.kind not in ("series", "labelled_series"):
+        return ()
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    usual = pa.array(USUAL_MISSING, pa.large_string())
+    there: set[str] = set()
+    for name in look.columns:
+        said = cells.words(look.frame[name])
+        there |= set(said.filter(pc.is_in(said, value_set=usual)).to_pylist())
+    return tuple(word for word in USUAL_MISSING if word in there)
+
+
+_INFER: dict[Table, Callable[[Seen], Iterator[tuple[str, Any]]]] = {
+    "series": infer_series.infer,
+    "labelled_series": infer_labels.labelled_series,
+    "labelled_text": infer_labels.labelled_text,
+    "text": infer_labels.plain_text,
+    "pairs": infer_labels.pairs,
+}
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, TimeColumns):
+        names = " + ".join(times.columns(value))
+        zone = "" if value.timezone == "UTC" else f", {value.timezone}"
+        return f"{names} as {' or '.join(value.formats)}{zone}"
+    if isinstance(value, tuple | list):
+        shown = [repr(one) if one in ("", " ") else str(one) for one in value]
+        return ", ".join(shown[:12]) + (f", … ({len(shown)})" if len(shown) > 12 else "")
+    return repr(value) if isinstance(value, str) and not value.strip() else str(value)

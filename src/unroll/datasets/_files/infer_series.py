@@ -1,0 +1,108 @@
+"""Which columns of a first look are time, site, numbers and words of a series, and what its step is."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from unroll.datasets._files import cells, clock, times
+from unroll.datasets._files.columns import Column
+from unroll.datasets._files.config import FilesConfig, TimeColumns
+from unroll.datasets._files.look import Look
+from unroll.datasets._files.seen import Seen
+from unroll.errors import DataError
+
+SITES = (
+    "site",
+    "station",
+    "sensor",
+    "location",
+    "device",
+    "city",
+    "place",
+    "series",
+    "series_id",
+    "unique_id",
+    "item_id",
+)
+START, STEP = "2000-01-01T00:00:00", "1h"
+"""Of rows without a time: any will do, as long as it is regular."""
+
+
+def infer(seen: Seen) -> Iterator[tuple[str, Any]]:
+    """Keys of the block with what they are, None where nothing tells."""
+    config, look = seen.config, seen.look
+    time = _time(seen)
+    yield "time", time
+    timed = set(times.columns(time)) if time else set()
+    if time is None:
+        yield from (("start", START), ("step", STEP))
+    names = {name.strip().lower(): name for name in reversed(look.columns)}
+    site = config.site or next((names[name] for name in SITES if name in names and names[name] not in timed), None)
+    yield "site", site
+    free = seen.free(site, *timed)
+    numeric = [column for column in free if column.is_numeric]
+    values = [column.name for column in numeric if not column.counts_rows] or [column.name for column in numeric]
+    if config.values is None:
+        values = [name for name in values if seen.columns[name].missing_share <= config.max_missing_share]
+    if not values and config.values in (None, "all"):
+        raise DataError(f"{look.file}: no column of numbers beside the time; expected one (data.values names them)")
+    yield "values", tuple(values)
+    chosen = values if config.values in (None, "all") else config.values or ()
+    yield "categories", tuple(column.name for column in free if column.is_category and column.name not in chosen)
+    if time is not None and config.step is None and config.resample is None:
+        yield "step", _step(look, time, site)
+
+
+def _time(seen: Seen) -> TimeColumns | None:
+    config, look = seen.config, seen.look
+    given = TimeColumns(columns=config.time) if isinstance(config.time, str) else config.time
+    if given is None:
+        return None if "time" in config.model_fields_set else clock.find(look.frame, look.columns)
+    names = times.columns(given)
+    formats = given.formats or clock.spelt(look.frame, names, epochs=True)
+    if not formats and (named := clock.find(look.frame[list(names)], names)) is not None:
+        formats = named.formats
+    if not formats:
+        shown = next((cell for cell in times.joined(look.frame, names).to_pylist() if cell), "")
+        raise DataError(
+            f"{look.file}, column {'+'.join(names)}: {shown!r} is spelt in no usual way; expected data.time.formats, "
+            "such as %d/%m/%Y %H:%M"
+        )
+    return given.model_copy(update={"formats": formats})
+
+
+def _step(look: Look, time: TimeColumns, site: str | None) -> str | None:
+    """The most frequent difference between neighbouring rows, as a block has it."""
+    us_N, _ = times.read(look.frame, time)
+    sites_N = np.array(cells.words(look.frame[site]).to_pylist(), dtype=object) if site else np.zeros(len(us_N))
+    steps: list[int] = []
+    for name in set(sites_N.tolist()):
+        own = us_N[(sites_N == name) & (us_N != times.NONE)]
+        steps += np.diff(own).tolist()
+    good, counts = np.unique([step for step in steps if step >= 1_000_000], return_counts=True)
+    if not len(good):
+        return None
+    best_s = int(good[np.argmax(counts)]) // 1_000_000
+    unit, size = next((u, s) for u, s in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)) if best_s % s == 0)
+    return f"{best_s // size}{unit}"
+
+
+def proposals(
+    look: Look, config: FilesConfig, seen: Mapping[str, Column], found: Mapping[str, Any]
+) -> Iterator[tuple[str, tuple[Any, str]]]:
+    """What a person may want for a series: markers of missing values, sorting."""
+    values = config.values if isinstance(config.values, tuple) else found["values"]
+    markers = {name: marker for name in values if (marker := seen[name].marker()) is not None}
+    if markers:
+        name, number = next(iter(markers.items()))
+        share = float((seen[name].number_N == np.float32(number)).mean())
+        why = f"{number:g} stands in {100 * share:.0f} % of the rows of {name}, far below all others"
+        given = [*(config.missing or ()), *sorted({int(marker) for marker in markers.values()})]
+        yield "missing", (given, why)
+    time = found["time"]
+    if time is not None and not config.sort and found.get("site") is None and config.resample is None:
+        us_N, _ = times.read(look.frame, time)
+        step = np.diff(us_N[us_N != times.NONE])
+        if len(step) and (step < 0).mean() > 0.01:
+            yield "sort", (True, f"time runs backwards in {100 * float((step < 0).mean()):.0f} % of the first rows")

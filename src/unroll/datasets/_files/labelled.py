@@ -1,0 +1,223 @@
+"""Chunks of labelled rows to the canonical tables of labelled series and labelled texts. Shapes: N rows, K kept."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unroll.datasets._files import cells
+from unroll.datasets._files.cells import Marks
+from unroll.datasets._files.config import PARTS, FilesConfig
+from unroll.datasets._files.labels import in_order, text_of
+from unroll.datasets._files.reader import TableReader
+from unroll.datasets._files.rows import Sieve
+from unroll.datasets.base import Part
+from unroll.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from unroll.reading import Chunk
+
+USUAL_PARTS = {
+    **dict.fromkeys(("train", "training", "fit"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev", "development"), "validation"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+}
+"""How sources call the parts of their own split."""
+MANY = 100
+"""Labels of any table at most; of a large one a fifth of its rows."""
+SHOWN = 12
+"""Labels that a message lists."""
+
+
+class Labels:
+    """The labels of one block: renamed, left out and allowed as it says, and counted."""
+
+    def __init__(self, config: FilesConfig, missing: frozenset[str]) -> None:
+        self.config, self.missing = config, missing
+        self.dropped: Counter[str] = Counter()
+        self.kept: Counter[str] = Counter()
+        self.mapped: set[str] = set()
+        self.seen: set[str] = set()
+
+    def read(self, column: "pd.Series[Any]", sieve: Sieve) -> np.ndarray:
+        """The labels (N,) as text; rows without one or with one that is not allowed are set aside, others left out."""
+        import pandas as pd
+
+        config, dropped = self.config, set(self.config.drop_labels or ())
+        code_N, distinct = pd.factorize(column)
+        spelt = [text_of(value) for value in distinct]
+        gone = np.array([not text or text in self.missing for text in spelt] + [True])  # the last: code -1
+        sieve.refuse(gone[code_N], config.label or "label", column, "no label")
+        self.seen |= {text for text, empty in zip(spelt, gone, strict=False) if not empty}
+        for number, text in enumerate(spelt):
+            if text in dropped and (count := sieve.leave_out(code_N == number)):
+                self.dropped[text] += count
+        self.mapped |= set(spelt) & set(config.label_map)
+        named = np.array([config.label_map.get(text, text) for text in spelt] + [""], dtype=object)
+        if config.labels:
+            unknown = np.array([text not in config.labels for text in named])
+            expected = _listed(config.labels)
+            sieve.refuse(unknown[code_N], config.label or "label", column, f"unknown label; expected {expected}")
+        label_N: np.ndarray = named[code_N]
+        return label_N
+
+    def count(self, label_K: np.ndarray) -> None:
+        """Remember the labels of the rows that are kept in the end."""
+        self.kept.update(label_K.tolist())
+
+    def found(self) -> dict[str, Any]:
+        """How many rows each label has, and how many of those left out; raises DataError for a map of no label."""
+        there = _listed(in_order(self.seen))
+        if self.config.label_map and not self.mapped:
+            first = next(iter(self.config.label_map))
+            raise DataError(f"data.label_map: {first!r} is no label of the files; expected some of {there}")
+        if self.config.drop_labels and not self.dropped:
+            raise DataError(
+                f"data.drop_labels: {self.config.drop_labels[0]!r} is no label of the files; expected some of {there}"
+            )
+        rows = sum(self.kept.values())
+        if len(self.kept) > max(MANY, rows // 5):
+            raise DataError(
+                f"data.label: {self.config.label!r} has {len(self.kept):,} distinct labels in {rows:,} rows ({there}); "
+                "expected classes that come again and again"
+            )
+        found: dict[str, Any] = {"labels": {label: self.kept[label] for label in in_order(self.kept)}}
+        unused = [label for label in self.config.label_map if label not in self.mapped]
+        if unused:
+            found["labels_not_there"] = unused
+        if self.dropped:
+            found["dropped_labels"] = {label: self.dropped[label] for label in in_order(self.dropped)}
+        return found
+
+
+class Splits:
+    """Which part of the source's own split each row is of."""
+
+    def __init__(self, config: FilesConfig) -> None:
+        self.split, self.rows = config.split, Counter[str]()
+        self.by_value = dict(USUAL_PARTS)
+        if config.split is not None and config.split.column and config.split.given():
+            self.by_value = {value: part for part, values in config.split.given().items() for value in values}
+
+    @property
+    def column(self) -> str | None:
+        """The column that says it; None where files do, or nothing."""
+        return self.split.column if self.split else None
+
+    def read(self, frame: "pd.DataFrame", part: str, sieve: Sieve) -> np.ndarray | None:
+        """``train``, ``validation`` or ``test`` (N,) for each row; None where the source has no split."""
+        import pandas as pd
+
+        if self.column is None:
+            return np.full(len(frame), part, dtype=object) if part else None
+        code_N, distinct = pd.factorize(frame[self.column])
+        parts = np.array([self._part(text_of(value)) for value in distinct] + [""], dtype=object)
+        part_N: np.ndarray = parts[code_N]
+        sieve.refuse(
+            part_N == "", self.column, frame[self.column], f"no part of the split; expected {_listed(self.by_value)}"
+        )
+        return part_N
+
+    def count(self, part_K: np.ndarray) -> None:
+        """Remember the parts of the rows that are kept in the end."""
+        self.rows.update(part_K.tolist())
+
+    def found(self) -> dict[str, Any]:
+        """How many rows each part has, where the source has a split."""
+        return {"parts": {part: self.rows[part] for part in PARTS if part in self.rows}} if self.rows else {}
+
+    def _part(self, text: str) -> str:
+        return self.by_value.get(text) or (self.by_value.get(text.lower(), "") if not self._given() else "")
+
+    def _given(self) -> bool:
+        return bool(self.split and self.split.given())
+
+
+class LabelledReader(TableReader):
+    """One block's files of labelled series, ``steps`` columns each, or of labelled texts."""
+
+    def __init__(self, config: FilesConfig, marks: Marks, steps: int) -> None:
+        self.config, self.marks, self.steps = config, marks, steps
+        self.labels = Labels(config, marks.words if config.missing is not None else frozenset())
+        self.splits = Splits(config)
+
+    def columns(self) -> list[str]:
+        """The columns of a file that are needed beside the steps of a series."""
+        config = self.config
+        wanted = [config.label, config.text, self.splits.column, config.group]
+        return [name for name in wanted if name is not None]
+
+    def parts(self, chunk: "Chunk", part: str, values: Sequence[str]) -> Iterator[Part]:
+        """The rows of a chunk that can be used; ``values`` are its file's columns of steps, in order."""
+        import pandas as pd
+
+        sieve, frame = Sieve.of(chunk), chunk.frame
+        label_N = self.labels.read(frame[self.config.label], sieve)
+        columns: dict[str, Any] = {}
+        if self.config.text is None:
+            columns |= self._steps(frame, values, sieve)
+            columns = {"label": label_N, **columns}
+        else:
+            columns = {"text": read_text(frame[self.config.text], self.config.text, sieve), "label": label_N}
+        part_N = self.splits.read(frame, part, sieve)
+        if part_N is not None:
+            columns["split"] = part_N
+        if self.config.group is not None:
+            columns["group"] = read_text(frame[self.config.group], self.config.group, sieve, "group")
+        kept = sieve.kept_N
+        self.labels.count(label_N[kept])
+        if part_N is not None:
+            self.splits.count(part_N[kept])
+        table = {name: values_N[kept] for name, values_N in columns.items()}
+        words = {name for name in table if name in ("label", "text", "split", "group")}
+        made = {name: pd.array(v, dtype="str") if name in words else v for name, v in table.items()}
+        yield Part(pd.DataFrame(made), sieve.rejected)
+
+    def found(self) -> dict[str, Any]:
+        """The labels with their numbers of rows."""
+        return {**self.labels.found(), **self.splits.found(), **({"steps": self.steps} if self.steps else {})}
+
+    def _steps(self, frame: "pd.DataFrame", values: Sequence[str], sieve: Sieve) -> dict[str, np.ndarray]:
+        found, blank_N = {}, np.ones(len(frame), dtype=bool)
+        for step in range(self.steps):
+            if step >= len(values):
+                found[f"t{step:03d}"] = np.full(len(frame), np.nan, dtype=np.float32)
+                continue
+            column = values[step]
+            number_N, bad_N = cells.numbers(frame[column], self.marks, f"{sieve.file}, column {column}")
+            raw = frame[column]
+            sieve.refuse(bad_N, column, raw, cells.reason(self.marks, raw))
+            found[f"t{step:03d}"] = number_N
+            blank_N &= np.isnan(number_N)
+        sieve.refuse(blank_N, "", np.full(len(frame), "no values", dtype=object), "empty series")
+        return found
+
+
+def read_text(column: "pd.Series[Any]", name: str, sieve: Sieve, what: str = "text") -> np.ndarray:
+    """The texts (N,) as they stand; a row without one is set aside."""
+    import pandas as pd
+
+    text_N = column.astype("str") if not isinstance(column.dtype, pd.StringDtype) else column
+    gone_N = column.isna().to_numpy() | (text_N.str.strip() == "").to_numpy(dtype=bool, na_value=True)
+    sieve.refuse(gone_N, name, column, f"empty {what}")
+    return np.asarray(text_N, dtype=object)
+
+
+def part_of_file(name: str) -> str | None:
+    """The part that a file's name tells, such as of ``ECG200_TRAIN.ts``; None where it tells none.
+
+    >>> part_of_file("GunPoint_TEST.csv"), part_of_file("train.tsv.gz"), part_of_file("testimony.csv")
+    ('test', 'train', None)
+    """
+    stem = name.lower().split(".")[0]
+    tokens = stem.replace("-", "_").replace(" ", "_").split("_")
+    found = [USUAL_PARTS[token] for token in tokens if token in USUAL_PARTS]
+    return found[-1] if found and found[-1] in PARTS else None
+
+
+def _listed(names: Any) -> str:
+    shown = [str(name) for name in names]
+    return ", ".join(shown[:SHOWN]) + (f", … ({len(shown)})" if len(shown) > SHOWN else "")

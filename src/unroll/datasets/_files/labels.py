@@ -1,0 +1,39 @@
+"""Labels as text, and their order: one label is one text, however its file spells it."""
+
+import re
+from collections.abc import Iterable
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_WHOLE = re.compile(r"[+-]?\d+")
+_LARGEST_WHOLE = 1e15
+"""Beyond it a float has no place for every whole number."""
+
+
+def text_of(value: object) -> str:
+    """A label as text: a number that is whole has no point, a truth value is a word, blanks around it fall away.
+
+    >>> [text_of(value) for value in (1, 1.0, "1", " 1.0", "1.0e+00", -1, "-1.0", 1.5, "01", True, "positive ")]
+    ['1', '1', '1', '1', '1', '-1', '-1', '1.5', '01', 'true', 'positive']
+    """
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value).strip()
+    if _WHOLE.fullmatch(text):
+        return text.removeprefix("+")
+    if _NUMBER.fullmatch(text) and float(text).is_integer() and abs(float(text)) < _LARGEST_WHOLE:
+        return str(int(float(text)))
+    return text
+
+
+def natural(label: str) -> tuple[int, float, str]:
+    """A key that sorts numbers as numbers, before other names.
+
+    >>> sorted(["10", "9", "b", "-1", "a"], key=natural)
+    ['-1', '9', '10', 'a', 'b']
+    """
+    return (0, float(label), label) if _NUMBER.fullmatch(label) else (1, 0.0, label)
+
+
+def in_order(labels: Iterable[str]) -> list[str]:
+    """The distinct labels in their natural order."""
+    return sorted(set(labels), key=natural)

@@ -1,0 +1,126 @@
+"""A first look at the files of a block: which they are, how they are written, their columns and first rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unroll import reading
+from unroll.config import Config
+from unroll.datasets._files.config import FilesConfig, file_name, paths
+from unroll.datasets._files.labelled import part_of_file
+from unroll.errors import DataError
+from unroll.reading import Reading
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROWS = 5000
+"""Rows of a first look."""
+DOWNLOADS = Path(".unroll") / "downloads"
+
+
+@dataclass(frozen=True)
+class File:
+    """One file: where it lies, how messages call it, and the part of the split that it is of ("" for none)."""
+
+    path: Path
+    name: str
+    part: str
+    sha256: str | None = None  # what it must be, where the block says so
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a first look saw of the first file; ``frame`` has its first rows, each cell as it stands there."""
+
+    files: Sequence[File]
+    reading: Reading
+    columns: Sequence[str]
+    frame: "pd.DataFrame"
+
+    @property
+    def file(self) -> str:
+        """How messages call the file that was looked at."""
+        return self.files[0].name
+
+
+def locate(config: FilesConfig, root: Path) -> list[File]:
+    """The files of a block, in order; those of the network where they were downloaded to.
+
+    Two files whose names say train and test are the parts of the source's own split, unless the block has another.
+    Raises DataError for a path that stands for no file.
+    """
+    known = hashes(config)
+    found: list[tuple[Path, str]] = []
+    for part, given in paths(config).items():
+        local = [str(DOWNLOADS / file_name(path, known[path])) if path in known else path for path in given]
+        found += [(path, part) for path in reading.locate(local, root)]
+    names = _names([path for path, _ in found], root)
+    files = [File(path, name, part) for (path, part), name in zip(found, names, strict=True)]
+    files = _with_hashes(files, config)
+    return _by_name(files) if config.split is None and config.kind not in ("series", "text") else files
+
+
+def take(files: Sequence[File], config: FilesConfig) -> Look:
+    """Look at the first of ``files``."""
+    first, told = files[0], reading_of(config)
+    told = reading.sniff(first.path, told, first.name)
+    columns = reading.columns(first.path, told, first.name)
+    for chunk in reading.chunks(first.path, told, rows=ROWS, name=first.name):
+        if len(chunk.frame):
+            return Look(files, told, columns, chunk.frame)
+        if chunk.rejected:
+            row, _, value, reason = chunk.rejected[0]
+            raise DataError(f"{first.name} row {row}: {value}: {reason}; expected rows of {len(columns)} columns")
+    raise DataError(f"{first.name}: no rows; expected data in it")
+
+
+def reading_of(config: Config) -> Reading:
+    """The keys of a block that say how its files are read."""
+    return Reading(**{key: getattr(config, key) for key in Reading.model_fields})
+
+
+def alike(file: File, config: FilesConfig, told: Reading) -> Reading:
+    """How a further file is read: as the first one, ``told``, but in an encoding of its own unless one was given."""
+    given: dict[str, Any] = {"encoding": config.encoding, "label_place": config.label_place}
+    return reading.sniff(file.path, told.model_copy(update=given), file.name)
+
+
+def hashes(config: FilesConfig) -> dict[str, str]:
+    """The hash of each URL; raises DataError where there are not as many hashes as paths."""
+    if config.sha256 is None:
+        return {}
+    given = [path for part in paths(config).values() for path in part]
+    told = (config.sha256,) if isinstance(config.sha256, str) else config.sha256
+    if len(given) != len(told):
+        raise DataError(f"data.sha256: {len(told)} hashes for {len(given)} paths; expected one for each")
+    pairs = zip(given, told, strict=True)
+    return {path: each for path, each in pairs if path.startswith(("http://", "https://"))}
+
+
+def _with_hashes(files: list[File], config: FilesConfig) -> list[File]:
+    """The files with what their hashes must be; raises DataError where there are not as many hashes as files."""
+    if config.sha256 is None:
+        return files
+    told = (config.sha256,) if isinstance(config.sha256, str) else config.sha256
+    if len(told) != len(files):
+        raise DataError(f"data.sha256: {len(told)} hashes for {len(files)} files; expected one for each")
+    return [replace(file, sha256=each) for file, each in zip(files, told, strict=True)]
+
+
+def _names(found: Sequence[Path], root: Path) -> list[str]:
+    """Paths below the project, names of files outside, with their folder where two have the same."""
+    base = root.resolve()
+    names = [p.resolve().relative_to(base).as_posix() if p.resolve().is_relative_to(base) else p.name for p in found]
+    return [f"{path.parent.name}/{name}" if names.count(name) > 1 else name
+            for path, name in zip(found, names, strict=True)]  # fmt: skip
+
+
+def _by_name(files: list[File]) -> list[File]:
+    told = [part_of_file(file.path.name) for file in files]
+    if all(told) and {"train", "test"} <= set(told):
+        order = ("train", "validation", "test")
+        parts = [replace(file, part=part) for file, part in zip(files, told, strict=True) if part]
+        return sorted(parts, key=lambda file: order.index(file.part))
+    return files

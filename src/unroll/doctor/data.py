@@ -1,0 +1,126 @@
+"""The raw files of a task: there, readable, unchanged since they were ingested, and what a first look says of them."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from unroll import ingestion, store
+from unroll.config import PrepareConfig
+from unroll.datasets._files.config import identifier, plain
+from unroll.datasets._files.series import named
+from unroll.datasets.files import FilesConfig, Plan
+from unroll.doctor.findings import Finding, fault, fine, note, size
+from unroll.errors import StoreError, UnrollError
+from unroll.tasks import Task
+
+ROOM = 3
+"""Times the size of raw files that a run needs on the disk, about."""
+
+
+def look(task: Task) -> Iterator[Finding]:
+    """The files of one task, whose parameters are in order."""
+    dataset, config = task.dataset()
+    if isinstance(config, FilesConfig):
+        yield from _own_files(task, config)
+        return
+    source = task.source(config)
+    try:
+        found = ingestion.source_fingerprint(dataset, config, source, task.layout.root)
+    except (UnrollError, OSError) as error:
+        yield fault("files", _line(error), "mend source in params.yaml, or put the files there")
+        return
+    if found is None:
+        yield fine("files", f"source {source}")
+    else:
+        yield _unchanged(task, found) or fine("files", f"{len(found)} of source {source}")
+
+
+def _own_files(task: Task, config: FilesConfig) -> Iterator[Finding]:
+    dataset, _ = task.dataset()
+    root = task.layout.root
+    try:
+        paths = dataset.own_files(config, root)
+        closed = [name for name, path in paths.items() if not os.access(path, os.R_OK)]
+        if closed:
+            yield fault("files", f"{closed[0]}: may not be read", "give yourself the right to read it")
+            return
+        plan = Plan.of(config, root)
+        found = ingestion.source_fingerprint(dataset, config, "", root) or {}
+    except (UnrollError, OSError) as error:
+        yield fault("files", _line(error), "mend the block data of the task, or the file")
+        return
+    whole = sum(path.stat().st_size for path in paths.values())
+    yield _unchanged(task, found) or fine("files", f"{', '.join(list(paths)[:4])}: {size(whole)}")
+    if (free := shutil.disk_usage(root).free) < ROOM * whole:
+        yield fault(
+            "disk", f"{size(free)} free; a run on {size(whole)} of files needs some {size(ROOM * whole)}", "make room"
+        )
+    yield from _first_look(task, plan)
+
+
+def _first_look(task: Task, plan: Plan) -> Iterator[Finding]:
+    """What the files say now against what ingest found, and against the block ``prepare``."""
+    for key, (value, why) in plan.inferred.proposals.items():
+        yield note("first look", f"{why}", f"data.{key}: {value} would say so")
+    ingested = _ingested(task)
+    now = plain(plan.config)
+    moved = [key for key in sorted({*ingested, *now}) if ingested and ingested.get(key) != now.get(key)]
+    for key in moved:
+        told = f"{key}: {_short(now.get(key))} now, {_short(ingested.get(key))} when ingested"
+        yield note("first look", told, f"unroll repro {task.name}, or say data.{key}")
+    if not moved:
+        yield fine("first look", f"{len(plan.look.columns)} columns, as the block says")
+    if plan.config.kind == "series":
+        yield from _series_agree(task.prepare_config(), plan.config)
+
+
+def _series_agree(prepare: PrepareConfig, config: FilesConfig) -> Iterator[Finding]:
+    """Names in ``prepare`` that the table will not have."""
+    numbers = list(named(config).values())
+    words = [identifier(column) for column in config.categories or ()]
+    asked: Any = prepare
+    variables = [] if asked.variables == "all" else list(asked.variables)
+    for key, names, there in (
+        ("target", [asked.target], numbers),
+        ("variables", variables, numbers),
+        ("categories", list(asked.categories), words),
+    ):
+        for name in names:
+            if name not in there:
+                expected = ", ".join(there) or "none"
+                yield fault("parameters", f"prepare.{key}: {name!r} is no column of the table", f"one of {expected}")
+
+
+def _unchanged(task: Task, found: Mapping[str, str]) -> Finding | None:
+    """A note where the files are not those that were ingested; None where they are, or nothing was ingested."""
+    try:
+        manifest: Any = store.read_json(task.layout.raw / ingestion.MANIFEST)
+    except StoreError:
+        return None
+    ingested = {name: file["sha256"] for name, file in manifest["files"].items()}
+    other = [name for name in sorted({*found, *ingested}) if found.get(name) != ingested.get(name)]
+    if not other or not found:
+        return None
+    return note("files", f"{', '.join(other[:4])}: changed since they were ingested", f"unroll repro {task.name}")
+
+
+def _ingested(task: Task) -> dict[str, Any]:
+    """The block that ingest completed; empty where it has not run."""
+    try:
+        manifest: Any = store.read_json(task.layout.raw / ingestion.MANIFEST)
+    except StoreError:
+        return {}
+    return dict(manifest.get("found", {}).get("block", {}))
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, OSError) and not isinstance(error, UnrollError):
+        return f"{Path(error.filename).name if error.filename else 'file'}: {error.strerror or error}"
+    return str(error)

@@ -1,0 +1,72 @@
+"""``unroll new``: a look at files of one's own, and a complete block of parameters for a task on them.
+
+Nothing is written but that block, behind the other tasks of ``params.yaml``, and only after it was shown.
+"""
+
+import re
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from unroll import schema
+from unroll.config import Params
+from unroll.errors import ConfigError
+from unroll.proposal import labelled_series, labelled_text, pairs, plain_text, series, writing
+from unroll.proposal.asked import Asked, parse
+from unroll.proposal.blocks import Proposal
+from unroll.store import Layout
+from unroll.tasks import Task
+
+__all__ = ["Asked", "Proposal", "main", "parse", "propose"]
+_KINDS = {
+    "series": series.propose,
+    "labelled_series": labelled_series.propose,
+    "labelled_text": labelled_text.propose,
+    "text": plain_text.propose,
+    "pairs": pairs.propose,
+}
+
+
+def main(root: Path, name: str, wanted: Asked, yes: bool, output: TextIO) -> None:
+    """Propose, show, ask, write. Without ``yes`` and without a terminal to ask on, nothing is written."""
+    path = root / "params.yaml"
+    found = propose(root, name, wanted)
+    text = found.text(name, writing.indent(path))
+    output.write(text)
+    output.flush()
+    if not yes and not sys.stdin.isatty():
+        sys.stderr.write(f"unroll: nothing written: there is no terminal to ask on; --yes appends this to {path}\n")
+        return
+    if not yes and not _agreed(path):
+        sys.stderr.write("unroll: nothing written\n")
+        return
+    writing.append(path, name, text, found.values())
+    sys.stderr.write(f"unroll: {path}: tasks.{name} added; next: unroll repro {name}\n")
+
+
+def propose(root: Path, name: str, wanted: Asked) -> Proposal:
+    """The block of the task ``name``, which passes ``unroll check``.
+
+    Raises ConfigError for a name that is taken or none, or a key that does not go with the others; DataError for files
+    that cannot be read.
+    """
+    params = Params(root / "params.yaml")
+    _require_new(params, name)
+    found = _KINDS[wanted.table](params, name, wanted, root).replaced(wanted.later())
+    task = Task(name, params.replaced({f"tasks.{name}": found.values()}), Layout(root, name))
+    if faults := schema.faults_of(task):
+        raise ConfigError("\n".join(faults))
+    return found
+
+
+def _require_new(params: Params, name: str) -> None:
+    if name in params.tasks():
+        raise ConfigError(f"{params.path}: tasks.{name}: is there already; expected a new name")
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", name):
+        raise ConfigError(f"{name!r} is no name of a task; expected letters, digits, _ and -")
+
+
+def _agreed(path: Path) -> bool:
+    import typer
+
+    return typer.confirm(f"Append it to {path}?", default=True, err=True)

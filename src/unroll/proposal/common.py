@@ -1,0 +1,131 @@
+"""What the blocks of several problems share: the ``data`` block, the ``train`` block, sizes from counts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from unroll.datasets._files.config import plain
+from unroll.datasets._files.look import File
+from unroll.datasets.files import FilesConfig, Plan
+from unroll.proposal.blocks import Line
+from unroll.proposal.survey import Survey
+
+ORDER = (
+    *("format", "delimiter", "encoding", "decimal", "quote", "header", "label_place", "skip_rows", "comment"),
+    *("missing", "thousands", "time", "start", "step", "site", "values", "units", "categories", "static", "resample"),
+    *("sort", "text", "label", "label_map", "labels", "drop_labels", "source", "target", "split", "group"),
+)
+"""Keys of the data block as they are written."""
+LAST = ("ranges", "max_missing_share", "seed", "max_bytes", "max_line_bytes")
+UNSAID = {"quote": '"'}
+"""What every file has unless it says otherwise: not written."""
+MANY = 40
+"""Columns that are named one by one; of more the block says all."""
+
+
+def data_lines(
+    plan: Plan, survey: Survey, whys: Mapping[str, str], given: Mapping[str, Any] | None = None
+) -> list[Line]:
+    """The ``data`` block with what was found and why; ``given`` replaces or adds keys."""
+    found = plain(plan.config) | dict(given or {})
+    lines = [Line("dataset", "files"), Line("table", found["table"]), *_path(plan.look.files, plan.config)]
+    for key in ORDER:
+        by_files = key == "split" and "column" not in (found.get(key) or {})
+        if key not in found or by_files or UNSAID.get(key, ()) == found[key] or found[key] == []:
+            continue
+        value = found[key]
+        if key == "values" and len(value) > MANY:
+            value = "all"
+        lines.append(Line(key, value, whys.get(key, "")))
+    if "sha256" in found:
+        lines.append(Line("sha256", found["sha256"]))
+    config = plan.config
+    if survey.aside_share > config.max_rejected_share:
+        why = f"{100 * survey.aside_share:.2g} % of the rows cannot be used; the first: {survey.first_aside}"
+        lines.append(Line("max_rejected_share", survey.allowance, why))
+    elif "max_rejected_share" in config.model_fields_set:
+        lines.append(Line("max_rejected_share", config.max_rejected_share))
+    lines += [Line(key, found[key]) for key in LAST if key in found]
+    return lines
+
+
+def _path(files: Sequence[File], config: FilesConfig) -> list[Line]:
+    """The files: by the part that their names tell, or as they were given."""
+    if config.path is None:  # split has them
+        assert config.split is not None  # noqa: S101 - the config's own check saw to it
+        return [Line("split", config.split.model_dump(mode="json", exclude_none=True))]
+    given = [config.path] if isinstance(config.path, str) else list(config.path)
+    parted = all(file.part for file in files) and len(files) == len(given)
+    if not parted:
+        return [Line("path", config.path if isinstance(config.path, str) else given)]
+    split: dict[str, list[str]] = {}
+    for file in files:
+        own = next(path for path in given if path.rpartition("/")[2] == file.path.name)
+        split.setdefault(file.part, []).append(own)
+    return [Line("split", split, "as the names of the files say")]
+
+
+def file_names(plan: Plan) -> str:
+    """The files, for a line; of many the first ones."""
+    names = [file.name for file in plan.look.files]
+    return ", ".join(names[:4]) + (f", … ({len(names)} files)" if len(names) > 4 else "")
+
+
+def train_lines(epochs: int, batch_size: int, why: str, **changed: Any) -> list[Line]:
+    """The ``train`` block: Adam in one cycle, as it suits most recurrent networks."""
+    lines = [
+        Line("seed", 1),
+        Line("threads", 1, "small recurrent networks gain little from a second one"),
+        Line("device", "auto"),
+        Line("precision", "auto"),
+        Line("epochs", epochs, why),
+        Line("batch_size", batch_size),
+        Line("optimizer", "adam"),
+        Line("learning_rate", 0.003),
+        Line("momentum", 0.9),
+        Line("weight_decay", 0.0),
+        Line("schedule", "one_cycle"),
+        Line("clip_norm", 1.0),
+        Line("patience", None),
+    ]
+    return [line._replace(value=changed.get(line.key, line.value)) for line in lines]
+
+
+def epochs_for(budget: float, cost: float, least: int, most: int) -> int:
+    """As many epochs of ``cost`` as the budget has, within bounds.
+
+    >>> epochs_for(27e6, 3.3e6, 3, 30)
+    8
+    """
+    return int(min(max(round(budget / max(cost, 1.0)), least), most))
+
+
+def batch_for(examples: int, largest: int) -> int:
+    """A power of two that makes some thirty steps an epoch, or more.
+
+    >>> batch_for(100, 64), batch_for(10_000, 64)
+    (4, 64)
+    """
+    size = largest
+    while size > 4 and examples / size < 24:
+        size //= 2
+    return size
+
+
+def percent(share: float) -> str:
+    """A share for a comment.
+
+    >>> percent(0.0471), percent(0.00002), percent(0.5)
+    ('4.7 %', '0.002 %', '50 %')
+    """
+    return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
+
+
+def counted(counts: Mapping[str, int], most: int = 12) -> str:
+    """Names with their numbers, the most frequent first.
+
+    >>> counted({"rise": 20, "fall": 1200})
+    'fall (1,200), rise (20)'
+    """
+    shown = sorted(counts.items(), key=lambda pair: -pair[1])
+    listed = ", ".join(f"{name} ({count:,})" for name, count in shown[:most])
+    return listed + (f", … ({len(shown)} in all)" if len(shown) > most else "")

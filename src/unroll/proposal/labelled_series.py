@@ -1,0 +1,99 @@
+"""The proposal for labelled series: ``series_classification``. Shapes: N series, T steps."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unroll.config import Params
+from unroll.features import lengths
+from unroll.proposal import asked as asking
+from unroll.proposal import survey
+from unroll.proposal.asked import Asked
+from unroll.proposal.blocks import Line, Proposal
+from unroll.proposal.common import batch_for, data_lines, epochs_for, file_names, percent, train_lines
+from unroll.proposal.labels import Labels
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BUDGET = 5e6
+"""Steps of a bidirectional cell of hidden size 64, forward and back, that a minute or two has."""
+WORD_WINDOWS = (0.05, 0.0625, 0.0714, 0.0833, 0.1, 0.125, 0.1667, 0.2, 0.25, 0.3333, 0.5)
+SHORTEST_WINDOW = 4
+
+
+@dataclass
+class _Series:
+    """The lengths of all series, and how many have missing values inside."""
+
+    labels: Labels = field(default_factory=Labels)
+    lengths: list[np.ndarray] = field(default_factory=list)
+    holes: int = 0
+
+    def add(self, table: "pd.DataFrame") -> None:
+        self.labels.add(table)
+        steps = [name for name in table.columns if name[0] == "t" and name[1:].isdigit()]
+        there_NT = np.isfinite(table[steps].to_numpy(dtype=np.float32))
+        length_N = lengths.of(there_NT)
+        self.lengths.append(length_N)
+        self.holes += int((there_NT.sum(axis=1) < length_N).sum())
+
+
+def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
+    """Look, read, and write the five blocks; raises DataError or ConfigError in one line."""
+    plan = asking.plan(params, name, wanted.block(root), root)
+    series = _Series()
+    found = survey.take(plan, series.add, f"new {name}")
+    labels, length_N = series.labels, np.concatenate(series.lengths)
+    changed, whys = labels.data(plan.config, plan.look.file)
+    steps, mean = int(length_N.max()), float(length_N.mean())
+    train = sum(labels.trained().values())
+    whys["values"] = f"series of {steps} values" if length_N.min() == steps else f"{length_N.min()} to {steps} values"
+    epochs = epochs_for(BUDGET, 0.8 * train * mean, 5, 40)
+    return Proposal(
+        [f"{file_names(plan)}: {labels.told()}, {whys['values']}"],
+        {
+            "data": data_lines(plan, found, whys, changed | {"values": "all"}),
+            "prepare": [
+                Line("problem", "series_classification"),
+                *labels.split(plan.config),
+                *_missing(series.holes, len(length_N)),
+                Line("seed", 1),
+                *_words(steps),
+            ],
+            "model": [
+                Line("cell", "lstm"),
+                Line("hidden", 64 if train >= 1000 else 32),
+                Line("layers", 1),
+                Line("bidirectional", True),
+                Line("dropout", 0.5),
+                Line("pooling", ["mean", "max"]),
+                Line("difference", True, "the change from step to step is a second input"),
+                Line("bag_dropout", 0.5),
+                Line("bag_scale", 3.0),
+            ],
+            "train": train_lines(epochs, batch_for(train, 64), f"{train:,} series of {round(mean)} steps"),
+            "gate": labels.gate(["majority", "nearest_neighbour"]),
+        },
+    )
+
+
+def _missing(holes: int, rows: int) -> list[Line]:
+    if not holes:
+        return []
+    return [Line("missing", "interpolate", f"{percent(holes / rows)} of the series have missing values inside")]
+
+
+def _words(steps: int) -> list[Line]:
+    """Windows of symbolic words, each of another length."""
+    windows: dict[int, float] = {}
+    for share in WORD_WINDOWS:
+        if (length := round(steps * share)) >= SHORTEST_WINDOW:
+            windows.setdefault(length, share)
+    return [
+        Line("word_windows", list(windows.values()), "shares of a series whose shape is told by a word"),
+        Line("word_length", 5),
+        Line("word_letters", 5),
+    ]

@@ -1,0 +1,180 @@
+"""The rows of a series as ``new`` reads them, their block mended. Shapes: T rows, F columns."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unroll.config import Params
+from unroll.datasets._files import cells
+from unroll.datasets._files.look import Look
+from unroll.datasets._files.rows import require_columns
+from unroll.datasets._files.series import named
+from unroll.datasets.files import FilesConfig, Plan
+from unroll.errors import DataError
+from unroll.proposal import asked as asking
+from unroll.proposal import rhythm, survey
+from unroll.proposal.asked import Asked
+from unroll.proposal.rhythm import Rhythm
+from unroll.proposal.survey import Survey
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_INPUTS = 20
+"""Columns of numbers that are inputs; of more those that go most with the target."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """The rows of one site in the order of time: which values are missing, and the target."""
+
+    seconds_T: np.ndarray
+    missing_TF: np.ndarray
+    values_T: np.ndarray
+
+
+@dataclass
+class Rows:
+    """The rows of the chosen columns, part by part, as a survey sees them."""
+
+    names: list[str]
+    target: str
+    seconds: list[np.ndarray] = field(default_factory=list)
+    sites: list[np.ndarray] = field(default_factory=list)
+    missing: list[np.ndarray] = field(default_factory=list)
+    values: list[np.ndarray] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)
+
+    def add(self, table: "pd.DataFrame") -> None:
+        """Take the rows of a part."""
+        import pandas as pd
+
+        self.seconds.append(table["time"].dt.as_unit("s").astype("int64").to_numpy())
+        code_N, names = np.zeros(len(table), dtype=np.int32), [""]
+        if "site" in table:
+            code_N, names = pd.factorize(table["site"])
+        known = np.array([self.numbers.setdefault(str(name), len(self.numbers)) for name in names], dtype=np.int32)
+        self.sites.append(known[code_N])
+        self.missing.append(np.isnan(table[self.names].to_numpy(dtype=np.float32)))
+        self.values.append(table[self.target].to_numpy(dtype=np.float32))
+
+    def by_site(self) -> dict[str, Site]:
+        """The rows of each site, the one with most values of the target first."""
+        seconds, missing, values = (np.concatenate(x) for x in (self.seconds, self.missing, self.values))
+        if len(self.numbers) == 1 and (seconds[1:] > seconds[:-1]).all():  # the usual case, and the largest files
+            return {next(iter(self.numbers)): Site(seconds, missing, values)}
+        code, found = np.concatenate(self.sites), {}
+        for name, number in self.numbers.items():
+            own = np.flatnonzero(code == number)
+            own = own[np.argsort(seconds[own], kind="stable")]
+            found[name] = Site(seconds[own], missing[own], values[own])
+        order = sorted(found, key=lambda name: -int(np.isfinite(found[name].values_T).sum()))
+        return {name: found[name] for name in order}
+
+
+@dataclass(frozen=True)
+class Read:
+    """The files, read: their plan, what the pass came to, the rows, and reasons of keys of the data block.
+
+    ``changed`` are keys that the block must also have; ``rhythm`` is there where rows are numbered by the calendar.
+    """
+
+    plan: Plan
+    survey: Survey
+    rows: Rows
+    whys: Mapping[str, str]
+    block: Mapping[str, Any]
+    changed: Mapping[str, Any] = field(default_factory=dict)
+    rhythm: Rhythm | None = None
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether rows are numbered, for want of times that serve."""
+        return self.plan.config.time is None
+
+
+def read(params: Params, name: str, wanted: Asked, root: Path) -> Read:
+    """Look and read; a step that is none is mended and the files are read again."""
+    block, whys = wanted.block(root), dict[str, str]()
+    plan = asking.plan(params, name, block, root)
+    for key, (value, why) in plan.inferred.proposals.items():
+        if f"data.{key}" not in wanted.given:
+            block[key], whys[key] = value, why
+    plan = asking.plan(params, name, block, root) if whys else plan
+    rows = Rows(*_chosen(plan, wanted))
+    found = Read(plan, survey.take(plan, rows.add, f"new {name}"), rows, whys, block)
+    if found.is_numbered:
+        return replace(found, whys=whys | {"step": "no column tells the time: rows are numbered"})
+    if plan.config.resample is not None:
+        return found
+    seconds_T = next(iter(rows.by_site().values())).seconds_T
+    if uneven := rhythm.calendar_step(seconds_T):
+        days, season = uneven
+        why = "months, quarters and years are not equally long: rows are numbered, and times of answers are near ones"
+        numbered = number(params, name, root, found, f"{days}d", why)
+        return replace(numbered, rhythm=rhythm.numbered(season))
+    if rhythm.regular_share(seconds_T, int(found.survey.found["step_s"] or 1)) >= rhythm.REGULAR:
+        return found
+    every = {"every": rhythm.name(rhythm.nice_step(seconds_T)), "how": "mean"}
+    again = _again(params, name, root, found, {"resample": every}, {"resample": "rows come at no regular step"})
+    return replace(again, changed={"resample": every})
+
+
+def number(params: Params, name: str, root: Path, found: Read, step: str, why: str) -> Read:
+    """The same rows, numbered from the first one's day, whatever their times."""
+    config = found.plan.config
+    first = str(np.datetime64(int(next(iter(found.rows.by_site().values())).seconds_T[0]), "s"))
+    keys = {
+        "start": first,
+        "step": step,
+        "values": list(config.values or ()),
+        "categories": list(config.categories or ()),
+    }
+    again = _again(params, name, root, found, {"time": None, **keys}, {"start": why})
+    return replace(again, changed={"time": None})
+
+
+def _again(
+    params: Params, name: str, root: Path, found: Read, keys: Mapping[str, Any], whys: Mapping[str, str]
+) -> Read:
+    block, rows = {**found.block, **keys}, Rows(found.rows.names, found.rows.target)
+    plan = asking.plan(params, name, block, root)
+    return Read(plan, survey.take(plan, rows.add, f"new {name}"), rows, {**found.whys, **whys}, block)
+
+
+def _chosen(plan: Plan, wanted: Asked) -> tuple[list[str], str]:
+    """The names in the table of the columns that are inputs, and of the target."""
+    config, look = plan.config, plan.look
+    names = named(config)
+    target = wanted.target
+    if target is None:
+        if len(names) > 1:
+            raise DataError(
+                f"{look.file}: several columns of numbers; expected --target to name one: {', '.join(names)}"
+            )
+        target = next(iter(names))
+    own = {new: old for old, new in names.items()}
+    target = own.get(target, target)
+    require_columns(look.file, look.columns, [target])
+    if target not in names:
+        raise DataError(
+            f"{look.file}: column {target!r} cannot be forecast: it is no column of numbers that are mostly there; "
+            f"expected one of {', '.join(names)}"
+        )
+    if len(names) <= MOST_INPUTS:
+        return list(names.values()), names[target]
+    near = sorted(names, key=lambda other: (other != target, -_likeness(look, config, target, other)))[:MOST_INPUTS]
+    return [new for old, new in names.items() if old in near], names[target]
+
+
+def _likeness(look: Look, config: FilesConfig, one: str, other: str) -> float:
+    """How closely two columns go together in the first rows: the correlation, without its sign."""
+    marks = cells.Marks.of(config.missing or (), config.decimal, config.thousands)
+    a_N, b_N = (cells.numbers(look.frame[name], marks, name)[0] for name in (one, other))
+    both_N = np.isfinite(a_N) & np.isfinite(b_N)
+    if both_N.sum() < 3 or not a_N[both_N].std() or not b_N[both_N].std():
+        return 0.0
+    return abs(float(np.corrcoef(a_N[both_N], b_N[both_N])[0, 1]))

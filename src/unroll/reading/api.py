@@ -1,0 +1,94 @@
+"""The way in: a file and how to read it, to its columns and its rows."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from unroll.reading import sample, sniffing
+from unroll.reading.arff import Arff
+from unroll.reading.chunking import Chunk, gather
+from unroll.reading.lines import JsonLines, Text
+from unroll.reading.npz import Npz
+from unroll.reading.options import Reading
+from unroll.reading.parquet import Parquet
+from unroll.reading.reader import Place, Reader
+from unroll.reading.source import Receipt
+from unroll.reading.table import Table
+from unroll.reading.ts import Ts
+from unroll.reading.ucr import Ucr
+
+ROWS = 1 << 18
+"""Rows of a chunk."""
+
+
+class Chunks(Iterator[Chunk]):
+    """The chunks of one file; after the last one, the hash and the size of the file that they came from."""
+
+    def __init__(self, chunks: Iterator[Chunk], receipt: Receipt) -> None:
+        self._chunks, self._receipt = chunks, receipt
+
+    def __next__(self) -> Chunk:
+        return next(self._chunks)
+
+    @property
+    def sha256(self) -> str | None:
+        """The SHA-256 of the file as it lies there; None before the last chunk."""
+        return self._receipt.sha256
+
+    @property
+    def bytes(self) -> int | None:
+        """The size of the file as it lies there; None before the last chunk."""
+        return self._receipt.bytes
+
+
+def columns(path: Path, reading: Reading, name: str | None = None) -> list[str]:
+    """The names of a file's columns; of a table without a header column_1, column_2 …
+
+    Raises DataError for what cannot be read.
+    """
+    return list(_reader(path, reading, name).columns())
+
+
+def chunks(
+    path: Path, reading: Reading, columns: Sequence[str] | None = None, rows: int = ROWS, name: str | None = None
+) -> Chunks:
+    """The rows of a file, at most ``rows`` at a time, in bounded memory.
+
+    ``columns`` are those wanted (all, if None), in that order; ``name`` is how messages call the file (else its name).
+    The file is opened at the first chunk. Raises DataError that names file and row, the value seen and what was
+    expected, for what cannot be read as a whole; single rows go to ``rejected``.
+    """
+    receipt = Receipt()
+    return Chunks(_chunks(path, reading, columns, rows, name or path.name, receipt), receipt)
+
+
+def _chunks(
+    path: Path, reading: Reading, columns: Sequence[str] | None, rows: int, name: str, receipt: Receipt
+) -> Iterator[Chunk]:
+    reader = _reader(path, reading, name)
+    if columns is not None:
+        reader.require(columns)
+    yield from gather(reader.parts(columns, receipt), rows, name)
+
+
+def _reader(path: Path, reading: Reading, name: str | None) -> Reader:
+    part = sample.take(path, reading, name or path.name)
+    told = sniffing.look(part, reading)
+    place = Place(path, told, part.name)
+    first = sniffing.utf8(part, told.encoding or "utf-8")
+    match told.format:
+        case "csv":
+            return Table(place, first)
+        case "ucr":
+            return Ucr(place, first)
+        case "ts":
+            return Ts(place)
+        case "arff":
+            return Arff(place, first)
+        case "jsonl":
+            return JsonLines(place, first)
+        case "parquet":
+            return Parquet(place)
+        case "npz":
+            return Npz(place)
+        case _:
+            return Text(place)

@@ -1,0 +1,108 @@
+"""What a file is and how it is written, from its first part: the same file always gives the same answer."""
+
+import re
+from pathlib import Path
+
+from unroll.errors import DataError
+from unroll.reading import dialects, encodings, sample, ucr
+from unroll.reading.options import Format, Reading
+from unroll.reading.sample import Sample
+
+SUFFIXES: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".tab": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".ts": "ts",
+    ".arff": "arff",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".npz": "npz",
+}
+CONTENTS: tuple[tuple[str, Format], ...] = (
+    (r"(?is)(\s*%[^\n]*\n|\s*\n)*\s*@relation\b", "arff"),
+    (r"(?is)(\s*#[^\n]*\n|\s*\n)*\s*@(problemname|timestamps|univariate|classlabel|missing)\b", "ts"),
+    (r"\s*\{", "jsonl"),
+)
+FIT = 0.8
+"""How well a delimiter must fit before a file that does not call itself a table is taken for one."""
+
+
+def sniff(path: Path, reading: Reading, name: str | None = None) -> Reading:
+    """``reading`` with everything that it leaves open filled in, as far as it matters for the file's format.
+
+    Raises DataError for a file that is missing, empty, damaged or in an encoding that cannot be told.
+    """
+    return look(sample.take(path, reading, name or path.name), reading)
+
+
+def look(part: Sample, reading: Reading) -> Reading:
+    """As ``sniff``, for a part that was read already."""
+    if part.kind in ("parquet", "npz"):
+        return _told(reading, format=reading.format or part.kind)
+    kind = reading.format or SUFFIXES.get(part.suffix())
+    if kind in ("parquet", "npz"):
+        raise DataError(f"{part.name}: no {kind} ({part.kind}); expected {kind}, which is compressed inside already")
+    if part.data[257:262] == b"ustar":
+        raise DataError(f"{part.name}: a tar archive; expected a single file, packed or not")
+    encoding = reading.encoding or encodings.guess(part)
+    told = _told(reading, encoding=encoding)
+    text = utf8(part, encoding)
+    kind = kind or _by_content(text)
+    if kind in ("jsonl", "text", "ts", "arff"):
+        return _told(told, format=kind)
+    if reading.delimiter is None and part.suffix() in (".tsv", ".tab") and b"\t" in text:
+        told = _told(told, delimiter="\t")
+    found = dialects.guess(text, told, part.name)
+    if kind is None and not _says_table(reading) and not _is_table(found):
+        return _told(reading, encoding=encoding, format="text")
+    header = dialects.is_header(found.rows) if told.header is None else told.header
+    place = None if header else ucr.label_place(found.rows, part.name)
+    return _told(
+        told,
+        format="ucr" if place else "csv",
+        label_place=None if told.format == "csv" else place or ("first" if told.format == "ucr" else None),
+        delimiter=found.dialect.delimiter,
+        quote=found.dialect.quote,
+        decimal=dialects.decimal(found.rows),
+        header=told.format != "ucr" and header,
+    )
+
+
+def utf8(part: Sample, encoding: str) -> bytes:
+    """The sample as UTF-8, up to the end of its last whole line; what is no text in it shows when it is read."""
+    data = part.data.decode(encoding, "replace").removeprefix("\ufeff").encode(errors="replace")
+    if part.whole:
+        return data if data.endswith((b"\n", b"\r")) else data + b"\n"
+    end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+    return data[: end or None]
+
+
+def _told(reading: Reading, **found: object) -> Reading:
+    """``reading`` with what was ``found``; what was told before stays."""
+    return reading.model_copy(update={key: value for key, value in found.items() if getattr(reading, key) is None})
+
+
+def _by_content(text: bytes) -> Format | None:
+    start = text[:4096].decode(errors="replace")
+    return next((kind for pattern, kind in CONTENTS if re.match(pattern, start)), None)
+
+
+def _says_table(reading: Reading) -> bool:
+    """Whether something was told that only a table has."""
+    return any(told is not None for told in (reading.delimiter, reading.decimal, reading.quote, reading.header))
+
+
+def _is_table(found: dialects.Look) -> bool:
+    """Prose has commas and blanks too, but rarely as many in each line, nor numbers beside them."""
+    rows = found.rows
+    if len(rows[0]) == 1 and not found.fit:
+        only = [row[0] for row in rows[1:] or rows if row[0].strip()]
+        return all(dialects.is_number(cell) or dialects.is_missing(cell) for cell in only)
+    if found.fit < FIT or len(rows) < 2:
+        return False
+    body = rows[1:]
+    numbers = sum(dialects.is_number(cell) for row in body for cell in row)
+    return found.dialect.delimiter in "\t;|" or numbers >= len(body) / 2

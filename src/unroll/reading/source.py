@@ -1,0 +1,204 @@
+"""One file as a stream of unpacked bytes: bounded, hashed on the way, and noticed when it changes meanwhile."""
+
+import bz2
+import gzip
+import hashlib
+import io
+import lzma
+import os
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol, cast
+
+from unroll import store
+from unroll.errors import DataError
+from unroll.reading.options import Reading
+
+MAX_RATIO = 250
+"""How many times larger than the file its content may be, once it is more than RATIO_FROM bytes."""
+RATIO_FROM = 1 << 26
+MAGIC = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"PK\x03\x04": "zip",
+    b"PK\x05\x06": "zip",
+    b"PAR1": "parquet",
+}
+PACKED = ("gzip", "bzip2", "xz", "zstd", "zip")
+HEAD = 8
+DAMAGE = (
+    *(OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, struct.error),
+    *(RuntimeError, NotImplementedError, OverflowError, IndexError, KeyError),  # what zipfile raises too
+)
+"""What the standard library raises for a damaged file."""
+
+
+class Reads(Protocol):
+    """What hands out bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most ``size`` bytes; none at the end."""
+
+
+@dataclass
+class Receipt:
+    """What was read; filled in when a file has been read whole and had not changed."""
+
+    sha256: str | None = None
+    bytes: int | None = None
+
+
+class Source:
+    """Unpacked bytes, in order, each read once. ``name`` is how messages call the file."""
+
+    def __init__(self, stream: Reads, name: str, kind: str, size: int, max_bytes: int) -> None:
+        self.name = name
+        self._stream, self._kind, self._size, self._max_bytes = stream, kind, size, max_bytes
+        self._taken = 0
+
+    def read(self, size: int) -> bytes:
+        """Exactly ``size`` bytes, fewer only at the end; raises DataError for damage and for more than is allowed."""
+        parts: list[bytes] = []
+        wanted = size
+        while wanted and (part := self._read(wanted)):
+            parts.append(part)
+            wanted -= len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _read(self, size: int) -> bytes:
+        with reported(self.name, self._kind):
+            part = self._stream.read(size)
+        self._taken += len(part)
+        if self._taken > self._max_bytes:
+            raise DataError(f"{self.name}: more than {self._max_bytes:,} bytes unpacked; expected at most max_bytes")
+        if self._taken > max(RATIO_FROM, MAX_RATIO * self._size):
+            raise DataError(
+                f"{self.name}: {self._size:,} bytes unpack to more than {self._taken - 1:,}; expected at most "
+                f"{MAX_RATIO} times as much: is it made to fill a machine?"
+            )
+        return part
+
+
+@contextmanager
+def opened(path: Path, reading: Reading, name: str, receipt: Receipt | None = None) -> Iterator[Source]:
+    """The unpacked content of ``path``; at the end of the block it must still be the same file.
+
+    Raises DataError for what is no readable, whole and unchanged file.
+    """
+    with raw(path, name) as file:
+        before = os.fstat(file.fileno())
+        kind = kind_of(file)
+        hashed = _Hashed(file)
+        with reported(name, kind):
+            stream = _unpacked(cast("IO[bytes]", hashed) if kind != "zip" else file, kind, name)
+        yield Source(stream, name, kind, before.st_size, reading.max_bytes)
+        digest = (hashed.rest() if kind != "zip" else store.sha256(path)) if receipt else None
+        require_unchanged(path, name, before)
+        if receipt is not None:
+            receipt.sha256, receipt.bytes = digest, before.st_size
+
+
+@contextmanager
+def raw(path: Path, name: str) -> Iterator[IO[bytes]]:
+    """The file as it lies there; raises DataError for what is missing, empty, no file, or may not be read."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise DataError(f"{name}: {'a folder' if path.is_dir() else 'no regular file'}; expected a file")
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise DataError(f"{name}: missing; expected a file at {path}") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    with file:
+        if not os.fstat(file.fileno()).st_size:
+            raise DataError(f"{name}: empty; expected data in it")
+        yield file
+
+
+def kind_of(file: IO[bytes]) -> str:
+    """What its first bytes say that it is: a compression, parquet, or plain."""
+    head = file.read(HEAD)
+    file.seek(0)
+    return next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), "plain")
+
+
+def require_unchanged(path: Path, name: str, before: os.stat_result) -> None:
+    """Raise DataError if ``path`` is no longer what ``before`` described."""
+    try:
+        after = path.stat()
+    except OSError:
+        raise DataError(f"{name}: gone while it was read; expected it to stay") from None
+    for what in ("st_size", "st_mtime_ns", "st_ino", "st_dev"):
+        if getattr(before, what) != getattr(after, what):
+            raise DataError(
+                f"{name}: changed while it was read ({before.st_size:,} bytes, then {after.st_size:,}); "
+                "expected it to stay as it is"
+            )
+
+
+@contextmanager
+def reported(name: str, kind: str) -> Iterator[None]:
+    """Faults of a packed or damaged file as DataError."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (*DAMAGE, pa.ArrowException) as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        what = "cannot be read" if kind == "plain" else f"damaged or cut off ({kind})"
+        raise DataError(f"{name}: {what}: {text}; expected a whole file") from None
+
+
+class _Hashed(io.RawIOBase):
+    """A file that keeps the hash of what is read from it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._hash = file, hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        part = self._file.read(size)
+        self._hash.update(part)
+        return part
+
+    def rest(self) -> str:
+        """The hash of the whole file, the bytes after the last one read included."""
+        while self.read(1 << 20):
+            pass
+        return self._hash.hexdigest()
+
+
+def _unpacked(file: IO[bytes], kind: str, name: str) -> Reads:
+    match kind:
+        case "gzip":
+            return gzip.GzipFile(fileobj=file, mode="rb")
+        case "bzip2":
+            return bz2.BZ2File(file)
+        case "xz":
+            return lzma.LZMAFile(file)
+        case "zstd":
+            import pyarrow as pa
+
+            return pa.CompressedInputStream(file, "zstd")
+        case "zip":
+            return _only_member(zipfile.ZipFile(file), name)
+        case _:
+            return file
+
+
+def _only_member(archive: zipfile.ZipFile, name: str) -> Reads:
+    members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
+    if len(members) != 1:
+        held = ", ".join(member.filename for member in members[:5]) or "nothing"
+        raise DataError(f"{name}: {len(members)} files in the zip ({held[:100]}); expected one")
+    return archive.open(members[0])

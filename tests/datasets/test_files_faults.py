@@ -1,0 +1,352 @@
+"""Bad input of each kind: one line that names file, row and column, what was seen and what was expected."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from datasets import own_files as own
+from pydantic import ValidationError
+
+from unroll import ingestion
+from unroll.datasets.files import DATASET
+from unroll.errors import DataError, UnrollError
+from unroll.errors import ValidationError as Refused
+
+HEAD = "time,no2,wind\n"
+
+
+def hours(count: int) -> list[str]:
+    return [f"2020-01-{1 + hour // 24:02d} {hour % 24:02d}:00,{20 + hour % 7},N" for hour in range(count)]
+
+
+def written(root: Path, lines: list[str], name: str = "air.csv", head: str = HEAD) -> str:
+    (root / name).write_text(head + "".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return name
+
+
+def fault(root: Path, **block: Any) -> str:
+    """The message of the error that ingest and validate end with; what was there before is still there."""
+    layout = own.Layout(root, "own")
+    layout.raw.mkdir(parents=True)
+    (layout.raw / "before").write_text("kept")
+    with pytest.raises(UnrollError) as raised:
+        own.ingest(root, own.config(**block))
+    assert [path.name for path in layout.raw.iterdir()] == ["before"]
+    message = str(raised.value)
+    assert "\n" not in message
+    return message
+
+
+def rejected(layout: Any) -> list[str]:
+    lines: list[str] = (layout.raw / "rejected.csv").read_text(encoding="utf-8").splitlines()[1:]
+    return lines
+
+
+# ---- columns
+
+
+@pytest.mark.parametrize("key", ["time", "site", "label", "group"])
+def test_a_column_that_is_not_there_is_told_with_near_names(key: str, tmp_path: Path) -> None:
+    name = written(tmp_path, hours(30))
+    table = "series" if key in ("time", "site") else "labelled_series"
+    assert fault(tmp_path, table=table, path=name, **{key: "Tme"}) == (
+        "air.csv: no column 'Tme'; did you mean 'time'?; expected one of time, no2, wind"
+    )
+
+
+def test_the_values_and_units_name_columns_too(tmp_path: Path) -> None:
+    name = written(tmp_path, hours(30))
+    assert fault(tmp_path, table="series", path=name, values=["NO"]).startswith("air.csv: no column 'NO'; did you mean")
+
+
+def test_a_further_file_that_lacks_a_column_is_named(tmp_path: Path) -> None:
+    written(tmp_path, hours(24), "a.csv")
+    written(tmp_path, ["2020-01-02 00:00,3"], "b.csv", "time,no\n")
+    assert fault(tmp_path, table="series", path="*.csv") == (
+        "b.csv: no column 'no2'; did you mean 'no'?; expected one of time, no"
+    )
+
+
+def test_two_columns_of_one_name_in_the_table_are_told(tmp_path: Path) -> None:
+    name = written(tmp_path, ["2020-01-01,1,2", "2020-01-02,2,3"], head="time,PM2.5,pm2_5\n")
+    assert fault(tmp_path, table="series", path=name, values="all") == (
+        "data.values: 'pm2_5' and 'PM2.5' have the same name 'pm2_5' in the table; expected different ones "
+        "(data.units adds a unit to a name)"
+    )
+
+
+@pytest.mark.parametrize("path", ["away.csv", "no/*.csv"])
+def test_a_path_that_matches_nothing_is_told(path: str, tmp_path: Path) -> None:
+    written(tmp_path, hours(3), "a_way.csv")
+    message = fault(tmp_path, table="series", path=path)
+    assert message.startswith(f"path {path!r}: ")
+    assert ("a_way.csv" in message) == (path == "away.csv")
+
+
+# ---- time
+
+
+def test_two_rows_at_one_time_are_both_named(tmp_path: Path) -> None:
+    lines = hours(30)
+    lines.insert(12, lines[11])
+    assert fault(tmp_path, table="series", path=written(tmp_path, lines)) == (
+        "air.csv row 14: a second row at 2020-01-01T11:00:00, after row 13; expected one row a time (`site` names a "
+        "column that tells several series apart, `resample` makes one row of several)"
+    )
+
+
+def test_two_rows_at_one_time_in_two_files_are_both_named(tmp_path: Path) -> None:
+    written(tmp_path, hours(24), "a.csv")
+    written(tmp_path, hours(24)[23:], "b.csv")
+    message = fault(tmp_path, table="series", path=["a.csv", "b.csv"])
+    assert message.startswith("b.csv row 2: a second row at 2020-01-01T23:00:00, after a.csv row 25; expected one row")
+
+
+def test_two_rows_of_one_site_at_one_time_name_the_site(tmp_path: Path) -> None:
+    lines = [f"2020-01-0{day},{site},{day}" for day in (1, 2, 3) for site in "ab"]
+    name = written(tmp_path, [*lines, "2020-01-03,a,7"], head="time,site,no2\n")
+    assert fault(tmp_path, table="series", path=name).startswith(
+        "air.csv row 8: a second row of site 'a' at 2020-01-03T00:00:00, after row 6; expected one row a time"
+    )
+
+
+def test_time_that_runs_backwards_is_told_and_sorted_where_that_is_said(tmp_path: Path) -> None:
+    lines = hours(30)
+    lines[20], lines[5] = lines[5], lines[20]
+    name = written(tmp_path, lines)
+    assert fault(tmp_path, table="series", path=name) == (
+        "air.csv row 8: time runs backwards: 2020-01-01T06:00:00 after 2020-01-01T20:00:00 (row 7); expected later "
+        "times (`sort: true` puts rows into the order of time)"
+    )
+    layout = own.ingest(tmp_path, own.config(table="series", path=name, sort=True), "sorted")
+    table = own.validate(layout, own.config(table="series", path=name, sort=True))
+    assert table["time"].is_monotonic_increasing
+    assert table["no2"].tolist() == [20 + hour % 7 for hour in range(30)]
+
+
+def test_sorting_does_not_hide_two_rows_at_one_time(tmp_path: Path) -> None:
+    lines = hours(30)
+    lines.append(lines[3])
+    message = fault(tmp_path, table="series", path=written(tmp_path, lines), sort=True)
+    assert message.startswith(
+        "air.csv row 32: a second row at 2020-01-01T03:00:00, after row 5; expected one row a time"
+    )
+
+
+def test_a_time_in_no_usual_form_asks_for_formats(tmp_path: Path) -> None:
+    name = written(tmp_path, [f"day {day} of spring,{day},N" for day in range(30)])
+    assert fault(tmp_path, table="series", path=name, time="time") == (
+        "air.csv, column time: 'day 0 of spring' is spelt in no usual way; expected data.time.formats, such as "
+        "%d/%m/%Y %H:%M"
+    )
+
+
+def test_a_format_that_is_none_is_told(tmp_path: Path) -> None:
+    name = written(tmp_path, hours(30))
+    time = {"columns": "time", "formats": ["%Q"]}
+    assert fault(tmp_path, table="series", path=name, time=time).startswith("data.time.formats: '%Q' is not allowed; ")
+
+
+def test_a_timezone_that_is_none_is_told(tmp_path: Path) -> None:
+    time = {"columns": "time", "timezone": "Europe/Atlantis"}
+    assert fault(tmp_path, table="series", path=written(tmp_path, hours(30)), time=time) == (
+        "data.time.timezone: 'Europe/Atlantis' is not allowed; expected one such as UTC or Europe/London"
+    )
+
+
+def test_a_row_without_a_readable_time_is_set_aside(tmp_path: Path) -> None:
+    lines = hours(300)
+    lines[7], lines[9] = "yesterday,3,N", ",4,N"
+    layout = own.ingest(tmp_path, own.config(table="series", path=written(tmp_path, lines)))
+    assert rejected(layout) == ["air.csv,11,time,,no time,", "air.csv,9,time,yesterday,no time; expected iso,"]
+
+
+# ---- cells
+
+
+def test_a_row_with_a_word_among_numbers_is_set_aside(tmp_path: Path) -> None:
+    lines = hours(300)
+    lines[7], lines[9] = "2020-01-01 07:00,about 3,N", "2020-01-01 09:00,1e300,N"
+    layout = own.ingest(tmp_path, own.config(table="series", path=written(tmp_path, lines)))
+    assert rejected(layout) == [
+        "air.csv,9,no2,about 3,no number; expected one,",
+        "air.csv,11,no2,1e300,too large for a number of 32 bits,",
+    ]
+    assert len(own.validate(layout, own.config(table="series", path="air.csv"))) == 298
+
+
+def test_too_many_rows_set_aside_stop_the_task(tmp_path: Path) -> None:
+    lines = hours(300)
+    for row in range(100, 110):
+        lines[row] = lines[row].replace(",2", ",two ")
+    block = own.config(table="series", path=written(tmp_path, lines))
+    layout = own.ingest(tmp_path, block)
+    with pytest.raises(
+        Refused, match=r"10 of 300 rows set aside; expected at most 3 .*; air\.csv row 102, no2 'two 2': no"
+    ):
+        own.validate(layout, block)
+    assert not (layout.validated / "table.parquet").exists()
+
+
+def test_a_file_without_a_readable_row_is_told(tmp_path: Path) -> None:
+    name = written(tmp_path, [f"2020-01-01 {hour:02d}:00,no,N" for hour in range(24)])
+    assert fault(tmp_path, table="series", path=name, values=["no2"]) == (
+        "24 of the first 24 rows cannot be read; the first: air.csv row 2, no2 'no': no number; expected one"
+    )
+
+
+def test_reading_stops_early_where_most_rows_are_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from unroll.reading import api
+
+    monkeypatch.setattr(api, "ROWS", 10)
+    monkeypatch.setattr(api.chunks, "__defaults__", (None, 10, None))
+    lines = [f"2020-01-01 {hour:02d}:00,{'no' if hour < 8 else 3},N" for hour in range(24)]
+    assert fault(tmp_path, table="series", path=written(tmp_path, lines), values=["no2"]) == (
+        "8 of the first 10 rows cannot be read; the first: air.csv row 2, no2 'no': no number; expected one"
+    )
+
+
+def test_a_static_column_that_changes_is_told(tmp_path: Path) -> None:
+    lines = hours(30)
+    lines[20] = lines[20].replace(",N", ",S")
+    assert fault(tmp_path, table="series", path=written(tmp_path, lines), static=["wind"]) == (
+        "air.csv row 22, column wind: 'S' after 'N' (air.csv row 2); expected one value a site (data.static)"
+    )
+
+
+# ---- labels
+
+
+def texts(root: Path, labels: list[str]) -> str:
+    rows = [f"the crew was number {row},{label}" for row, label in enumerate(labels)]
+    return written(root, rows, "texts.csv", "text,label\n")
+
+
+def test_an_unknown_label_is_set_aside(tmp_path: Path) -> None:
+    block = own.config(path=texts(tmp_path, ["a", "b"] * 100 + ["c"]), text="text", label="label", labels=["a", "b"])
+    layout = own.ingest(tmp_path, block)
+    assert rejected(layout) == ['texts.csv,202,label,c,"unknown label; expected a, b",']
+    assert set(own.validate(layout, block)["label"]) == {"a", "b"}
+
+
+def test_one_class_only_stops_the_task(tmp_path: Path) -> None:
+    block = own.config(path=texts(tmp_path, ["a"] * 30), text="text", label="label")
+    layout = own.ingest(tmp_path, block)
+    with pytest.raises(Refused, match=r"^data/raw/own/table\.parquet: column 'label': one class only: .* found 1$"):
+        own.validate(layout, block)
+
+
+def test_a_map_of_no_label_is_told(tmp_path: Path) -> None:
+    name = texts(tmp_path, ["1", "2.0"] * 20)
+    assert fault(tmp_path, path=name, text="text", label="label", label_map={"3": "x"}) == (
+        "data.label_map: '3' is no label of the files; expected some of 1, 2"
+    )
+
+
+def test_labels_to_drop_that_are_not_there_are_told(tmp_path: Path) -> None:
+    name = texts(tmp_path, ["1", "2.0"] * 20)
+    assert fault(tmp_path, path=name, text="text", label="label", drop_labels=["x"]) == (
+        "data.drop_labels: 'x' is no label of the files; expected some of 1, 2"
+    )
+
+
+def test_numbers_that_never_come_again_are_no_labels(tmp_path: Path) -> None:
+    name = texts(tmp_path, [f"{row}.5" for row in range(300)])
+    assert fault(tmp_path, path=name, text="text", label="label").startswith(
+        "data.label: 'label' has 300 distinct labels in 300 rows (0.5, 1.5, 2.5"
+    )
+
+
+def test_a_label_that_nothing_tells_is_asked_for(tmp_path: Path) -> None:
+    rows = [f"{row % 2},{row % 3},the crew was number {row}" for row in range(60)]
+    name = written(tmp_path, rows, "texts.csv", "a,b,text\n")
+    assert fault(tmp_path, path=name, table="labelled_text") == (
+        "texts.csv: which column is the label? a, b could be it; expected data.label to name it"
+    )
+
+
+def test_a_label_of_test_that_train_does_not_have_stops_the_task(tmp_path: Path) -> None:
+    for part, labels in (("TRAIN", "12"), ("TEST", "13")):
+        rows = [f"{label},{','.join(str(v) for v in np.arange(10) + row)}" for row in range(10) for label in labels]
+        written(tmp_path, rows, f"Set_{part}.csv", "")
+    block = own.config(path="Set_*.csv", table="labelled_series")
+    layout = own.ingest(tmp_path, block)
+    with pytest.raises(Refused, match=r"column 'label_in_train': a label that train does not have"):
+        own.validate(layout, block)
+
+
+def test_a_value_of_the_split_that_is_no_part_is_set_aside(tmp_path: Path) -> None:
+    rows = [f"the crew was number {row},{'ab'[row % 2]},{'tset' if row == 7 else 'train'}" for row in range(300)]
+    name = written(tmp_path, rows, "texts.csv", "text,label,part\n")
+    layout = own.ingest(tmp_path, own.config(path=name, text="text", label="label", split={"column": "part"}))
+    (line,) = rejected(layout)
+    assert line.startswith('texts.csv,9,part,tset,"no part of the split; expected train, training, fit, validation, ')
+
+
+# ---- files
+
+
+def test_a_hash_that_is_another_one_is_told(tmp_path: Path) -> None:
+    name = written(tmp_path, hours(30))
+    message = fault(tmp_path, table="series", path=name, sha256="0" * 64)
+    assert message.startswith("air.csv: sha256 ")
+    assert message.endswith("; expected " + "0" * 64 + ": it is another file")
+
+
+def test_a_url_needs_a_hash() -> None:
+    with pytest.raises(ValidationError, match=r"sha256 is missing; expected the hash of https://example\.org/a\.csv"):
+        own.config(table="series", path="https://example.org/a.csv")
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ({}, "path is missing; expected a file, a list, a pattern, a folder or a URL"),
+        ({"path": "a.csv"}, "table is missing; expected one of series, labelled_series, labelled_text, text, pairs"),
+        ({"path": "a.csv", "table": "text", "label": "x"}, "label: not a key of table text; it has text"),
+        ({"path": "a.csv", "table": "series", "step": "1 month"}, "expected a number and one of s, min, h, d, w"),
+        (
+            {"path": "a.csv", "split": {"train": "a", "test": "b"}, "label": "x"},
+            "path and the files of split are both given",
+        ),
+        (
+            {"path": "a.csv", "label": "x", "split": {"train": "a"}},
+            "split needs a column, or the files of train and of",
+        ),
+    ],
+)
+def test_a_block_that_cannot_be_meant_is_refused(block: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        own.config(**block)
+    assert message in str(raised.value)
+
+
+def test_the_dataset_has_no_sample(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"^dataset files has no sample; expected data\.path to name files$"):
+        DATASET.sample(tmp_path, own.config(path="a", table="text"), np.random.default_rng(0))
+
+
+def test_a_series_shorter_than_the_window_is_told(tmp_path: Path) -> None:
+    block = own.config(table="series", path=written(tmp_path, hours(30)))
+    layout = own.ingest(tmp_path, block)
+    own.validate(layout, block)
+    shares = {"validation_from": None, "test_from": None, "validation_share": 0.2, "test_share": 0.2}
+    with pytest.raises(DataError, match=r"^split validation: 6 rows hold no whole window of 6 \+ 2 rows without a gap"):
+        own.prepare(layout, "forecasting", **shares, target="no2", target_site=None)
+
+
+def test_a_changed_file_is_noticed_and_a_missing_one_too(tmp_path: Path) -> None:
+    from unroll.tasks import Task
+
+    written(tmp_path, hours(30))
+    (tmp_path / "params.yaml").write_text(
+        "source: sample\ntasks:\n  own: {data: {dataset: files, table: series, path: air.csv}}\n"
+    )
+    own.ingest(tmp_path, own.config(table="series", path="air.csv"))
+    task = Task.open(tmp_path, "own")
+    assert not ingestion.source_changed(task)
+    written(tmp_path, hours(31))
+    assert ingestion.source_changed(task)
+    (tmp_path / "air.csv").unlink()
+    assert ingestion.source_changed(task)
