@@ -5,7 +5,14 @@ import importlib
 
 import pytest
 
-MODULES = ("proposal.blocks", "proposal.asked", "proposal.common", "proposal.gaps", "proposal.rhythm", "doctor.findings")
+MODULES = (
+    "proposal.blocks",
+    "proposal.asked",
+    "proposal.common",
+    "proposal.gaps",
+    "proposal.rhythm",
+    "doctor.findings",
+)
 
 
 @pytest.mark.parametrize("name", MODULES)
