@@ -35,7 +35,7 @@ class Gaps:
 
         >>> gaps = Gaps(np.array([0, 1, 2, 4, 5, 6]), np.zeros((6, 1), dtype=bool), 0, 1)
         >>> gaps.share("drop", 0, 2, [1]), gaps.share("mask", 2, 2, [1])
-        (0.4, 0.6)
+        (0.5, 0.8)
         """
         seconds_T, missing_TF = self._bridged(bridge)
         rows = len(seconds_T)

@@ -18,7 +18,7 @@ from unroll.proposal.labels import Labels, rejected
 if TYPE_CHECKING:
     import pandas as pd
 
-BUDGET = 2.5e6
+BUDGET = 1.6e6
 """Tokens that a bidirectional cell of hidden size 64 reads, forward and back, in a minute or two."""
 SAMPLE = 10_000
 """Texts whose tokens are counted."""
