@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from datasets import own_files as own
 from pydantic import ValidationError
@@ -264,6 +265,15 @@ def test_a_label_that_nothing_tells_is_asked_for(tmp_path: Path) -> None:
     assert fault(tmp_path, path=name, table="labelled_text") == (
         "texts.csv: which column is the label? a, b could be it; expected data.label to name it"
     )
+
+
+def test_columns_that_hardly_hold_anything_are_no_labels(tmp_path: Path) -> None:
+    rows = [
+        f"{'good' if row % 3 else 'bad'},the crew was number {row},{row % 2 if row < 9 else ''}" for row in range(60)
+    ]
+    name = written(tmp_path, rows, "texts.csv", "mood,text,\n")
+    layout = own.ingest(tmp_path, own.config(path=name, table="labelled_text"))
+    assert set(pd.read_parquet(layout.raw / "table.parquet")["label"]) == {"good", "bad"}
 
 
 def test_a_label_of_test_that_train_does_not_have_stops_the_task(tmp_path: Path) -> None:

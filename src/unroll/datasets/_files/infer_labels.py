@@ -18,6 +18,8 @@ TEXTS = ("text", "tweet", "sentence", "review", "message", "content", "comment",
 PAIRS = (("source", "target"), ("src", "tgt"), ("question", "answer"), ("input", "output"), ("prompt", "completion"))
 FEW_LABELS = 50
 """Distinct values of a column that may be the label without being told, and a fifth of the rows."""
+MOSTLY = 0.9
+"""Share of the rows in which a label must stand, if nothing else says that it is one."""
 
 
 def labelled_series(seen: Seen) -> Iterator[tuple[str, Any]]:
@@ -102,6 +104,7 @@ def _named_label(seen: Seen, *taken: str | None) -> str | None:
 def _likely_label(seen: Seen, *taken: str | None) -> str:
     """The one column of few distinct values; raises DataError where several are as likely, or none is."""
     few = [column for column in _few(seen, *taken) if column.distinct > 1]
+    few = [column for column in few if column.filled >= MOSTLY * column.rows]
     whole = [
         c.name
         for c in few
