@@ -9,6 +9,7 @@ from scipy import stats
 from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_pinball_loss
 
+from nn.test_least_squares import weights_by_hand
 from unroll.config import Cell, RecurrentConfig
 from unroll.nn.forecaster import Forecaster, GaussianHead, Head, QuantileHead, ValueHead
 from unroll.nn.outlook import Outlook, Shape, between
@@ -88,13 +89,38 @@ def test_the_linear_parts_start_from_least_squares() -> None:
     y = np.stack([x[:, -1, 0] + 0.3 * x[:, -2, 1] + 1.0, 0.5 * x[:, -1, 0]], axis=1) + 0.1 * rng.normal(size=(500, 2))
     model = forecaster(shape(3, 3, 0), config("gru", 4), members=3, linear=(2, 5))
     x_BLF, y_BH = torch.from_numpy(x).float(), torch.from_numpy(y).float()
-    model.begin([batch(x_BLF[:200], y_BH[:200]), batch(x_BLF[200:], y_BH[200:])])
+    model.begin(lambda: [batch(x_BLF[:200], y_BH[:200]), batch(x_BLF[200:], y_BH[200:])])
     for member, rows in zip(model.members, (2, 5, 2), strict=True):
         design = np.concatenate([x[:, -rows:].reshape(500, -1), np.ones((500, 1))], axis=1)
         coefficients = Ridge(alpha=1.0, fit_intercept=False).fit(design, (y - x[:, -1, :1]) / SPREAD).coef_
         expected = x[:, -1, :1] + np.array(SPREAD) * (design @ coefficients.T)
         found = member(x_BLF, torch.tensor(SPREAD))[0].detach().numpy()
         np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_linear_parts_may_start_from_weighted_rows_each_horizon_by_itself() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(800, 6, 3))
+    size = np.exp(0.8 * x[:, -1, :2])  # one horizon errs where the first series is high, the other one by the second
+    y = np.stack([x[:, -1, 0] + 0.3 * x[:, -2, 1] + 1.0, 0.5 * x[:, -1, 0]], axis=1) + size * rng.normal(size=(800, 2))
+    model = forecaster(shape(3, 2, 0), config("gru", 4), members=2, linear=(2, 5), weighted=True)
+    x_BLF, y_BH = torch.from_numpy(x).float(), torch.from_numpy(y).float()
+    model.begin(lambda: [batch(x_BLF[:300], y_BH[:300]), batch(x_BLF[300:], y_BH[300:])])
+    ones = np.ones((800, 1))
+    change = (y - x[:, -1, :1]) / SPREAD
+    for horizon in range(2):
+        every = np.concatenate([x[:, -5:].reshape(800, -1), ones], axis=1)
+        seen = np.concatenate([x[:, -1, :2], ones], axis=1)
+        weights = weights_by_hand(every, change[:, horizon, None], seen)
+        for member, rows in zip(model.members, (2, 5), strict=True):
+            design = np.concatenate([x[:, -rows:].reshape(800, -1), ones], axis=1)
+            ridge = Ridge(alpha=1.0, fit_intercept=False).fit(design, change[:, horizon], sample_weight=weights)
+            found = np.append(member.skip.weight[horizon].detach(), member.skip.bias[horizon].detach())
+            np.testing.assert_allclose(found, ridge.coef_, atol=1e-5, err_msg=f"horizon {horizon}, {rows} rows")
+    plain = forecaster(shape(3, 2, 0), config("gru", 4), members=1, linear=(2,))
+    plain.begin(lambda: [batch(x_BLF, y_BH)])
+    apart = (plain.members[0].skip.weight - model.members[0].skip.weight).abs().max().item()
+    assert apart > 0.02, f"weights move the coefficients by {apart}; expected them to matter"
 
 
 @pytest.mark.parametrize("given", [(0.1, 0.5, 0.9), LEVELS, (0.01, 0.5, 0.6, 0.99)])

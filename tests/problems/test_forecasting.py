@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from nn.test_least_squares import weights_by_hand
 from pydantic import ValidationError
+from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
 from problems import tables
@@ -206,6 +208,7 @@ SEVERAL = {"head": "quantiles", "quantiles": [0.1, 0.5, 0.9], "members": 2, "lin
 PATHS = {"multi_step": "autoregressive", "head": "student_t", "trajectories": 12, "members": 2}
 KINDS: dict[str, dict[str, Any]] = {
     "quantiles": {**CASE.model, **SEVERAL},
+    "weighted": {**CASE.model, **SEVERAL, "weighted": True},
     "gaussian": {**CASE.model, "head": "gaussian"},
     "paths": {**CASE.model, **PATHS},
     "ar": {"kind": "ar", "order": 2, "criterion": "aic", "method": "yule_walker"},
@@ -292,6 +295,28 @@ def test_every_kind_has_its_pictures(several: Prepared, simple: Mapping[str, Sco
     assert (ahead["low_95"] <= ahead["low_50"]).all()
     assert (ahead["high_50"] <= ahead["high_95"]).all()
     assert any(name.startswith("path_") for name in cone) is (kind == "paths")
+
+
+def test_a_weighted_expert_is_iterated_from_one_weight_a_row(several: Prepared) -> None:
+    model = PROBLEM.model(PROBLEM.Model.model_validate(KINDS["weighted"]), several.meta)
+    PROBLEM.begin(model, several)
+    weights_HLF = model.expert.weights_HLF.numpy()
+    order = LAG - int(np.flatnonzero(np.abs(weights_HLF).max(axis=(0, 2)))[0])
+    values = several.arrays["values"].astype(np.float64)
+    reach = LAG + max(HORIZONS) - 1
+    last = np.concatenate([np.arange(a + order - 1, b + reach - 1) for a, b in several.arrays["train_ranges"]])
+    ones = np.ones((len(last), 1))
+    design = np.concatenate([*(values[last - lag] for lag in range(order)), ones], axis=1)
+    weights = weights_by_hand(design, values[last + 1], np.concatenate([values[last], ones], axis=1))
+    one_step = Ridge(alpha=1.0, fit_intercept=False).fit(design, values[last + 1], sample_weight=weights)
+    batch = next(iter(PROBLEM.batches(several, "test", 50)))
+    found = model.expert(batch["x_BLF"]).numpy()
+    window = list(batch["x_BLF"][:, -order:, : values.shape[1]].double().numpy().transpose(1, 0, 2))
+    for step in range(1, max(HORIZONS) + 1):
+        window.append(one_step.predict(np.concatenate([*window[: -order - 1 : -1], np.ones((50, 1))], axis=1)))
+        if step in HORIZONS:
+            expected = window[-1][:, several.meta["target_column"]]
+            np.testing.assert_allclose(found[:, HORIZONS.index(step)], expected, atol=1e-4, err_msg=f"{step} ahead")
 
 
 def test_a_solved_model_has_a_history_of_one_row(several: Prepared) -> None:

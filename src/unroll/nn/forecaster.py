@@ -4,13 +4,14 @@ Shapes: B batch, L lag, F inputs, D hidden, H horizons, O outputs of a head, Q q
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from unroll.config import RecurrentConfig
+from unroll.nn.least_squares import Rows, ordinary, reweighted
 from unroll.nn.outlook import ForecastModel, LinearForecast, Outlook, Shape, between, normal_quantiles
 from unroll.nn.recurrent import RecurrentEncoder
 
@@ -156,13 +157,15 @@ class Forecaster(ForecastModel):
         robust: float | None,
         lag: int,
         share: float = 0.0,
+        weighted: bool = False,
     ) -> None:
         """``linear`` last rows go linearly to the output, too; of several numbers the members take one in turn.
 
         Errors beyond ``robust`` spreads count linearly. ``share`` is the expert's, which sees ``lag`` rows.
+        ``weighted`` is how least squares counts the windows that linear parts start from, see ``begin``.
         """
         super().__init__(shape)
-        self.robust, self.share = robust, share
+        self.robust, self.share, self.weighted = robust, share, weighted
         if share:
             self.expert = LinearForecast.blank(shape, lag).affine
         self.least_stretch, self.answers_bands = (1.0, True) if head.outputs else (0.0, False)
@@ -210,26 +213,32 @@ class Forecaster(ForecastModel):
             return apart_BH.square()
         return 2 * functional.huber_loss(apart_BH, torch.zeros_like(apart_BH), reduction="none", delta=self.robust)
 
-    def begin(self, batches: Iterable[Mapping[str, Tensor]]) -> None:
-        """Start every member's linear part from least squares, by its normal equations.
+    def begin(self, batches: Callable[[], Iterable[Mapping[str, Tensor]]]) -> None:
+        """Start every member's linear part from least squares.
 
-        The ridge is that of one more window of unit values: it decides where columns are constant or alike.
+        Where ``weighted``, each horizon by itself, and a window counts the less, the larger the error that is expected
+        from its last row.
         """
-        members = [member for member in self.members if isinstance(member, Member)]
-        widest = max(members, key=lambda member: member.linear)
-        if widest.skip is None:
+        members = [member for member in self.members if isinstance(member, Member) and member.skip is not None]
+        if not members:
             return
-        size = widest.skip.in_features + 1
-        gram = torch.eye(size, dtype=torch.float64)
-        moment = torch.zeros(size, widest.horizons, dtype=torch.float64)
-        for batch in batches:
-            x_BLF = batch["x_BLF"]
-            rows_BS = torch.cat([widest.rows(x_BLF), x_BLF.new_ones(len(x_BLF), 1)], dim=1).double()
-            change_BH = (batch["y_BH"] - x_BLF[:, -1, self.shape.target, None]).double() / self.spread_H
-            gram, moment = gram + rows_BS.T @ rows_BS, moment + rows_BS.T @ change_BH
+        widest = max(members, key=lambda member: member.linear)
+
+        def rows() -> Iterator[Rows]:
+            for batch in batches():
+                x_BLF = batch["x_BLF"]
+                one_B1 = x_BLF.new_ones(len(x_BLF), 1)
+                change_BH = (batch["y_BH"] - x_BLF[:, -1, self.shape.target, None]).double() / self.spread_H
+                yield Rows(
+                    torch.cat([widest.rows(x_BLF), one_B1], dim=1).double(),
+                    change_BH[..., None] if self.weighted else change_BH[:, None],
+                    torch.cat([x_BLF[:, -1, : self.shape.series], one_B1], dim=1).double(),
+                )
+
+        equations = (reweighted if self.weighted else ordinary)(rows)
         for member in members:
             if member.skip is not None:  # the last rows stand last: fewer of them are a corner of the equations
-                first = size - 1 - member.skip.in_features
-                solved_SH = torch.linalg.solve(gram[first:, first:], moment[first:]).float()
-                member.skip.weight.data.copy_(solved_SH[:-1].T)
-                member.skip.bias.data.copy_(solved_SH[-1])
+                solved_GSK = equations.solve(self.shape.inputs * (widest.linear - member.linear))
+                solved_HS = solved_GSK.movedim(1, 2).flatten(0, 1).float()
+                member.skip.weight.data.copy_(solved_HS[:, :-1])
+                member.skip.bias.data.copy_(solved_HS[:, -1])

@@ -4,7 +4,7 @@ Shapes: B batch, L lag, F inputs, A rows ahead, C calendar inputs, H horizons, Q
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -64,6 +64,7 @@ class ForecastModel(nn.Module):
         super().__init__()
         self.shape = shape
         self.expert: AffineForecaster | None = None  # solved before training, with a share in the forecasts
+        self.weighted = False  # how the expert is solved
         self.register_buffer("spread_H", torch.tensor(shape.spread_H), persistent=False)
         self.register_buffer("stretch_H2K", torch.ones(len(shape.horizons), 2, shape.bands))
 
@@ -81,8 +82,8 @@ class ForecastModel(nn.Module):
         median_A = outlook.quantiles_BHQ[0, :, self.shape.bands]
         return Cone(self.shape.horizons, median_A, self.bands(outlook)[0], median_A.new_zeros(0, len(median_A)))
 
-    def begin(self, batches: Iterable[Mapping[str, Tensor]]) -> None:
-        """Put into the untrained model what one pass over train gives without gradients; nothing by default."""
+    def begin(self, batches: Callable[[], Iterable[Mapping[str, Tensor]]]) -> None:
+        """Put into the untrained model what passes over train give without gradients; nothing by default."""
 
     def bands(self, outlook: Outlook) -> Tensor:
         """Low and high edges (B, H, 2, K) of the bands, narrowest first; a wide band holds every narrower one."""

@@ -3,7 +3,8 @@
 Shapes: L lag, F inputs, H horizons, R runs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -49,6 +50,10 @@ class ForecastingModel(RecurrentConfig):
     )
     expert: Share = Field(
         0.0, description="Share in the forecast of a vector autoregression fitted by least squares, its order by AIC"
+    )
+    weighted: bool = Field(
+        False,
+        description="Whether rows count the less for linear parts and the expert, the larger the error expected there",
     )
     robust: float | None = Field(
         None, gt=0, description="Spreads beyond which an error counts linearly, not squared (Huber 1964); null: squared"
@@ -158,7 +163,15 @@ def build(config: ForecastingModel | ClassicalModel, meta: Meta) -> "nn.Module":
 
     linear = [min(rows, meta["lag"]) for rows in config.linear]
     return Forecaster(
-        shape(meta), config, _head(config), config.members, linear, config.robust, meta["lag"], config.expert
+        shape(meta),
+        config,
+        _head(config),
+        config.members,
+        linear,
+        config.robust,
+        meta["lag"],
+        config.expert,
+        config.weighted,
     )
 
 
@@ -207,9 +220,39 @@ def solve(config: ForecastingModel | ClassicalModel, prepared: Prepared) -> "Lin
 
 def begin(model: "ForecastModel", prepared: Prepared) -> None:
     """Solve the linear expert of a network that has one: a VAR on train, its order by AIC."""
-    if model.expert is not None:
-        var = LinearModel(kind="var", order=None, criterion="aic", method="maximum_likelihood")
-        model.expert.load_state_dict(_affine(_linear(var, prepared)).state_dict())
+    if model.expert is None:
+        return
+    found = _linear(LinearModel(kind="var", order=None, criterion="aic", method="maximum_likelihood"), prepared)
+    model.expert.load_state_dict(_affine(_weighted(found, prepared) if model.weighted else found).state_dict())
+
+
+def _weighted(found: "Affine", prepared: Prepared) -> "Affine":
+    """A VAR of the same order by least squares with weights, one for each row in all of its equations."""
+    import torch
+
+    from unroll.baselines.series import OneStep
+    from unroll.nn.least_squares import Rows, reweighted
+
+    meta, values_TF, (order,) = prepared.meta, prepared.arrays["values"], found.order
+    last_N = np.concatenate([np.arange(start + order - 1, stop - 1) for start, stop in _series.runs(prepared, "train")])
+
+    def rows() -> Iterator[Rows]:
+        for low in range(0, len(last_N), CHUNK):
+            last_C = last_N[low : low + CHUNK]
+            one_C1 = np.ones((len(last_C), 1))
+            lagged_CS = values_TF[last_C[:, None] - np.arange(order)].reshape(len(last_C), -1)
+            yield Rows(
+                torch.from_numpy(np.concatenate([lagged_CS, one_C1], axis=1)),
+                torch.from_numpy(values_TF[last_C + 1].astype(np.float64))[:, None],
+                torch.from_numpy(np.concatenate([values_TF[last_C], one_C1], axis=1)),
+            )
+
+    solved_SF = reweighted(rows).solve()[0].numpy()
+    series = values_TF.shape[1]
+    coefficients_PFF = solved_SF[:-1].reshape(order, series, series).transpose(0, 2, 1)
+    model = OneStep(coefficients_PFF, solved_SF[-1], np.eye(series))
+    weights_HLF, bias_H, _ = model.ahead(meta["target_column"], meta["lag"], meta["horizons"])
+    return replace(found, weights_HLF=weights_HLF, bias_H=bias_H)
 
 
 def _affine(found: "Affine") -> "AffineForecaster":
@@ -250,5 +293,7 @@ def _state_space(config: StateSpaceModel, prepared: Prepared) -> "tuple[Any, Any
     return state_space.affine_of(state_space.stationary(model), meta["lag"], meta["horizons"], meta["target_column"])
 
 
+CHUNK = 1 << 12
+"""Rows of a VAR's equations that are in memory at a time."""
 SEGMENT, SEED = 500, 1
 """Rows of the pieces that EM filters side by side, and the seed of the little noise that it starts with."""

@@ -100,7 +100,7 @@ class Forecasting(Problem[ForecastingPrepare, ForecastingModel | ClassicalModel]
     def begin(self, model: "nn.Module", prepared: Prepared) -> None:
         """The linear part of a network starts from least squares; its linear expert is solved."""
         begin(_model(model), prepared)
-        _model(model).begin(self.batches(prepared, "train", 4096))
+        _model(model).begin(lambda: self.batches(prepared, "train", 4096))
 
     def finish(self, model: "nn.Module", prepared: Prepared) -> None:
         """Calibrate the bands on validation, each horizon and each tail by itself.
