@@ -38,6 +38,12 @@ def test_tfidf_hears_the_order_of_two_words() -> None:
     assert guess.tolist() == [0, 1]
 
 
+def test_tfidf_hears_marks_and_emoticons() -> None:
+    train = ["on my way :)", "on my way :(", "on my way !!"] * 40
+    guess = tfidf_logistic_regression(train, np.array([0, 1, 2] * 40), ["way :)", "way :(", "way !!"])
+    assert guess.tolist() == [0, 1, 2]
+
+
 def test_tfidf_with_one_class_or_few_texts() -> None:
     assert tfidf_logistic_regression(["a b", "c d"], np.array([1, 1]), ["x", "a", ""]).tolist() == [1, 1, 1]
     assert tfidf_logistic_regression(["good trip", "bad trip"], np.array([0, 1]), ["good", "bad"]).tolist() == [0, 1]

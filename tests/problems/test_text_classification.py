@@ -225,6 +225,24 @@ def test_loss_is_the_sum_of_the_negative_log_probabilities_in_any_precision(prep
         assert PROBLEM.loss(model, batch).total.item() == pytest.approx(expected, rel=0.03)
 
 
+def test_members_learn_from_the_mean_of_their_losses_and_are_judged_by_their_mix(prepared: Prepared) -> None:
+    model, (batch,) = network(prepared, members=3, dropout=0.0, bag_dropout=0.0), PROBLEM.batches(prepared, "test", 99)
+    names = ("tokens_BT", "lengths_B", "grams_G", "starts_B")
+    each = [
+        -torch.log_softmax(one, dim=1)[torch.arange(len(one)), batch["y_B"]].sum()
+        for one in model.each(*(batch[name] for name in names))
+    ]
+    judged = PROBLEM.loss(model, batch)
+    learned = PROBLEM.loss(model.train(), batch)
+    assert learned.total.item() == pytest.approx(sum(each).item() / 3, rel=1e-5)
+    assert judged.count == learned.count == len(batch["y_B"])
+    rows = PROBLEM.score(model, prepared, "test", 16).table()
+    chances = PROBLEM.predict(model, prepared.meta, pd.DataFrame({"text": texts_of(prepared, "test", "raw")}))
+    truth = [chances[f"probability_{name}"].iloc[row] for row, name in enumerate(rows["truth"])]
+    assert judged.total.item() == pytest.approx(-np.log(truth).sum(), rel=1e-5)
+    assert judged.total.item() < learned.total.item()  # Jensen: a mix of log-probabilities is never worse than the mean
+
+
 # ---- scores
 
 

@@ -1,4 +1,4 @@
-"""Tell the class of a text. Shapes: B batch, N texts, T tokens, G n-grams, C classes, V words known."""
+"""Tell the class of a text. Shapes: B batch, N texts, T tokens, G n-grams, C classes, V words known, M members."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +20,7 @@ from unroll.scores import Scores
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
     from torch import nn
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -73,6 +74,7 @@ class TextClassificationModel(RecurrentConfig):
     vectors: Literal["learned", "tuned", "frozen"] = Field(
         "learned", description="Word vectors: learned from nothing, or those of prepare.vectors, trained on or kept"
     )
+    members: PositiveInt = Field(1, description="Networks that start from other weights and are mixed")
 
 
 class TextClassification(Problem[TextClassificationPrepare, TextClassificationModel]):
@@ -167,7 +169,7 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
         return Check(pd.DataFrame([_facts(prepared)]), expected)
 
     def model(self, config: TextClassificationModel, meta: Meta) -> "nn.Module":
-        """A recurrent network beside a bag of hashed n-grams."""
+        """Recurrent networks, each beside a bag of hashed n-grams."""
         from unroll.nn.text_classifier import TextClassifier
 
         _require_vectors(config, meta)
@@ -182,6 +184,7 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
             config.bag_dropout,
             config.bag_scale,
             config.vectors,
+            config.members,
         )
 
     def begin(self, model: "nn.Module", prepared: Prepared) -> None:
@@ -216,11 +219,14 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
             yield _batch(prepared, index[low : low + batch_size])
 
     def loss(self, model: "nn.Module", batch: Batch, state: Any = None) -> Loss:  # noqa: ARG002
-        """Cross-entropy."""
+        """Cross-entropy: in training the mean of the members', each of which learns by itself, else of their mix."""
         from torch.nn.functional import cross_entropy
 
-        scores_BC = _forward(model, batch).float()
-        return Loss(cross_entropy(scores_BC, batch["y_B"], reduction="sum"), len(scores_BC))
+        parts = _parts(batch)
+        scores_MBC = (model.each(*parts) if model.training else model(*parts)[None]).float()  # type: ignore[operator]
+        label_MB = batch["y_B"].expand(len(scores_MBC), -1)
+        total = cross_entropy(scores_MBC.flatten(0, 1), label_MB.flatten(), reduction="sum") / len(scores_MBC)
+        return Loss(total, len(batch["y_B"]))
 
     def score(self, model: "nn.Module", prepared: Prepared, split: Split, batch_size: int) -> Scores:
         """Class and probability of each text."""
@@ -414,8 +420,9 @@ def _inputs(meta: Meta, tokens: Flat, clean: Flat, index: np.ndarray) -> Batch:
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-def _forward(model: "nn.Module", batch: Batch) -> Any:
-    return model(batch["tokens_BT"], batch["lengths_B"], batch["grams_G"], batch["starts_B"])
+def _parts(batch: Batch) -> "list[torch.Tensor]":
+    """What the network is called with."""
+    return [batch[name] for name in ("tokens_BT", "lengths_B", "grams_G", "starts_B")]
 
 
 def _chances(model: "nn.Module", batch: Batch) -> np.ndarray:
@@ -425,7 +432,7 @@ def _chances(model: "nn.Module", batch: Batch) -> np.ndarray:
     model.eval()
     device = next(model.parameters()).device
     with torch.inference_mode():
-        scores_BC = _forward(model, {name: tensor.to(device) for name, tensor in batch.items()})
+        scores_BC = model(*(part.to(device) for part in _parts(batch)))
     chances: np.ndarray = scores_BC.cpu().double().softmax(dim=1).numpy()
     return chances
 
