@@ -365,6 +365,7 @@ def test_horizons_ascend(horizon: object) -> None:
         ({"multi_step": "autoregressive", "head": "gaussian"}, "trajectories: None with multi_step autoregressive"),
         ({**PATHS, "linear": [6]}, r"linear: \[6\] with multi_step autoregressive; it is for multi_step direct alone"),
         ({**PATHS, "expert": 0.3}, "expert: 0.3 with multi_step autoregressive"),
+        ({**PATHS, "weighted": True}, "weighted: True with multi_step autoregressive"),
         ({**PATHS, "robust": 1.0}, "robust: 1.0 with multi_step autoregressive"),
         ({"trajectories": 5}, "trajectories: 5 with multi_step direct"),
         ({"kind": "arima"}, "kind: 'arima' is not allowed; expected recurrent, ar, var, arma, state_space"),

@@ -88,7 +88,12 @@ class ForecastingModel(RecurrentConfig):
         levels = self.quantiles
         if levels and (list(levels) != sorted(set(levels)) or 0.5 not in levels[1:-1]):
             raise ValueError(f"quantiles: {list(levels)}; expected ascending levels with 0.5 between others")
-        beside = {"linear": bool(self.linear), "expert": self.expert > 0, "robust": self.robust is not None}
+        beside = {
+            "linear": bool(self.linear),
+            "expert": self.expert > 0,
+            "weighted": self.weighted,
+            "robust": self.robust is not None,
+        }
         for key, given in beside.items():
             if one_step and given:
                 value = list(self.linear) if key == "linear" else getattr(self, key)

@@ -76,6 +76,7 @@ def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
                 Line("dropout", 0.6),
                 Line("bag_dropout", 0.3),
                 Line("bag_scale", 3.0),
+                Line("members", 2, "networks that are mixed"),
             ],
             "train": train_lines(epochs, batch_for(train, 64), f"{train:,} texts of {median} words"),
             "gate": labels.gate(["majority"]),

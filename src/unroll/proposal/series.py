@@ -219,6 +219,7 @@ class _Series:
             Line("members", size.members, "networks that are averaged"),
             Line("linear", linear, "last rows that also go straight to the output; members take turns"),
             Line("expert", 0.3, "share of a vector autoregression in the forecast"),
+            Line("weighted", True, "loud hours and outliers count less where linear parts start"),
             Line("robust", 1.0),
             Line("head", "quantiles"),
             Line("quantiles", [0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975]),
