@@ -48,7 +48,7 @@ def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
     longest = min(max(10 * -(-most // 10), 10), LONGEST)
     train = sum(labels.trained().values())
     small = train < SMALL
-    epochs = epochs_for(BUDGET, 0.8 * train * min(float(tokens.mean()), longest), 1, 20)
+    epochs = epochs_for(BUDGET, 1.2 * train * min(float(tokens.mean()), longest), 1, 20)
     told = [f"{file_names(plan)}: {labels.told()}, texts of {median} words mostly"]
     return Proposal(
         told + ([line] if (line := rejected(found.found)) else []),
