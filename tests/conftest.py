@@ -11,6 +11,7 @@ from projects import copy_project, init_git, run, run_cli
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plugin that reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Side by side run whole files, which share fixtures; those that share one long-made project run one by one."""
     for item in items:
