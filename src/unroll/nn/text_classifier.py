@@ -85,7 +85,7 @@ class TextClassifier(nn.Module):
         weights_G = torch.repeat_interleave(counts_B.to(bag.dtype).rsqrt(), counts_B) * self.bag_scale
         weights_G = functional.dropout(weights_G, self.bag_dropout, self.training)
         sums_BK = functional.embedding_bag(grams_G, bag, starts_B, mode="sum", per_sample_weights=weights_G)
-        return sums_BK.unflatten(1, (self.count, self.classes)).transpose(0, 1)
+        return sums_BK.reshape(-1, self.count, self.classes).transpose(0, 1)
 
 
 class Member(nn.Module):
