@@ -21,8 +21,9 @@ DATES = (
 )
 CLOCKS = ("", " %H:%M:%S", " %H:%M", " %H.%M.%S", " %H.%M", " %H", "T%H:%M:%S", "T%H:%M", " %H:%M:%S.%f",
           " %I:%M:%S %p", " %I:%M %p", " %H%M")  # fmt: skip
+MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y", "%b %Y", "%b-%Y", "%b-%y", "%B %Y")
 FORMATS = ("iso", *(date + clock for date, clock in product(DATES, CLOCKS)), "%Y-%m-%d %H.%M.%S", "%Y-%m-%d %H",
-           "%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %H%M")  # fmt: skip
+           "%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %H%M", *MONTHS)  # fmt: skip
 EPOCHS = (("epoch_s", 1e8, 1e10), ("epoch_ms", 1e11, 1e13), ("epoch_us", 1e14, 1e16))
 """Seconds since 1970 from 1973 on, in what unit a number as large counts them."""
 MARKS = ("/", "-", ".")

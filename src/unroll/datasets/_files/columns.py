@@ -39,11 +39,12 @@ class Column:
         from unroll.errors import DataError
 
         said = cells.without(cells.words(column), marks.words)
-        filled = len(said) - said.null_count
         try:
-            number_N, _ = cells.numbers(column, marks, name)
+            number_N, bad_N = cells.numbers(column, marks, name)
+            said = pc.if_else(np.isnan(number_N) & ~bad_N, None, said)  # a marker however it is written: -200, -200.0
         except DataError:  # a column of times
             number_N = np.full(len(said), np.nan, dtype=np.float32)
+        filled = len(said) - said.null_count
         numeric = int(np.isfinite(number_N).sum())
         length = pc.mean(pc.utf8_length(said)).as_py() or 0.0
         distinct = pc.count_distinct(said, mode="only_valid").as_py()
@@ -69,7 +70,8 @@ class Column:
     def counts_rows(self) -> bool:
         """Whole numbers that go up by one from row to row: they number the rows, and tell nothing of them."""
         step_N = np.diff(self.number_N)
-        return self.rows > 2 and self.numeric_share == 1.0 and self.filled == self.rows and bool((step_N == 1).all())
+        whole = self.rows > 2 and self.numeric_share == 1.0 and self.filled == self.rows
+        return whole and bool((step_N >= 1).all() and (step_N == 1).mean() >= NUMERIC)
 
     @property
     def missing_share(self) -> float:
