@@ -10,6 +10,7 @@ from datasets import own_files as own
 from pydantic import ValidationError
 
 from unroll import ingestion
+from unroll.datasets._files.plan import Plan
 from unroll.datasets.files import DATASET
 from unroll.errors import DataError, UnrollError
 from unroll.errors import ValidationError as Refused
@@ -265,6 +266,44 @@ def test_a_label_that_nothing_tells_is_asked_for(tmp_path: Path) -> None:
     assert fault(tmp_path, path=name, table="labelled_text") == (
         "texts.csv: which column is the label? a, b could be it; expected data.label to name it"
     )
+
+
+def test_the_text_is_the_column_with_texts_in_it(tmp_path: Path) -> None:
+    rows = [f"{'good' if row % 3 else 'bad'},x,the crew was number {row}" for row in range(60)]
+    name = written(tmp_path, rows, "texts.csv", "label,selected_text,Tweet Content\n")
+    layout = own.ingest(tmp_path, own.config(path=name, table="labelled_text"))
+    assert pd.read_parquet(layout.raw / "table.parquet")["text"][0] == "the crew was number 0"
+
+
+@pytest.mark.parametrize(("mark", "delimiter"), [("-200.0", ","), ("-200,0", ";")])
+def test_a_marker_is_known_however_it_is_written(tmp_path: Path, mark: str, delimiter: str) -> None:
+    rows = [
+        delimiter.join(
+            [f"2020-01-{1 + row // 24:02} {row % 24:02}:00", mark if row % 5 == 0 else f"{row % 7}", f"{row}"]
+        )
+        for row in range(240)
+    ]
+    name = written(tmp_path, rows, "air.csv", delimiter.join(["time", "CO", "No"]) + "\n")
+    layout = own.ingest(tmp_path, own.config(path=name, time="time", missing=[-200]))
+    table = pd.read_parquet(layout.raw / "table.parquet")
+    assert list(table) == ["time", "co"]  # the other numbers the rows
+    assert table["co"].isna().sum() == 48
+
+
+def test_a_column_that_numbers_rows_of_a_longer_file_is_no_input(tmp_path: Path) -> None:
+    kept = [row for row in range(240) if row % 50]
+    rows = [f"{row},2020-01-{1 + row // 24:02} {row % 24:02}:00,{row % 7}" for row in kept]
+    name = written(tmp_path, rows, "air.csv", "No,time,CO\n")
+    layout = own.ingest(tmp_path, own.config(path=name, time="time"))
+    assert list(pd.read_parquet(layout.raw / "table.parquet")) == ["time", "co"]
+
+
+def test_months_are_times(tmp_path: Path) -> None:
+    rows = [f"{1949 + row // 12}-{1 + row % 12:02},{row % 7 + row}" for row in range(144)]
+    name = written(tmp_path, rows, "air.csv", "Month,#Passengers\n")
+    block = own.config(path=name, table="series")
+    found = Plan.of(block, tmp_path).config
+    assert (found.time.columns, found.time.formats[0]) == ("Month", "%Y-%m")
 
 
 def test_columns_that_hardly_hold_anything_are_no_labels(tmp_path: Path) -> None:

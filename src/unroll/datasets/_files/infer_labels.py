@@ -82,11 +82,15 @@ def _by_name(columns: Sequence[str], wanted: Sequence[str]) -> str | None:
 
 
 def _text(seen: Seen, split: str | None) -> str:
+    """The column of a text's name; of several that only hold such a name, or none, the one with the longest texts."""
     columns = seen.free(split)
-    named = _by_name([column.name for column in columns if not column.is_numeric], TEXTS)
-    if named or not columns:
-        return named or seen.look.columns[0]
-    return max(columns, key=lambda column: column.mean_length).name
+    if not columns:
+        return seen.look.columns[0]
+    texts = [column for column in columns if not column.is_numeric and column.distinct > 1] or columns
+    names = {column.name.strip().lower(): column.name for column in reversed(texts)}
+    exact = next((names[name] for name in TEXTS if name in names), None)
+    hinted = [column for column in texts if _by_name([column.name], TEXTS)]
+    return exact or max(hinted or texts, key=lambda column: column.mean_length).name
 
 
 def _few(seen: Seen, *taken: str | None) -> list[Column]:
