@@ -11,14 +11,6 @@ from projects import copy_project, init_git, run, run_cli
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-@pytest.hookimpl(tryfirst=True)  # before the plugin that reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side run whole files, which share fixtures; those that share one long-made project run one by one."""
-    for item in items:
-        shares = "reproduced" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("reproduced" if shares else item.nodeid.partition("::")[0]))
-
-
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No usage data, no tracking server of the person's own, one thread, this Python first."""
