@@ -268,6 +268,14 @@ def test_a_label_that_nothing_tells_is_asked_for(tmp_path: Path) -> None:
     )
 
 
+def test_arrays_of_a_split_are_not_laid_side_by_side(tmp_path: Path) -> None:
+    values, labels = np.random.default_rng(1).normal(size=(20, 30)), np.arange(20) % 2
+    np.savez(tmp_path / "set.npz", X_train=values, y_train=labels, X_test=values, y_test=labels)
+    assert fault(tmp_path, path="set.npz", table="labelled_series", label="y_train").startswith(
+        "set.npz: arrays of 'y_train' and of 'y_test' are parts of a split; expected a file for each part"
+    )
+
+
 def test_the_text_is_the_column_with_texts_in_it(tmp_path: Path) -> None:
     rows = [f"{'good' if row % 3 else 'bad'},x,the crew was number {row}" for row in range(60)]
     name = written(tmp_path, rows, "texts.csv", "label,selected_text,Tweet Content\n")

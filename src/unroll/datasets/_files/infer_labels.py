@@ -16,6 +16,7 @@ from unroll.errors import DataError
 LABELS = ("label", "class", "sentiment", "category", "target", "polarity", "y", "labels", "classes")
 TEXTS = ("text", "tweet", "sentence", "review", "message", "content", "comment", "body", "title")
 PAIRS = (("source", "target"), ("src", "tgt"), ("question", "answer"), ("input", "output"), ("prompt", "completion"))
+_PART = re.compile(r"_(train|test)(?:_\d+)?$", re.IGNORECASE)
 FEW_LABELS = 50
 """Distinct values of a column that may be the label without being told, and a fifth of the rows."""
 MOSTLY = 0.9
@@ -25,6 +26,7 @@ MOSTLY = 0.9
 def labelled_series(seen: Seen) -> Iterator[tuple[str, Any]]:
     """Label, split and steps."""
     look, config = seen.look, seen.config
+    _require_one_part(seen)
     split = _split_column(seen)
     label = config.label or _named_label(seen, split)
     if label is None and look.reading.header is False:
@@ -48,6 +50,18 @@ def labelled_text(seen: Seen) -> Iterator[tuple[str, Any]]:
     yield "text", text
     yield "split", SourceSplit(column=split) if split and seen.config.split is None else None
     yield "label", seen.config.label or _named_label(seen, split, text) or _likely_label(seen, split, text)
+
+
+def _require_one_part(seen: Seen) -> None:
+    """Arrays of a split that lie side by side in one file are no columns of the same rows."""
+    if seen.look.reading.format != "npz":
+        return
+    parts = {found[1].lower(): name for name in seen.look.columns if (found := _PART.search(name))}
+    if {"train", "test"} <= set(parts):
+        raise DataError(
+            f"{seen.look.file}: arrays of {parts['train']!r} and of {parts['test']!r} are parts of a split; expected a "
+            "file for each part, named in data.split"
+        )
 
 
 def plain_text(seen: Seen) -> Iterator[tuple[str, Any]]:
