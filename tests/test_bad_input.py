@@ -132,7 +132,7 @@ def ingest_spoilt(name: str, file: str, spoil: Spoil, root: Path) -> Layout:
     layout = Layout(root, name)
     with store.atomic_folder(layout.raw) as folder:
         ingestion.fetch(dataset, config, "disk", folder, root)
-        ingestion.read(dataset, config, "disk", folder)
+        ingestion.read(dataset, config, "disk", folder, root)
     return layout
 
 

@@ -192,7 +192,7 @@ def test_a_run_is_what_the_pipeline_trains(told: Told, tmp_path: Path) -> None:
     dataset, config = task.dataset()
     with store.atomic_folder(task.layout.raw) as folder:
         ingestion.fetch(dataset, config, "sample", folder, root)
-        ingestion.read(dataset, config, "sample", folder)
+        ingestion.read(dataset, config, "sample", folder, root)
     validation.validate(dataset, config, task.layout)
     problem, prepare = task.problem(), task.prepare_config()
     with store.atomic_folder(task.layout.prepared) as folder:

@@ -223,13 +223,15 @@ import numpy, pandas, pyarrow.csv, pyarrow.parquet
 from unroll.errors import DataError
 from unroll.reading import Reading, chunks
 limit = 1 << 29
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def peak_kb():  # ru_maxrss would count the process, too, from which this one is forked
+    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+before = peak_kb()
 try:
     for chunk in chunks(Path(sys.argv[1]), Reading()):
         pass
 except DataError as error:
     print(error)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+print((peak_kb() - before) // 1024)
 """
 
 
