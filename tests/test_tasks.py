@@ -17,6 +17,9 @@ tasks:
     prepare:
       problem: series_classification
       validation_share: 0.1
+      word_windows: []
+      word_length: 6
+      word_letters: 4
       seed: 2
     gate: {metric: accuracy, direction: higher, threshold: 0.5, baselines: [majority]}
   own:

@@ -253,3 +253,9 @@ def test_memory_stays_bounded(make, says, put) -> None:  # type: ignore[no-untyp
     *messages, megabytes = out.stdout.splitlines()
     assert says in "".join(messages)
     assert int(megabytes) < 500
+
+
+def test_blank_lines_alone_are_told_at_once(put) -> None:  # type: ignore[no-untyped-def]
+    path = put(b"\n" * 5000, "a.dat")  # a pattern that tries all ways to divide them would not end
+    with pytest.raises(DataError, match=r"a\.dat: no row in it"):
+        list(chunks(path, Reading()))

@@ -176,7 +176,7 @@ class _Cutter:
             if _are_whole(data, quotes_Q, self._dialect.delimiter):
                 if final and len(quotes_Q) % 2:
                     self._refuse_open(int(quotes_Q[-1]), lines_L)
-                return lines_L[np.searchsorted(quotes_Q, lines_L) % 2 == 0]
+                return lines_L[~_are_inside(quotes_Q, lines_L)]
         spans, match = [], None
         for match in self._dialect.quoted.finditer(data):
             spans.append(match.span())
@@ -248,6 +248,14 @@ def _with_line_feeds(data: bytes, ends_N: np.ndarray) -> bytes:
     return signs.tobytes()
 
 
+def _are_inside(quotes_Q: np.ndarray, lines_L: np.ndarray) -> np.ndarray:
+    """Whether an odd number of quotes comes before each line end; a byte for each, as there may be millions."""
+    odd_L = np.zeros(len(lines_L) + 1, dtype=bool)
+    np.logical_xor.at(odd_L, np.searchsorted(lines_L, quotes_Q, side="right"), True)
+    inside_L: np.ndarray = np.logical_xor.accumulate(odd_L)
+    return inside_L[:-1]
+
+
 def _are_whole(data: bytes, quotes_Q: np.ndarray, delimiter: str) -> bool:
     """Whether every quote opens or closes a whole cell, or is doubled: then each second one closes."""
     signs = np.frombuffer(data, dtype=np.uint8)
@@ -267,9 +275,10 @@ def _are_whole(data: bytes, quotes_Q: np.ndarray, delimiter: str) -> bool:
 def _line_ends(data: bytes) -> np.ndarray:
     r"""Where the next line begins after each ``\n``, ``\r\n`` or single ``\r``."""
     signs = np.frombuffer(data, dtype=np.uint8)
-    ends_L = np.flatnonzero(signs == LF)
+    ends_L = np.flatnonzero(signs == LF).astype(np.int32)  # a part is far shorter than 2 GiB
     if CR in data:
-        returns = np.flatnonzero(signs == CR)
+        returns = np.flatnonzero(signs == CR).astype(np.int32)
         following = signs[np.minimum(returns + 1, len(signs) - 1)]
         ends_L = np.sort(np.concatenate([ends_L, returns[(following != LF) | (returns + 1 == len(signs))]]))
-    return ends_L + 1
+    ends_L += 1
+    return ends_L

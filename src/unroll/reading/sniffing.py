@@ -21,11 +21,12 @@ SUFFIXES: dict[str, Format] = {
     ".pq": "parquet",
     ".npz": "npz",
 }
-CONTENTS: tuple[tuple[str, Format], ...] = (
-    (r"(?is)(\s*%[^\n]*\n|\s*\n)*\s*@relation\b", "arff"),
-    (r"(?is)(\s*#[^\n]*\n|\s*\n)*\s*@(problemname|timestamps|univariate|classlabel|missing)\b", "ts"),
-    (r"\s*\{", "jsonl"),
+CONTENTS: tuple[tuple[str, str, Format], ...] = (
+    ("%", r"(?i)@relation\b", "arff"),
+    ("#", r"(?i)@(problemname|timestamps|univariate|classlabel|missing)\b", "ts"),
+    ("", r"\{", "jsonl"),
 )
+"""How a comment begins, if the format has any, and how the first line does that is none."""
 FIT = 0.8
 """How well a delimiter must fit before a file that does not call itself a table is taken for one."""
 
@@ -86,8 +87,12 @@ def _told(reading: Reading, **found: object) -> Reading:
 
 
 def _by_content(text: bytes) -> Format | None:
-    start = text[:4096].decode(errors="replace")
-    return next((kind for pattern, kind in CONTENTS if re.match(pattern, start)), None)
+    lines = [line.strip() for line in text[:4096].decode(errors="replace").splitlines()]
+    for comment, pattern, kind in CONTENTS:
+        first = next((line for line in lines if line and not (comment and line.startswith(comment))), "")
+        if re.match(pattern, first):
+            return kind
+    return None
 
 
 def _says_table(reading: Reading) -> bool:
