@@ -94,6 +94,41 @@ def test_months_are_numbered(root: Path) -> None:
     assert (found["prepare"]["season"], found["prepare"]["calendar"]) == (12, [])
 
 
+@pytest.mark.parametrize(
+    ("wave", "season", "baselines"), [(10.0, 24, ["persistence", "seasonal_naive"]), (0.0, 1, ["persistence"])]
+)
+def test_rows_without_a_time_have_the_season_of_their_values_and_no_calendar(
+    root: Path, wave: float, season: int, baselines: list[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    values = wave * np.sin(2 * np.pi * np.arange(1300) / 24) + rng.normal(size=1300).cumsum()
+    (root / "rows.csv").write_text("x\n" + "".join(f"{value:.3f}\n" for value in values))
+    found = proposal.propose(root, "mine", _asked(files=("rows.csv",), target="x"))
+    blocks = found.values()
+    prepare = blocks["prepare"]
+    assert (prepare["season"], prepare["calendar"], blocks["gate"]["baselines"]) == (season, [], baselines)
+    assert 24 <= prepare["lag"] <= 30
+    assert (blocks["data"]["start"], blocks["data"]["step"]) == ("1970-01-01T00:00:00", "1s")
+    assert found.seen[0] == "rows.csv: 1,300 rows, numbered"
+
+
+def test_rows_without_a_time_but_with_a_step_have_days(root: Path) -> None:
+    asked = files.unnamed(root)
+    given = Asked(asked.problem, asked.files, target="value", given={"data.step": "1h"})
+    prepare = proposal.propose(root, "mine", given).values()["prepare"]
+    assert (prepare["season"], prepare["calendar"]) == (24, ["hour", "weekday"])
+
+
+@pytest.mark.parametrize("season", [2, 7, 24, 168])
+def test_a_season_is_found_in_noise_and_none_in_what_only_wanders(season: int) -> None:
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        noise, shape = rng.normal(size=2000), rng.normal(size=season)
+        assert rhythm.season_of(np.tile(3 * shape, 1000)[:2000] + noise) == season
+        assert rhythm.season_of(noise) == rhythm.season_of(noise.cumsum()) == 1
+        assert rhythm.season_of(np.r_[np.full(1500, np.nan), noise[:500]]) == 1
+
+
 def test_rows_at_no_regular_step_are_resampled(root: Path) -> None:
     assert made(root, "meters")["data"]["resample"] == {"every": "15min", "how": "mean"}
 

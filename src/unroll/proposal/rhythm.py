@@ -11,6 +11,13 @@ NICE_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800,
 REGULAR = 0.6
 """Share of the steps that must be equal in a regular series."""
 MOST_LAG = 96
+LEAST_LAG = 24
+MOST_ROWS, MOST_SEASON = 1 << 16, 2000
+"""Rows, the last ones, in which a season is looked for, and the longest one."""
+LEAST_CORRELATION, DEVIATIONS = 0.1, 4.5
+"""What the changes of rows a season apart must have in common: so much, and more than chance makes of that many."""
+NEARLY = 0.8
+"""Of seasons that stand out nearly as much as the best one the shortest counts: the others are its multiples."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,60 @@ def of(step_s: int, span_s: float) -> Rhythm:
     if step_s == WEEK_S:
         return Rhythm(52, 26, (1, 4), month, "half a year of weeks")
     return Rhythm(1, 30, (1, 6), (), "no usual season in this step: 30 steps")
+
+
+def of_values(values_T: np.ndarray) -> Rhythm:
+    """Of rows that are numbered: the season that the values themselves have, and nothing of a calendar."""
+    season = season_of(values_T)
+    if season == 1:
+        return Rhythm(1, 30, (1, 6), (), "rows are numbered and no season stands out: 30 rows")
+    seasons = max(-(-LEAST_LAG // season), 1)
+    lag = min(seasons * season, MOST_LAG)
+    why = f"{seasons} seasons of {season} rows, as the values have them" if lag == seasons * season else f"{lag} rows"
+    return Rhythm(season, lag, (1, season) if season <= MOST_LAG else (1, 6), (), why)
+
+
+def season_of(values_T: np.ndarray) -> int:
+    """Rows after which the changes of a series come again, by their autocorrelation; 1 where none stands out.
+
+    Changes, for a series that only wanders goes with itself at any distance, and its changes do not (Box & Jenkins
+    1970). Missing values are left out.
+
+    >>> season_of(np.sin(np.arange(400) * 2 * np.pi / 14)), season_of(np.arange(400.0))
+    (14, 1)
+    """
+    change_T = np.diff(values_T[-MOST_ROWS:].astype(np.float64))
+    there_T = np.isfinite(change_T)
+    most = min(len(change_T) // 3, MOST_SEASON)
+    if most < 3 or there_T.sum() < len(change_T) / 2:
+        return 1
+    change_T = np.where(there_T, change_T - change_T[there_T].mean(), 0.0)
+    if (change_T**2).sum() <= 1e-9 * (values_T[np.isfinite(values_T)].astype(np.float64) ** 2).sum():
+        return 1  # a straight line, but for how numbers are rounded
+    size = 2 * len(change_T)
+    spectrum = np.abs(np.fft.rfft(change_T, size)) ** 2
+    common_L = np.fft.irfft(spectrum, size)[: most + 2]
+    common_L = common_L / common_L[0]
+    least = max(LEAST_CORRELATION, DEVIATIONS / float(np.sqrt(there_T.sum())))
+    inner_L = common_L[1:-1]
+    peaks = 1 + np.flatnonzero((inner_L >= least) & (inner_L > common_L[:-2]) & (inner_L >= common_L[2:]))
+    peaks = peaks[peaks > 1]
+    if not len(peaks):
+        return 1
+    good = peaks[common_L[peaks] >= NEARLY * common_L[peaks].max()]
+    return _refined(common_L, int(good[0]))
+
+
+def _refined(common_L: np.ndarray, season: int) -> int:
+    """The season by the peaks at its multiples, which tell it more finely than the first one, flat under noise."""
+    found = float(season)
+    for times in range(2, 9):
+        near = round(found * times)
+        slack = max(round(found / 10), 1)
+        if near + slack >= len(common_L):
+            break
+        found = (near - slack + int(np.argmax(common_L[near - slack : near + slack + 1]))) / times
+    return round(found)
 
 
 def calendar_step(seconds_T: np.ndarray) -> tuple[int, int] | None:

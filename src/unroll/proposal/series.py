@@ -18,7 +18,7 @@ from unroll.proposal.blocks import Line, Proposal
 from unroll.proposal.common import batch_for, data_lines, epochs_for, file_names, percent, train_lines
 from unroll.proposal.gaps import Gaps
 from unroll.proposal.rhythm import Rhythm
-from unroll.proposal.series_rows import Read, Rows, Site, number, read
+from unroll.proposal.series_rows import TRAINED, Read, Rows, Site, number, read
 
 MOST_SITES, SITE_COVER = 6, 0.95
 FEWEST_ROWS = 80
@@ -92,7 +92,7 @@ class _Size:
     def of(cls, rows: int, share: float, lag: int, inputs: int) -> "_Size":
         hidden = 16 if inputs <= 12 else 32
         budget = BUDGET * (1 if hidden == 16 else 0.5)
-        windows = max(int(0.7 * rows * share), 1)
+        windows = max(int(TRAINED * rows * share), 1)
         stride = max(1, round(windows * lag * 2 / budget))
         windows = windows // stride
         cost = windows * lag
@@ -158,7 +158,9 @@ class _Series:
         first, last = (str(np.datetime64(int(self.sites[self.site].seconds_T[at]), "s")) for at in (0, -1))
         told = f"{file_names(self.read.plan)}: {every.rows:,} rows"
         told += f" of {len(self.sites):,} sites" if len(self.sites) > 1 else ""
-        told += f", {first} to {last}, a row every {rhythm.name(self.step_s)}"
+        told += (
+            ", numbered" if self.read.is_numbered else f", {first} to {last}, a row every {rhythm.name(self.step_s)}"
+        )
         missing = every.found.get("missing_share", {})
         gone = {name: share for name, share in missing.items() if share}
         worst = sorted(gone, key=lambda name: -gone[name])[:8]
@@ -177,6 +179,7 @@ class _Series:
             "interpolate": f"on a straight line, in windows only; {percent(self.share)} of the windows are then whole",
             "mask": f"the last value, and a mark that it is old; leaves {percent(self.share)} of the windows",
         }[self.treatment["missing"]]
+        seasonal = "steps of the seasonal naive forecast"
         left = f"; left out, for their missing values: {', '.join(self.out)}" if self.out else ""
         lines = [
             Line("problem", self.wanted.problem),
@@ -191,7 +194,9 @@ class _Series:
         if forecasting:
             lines += [
                 Line("horizon", list(beat.horizons), "steps ahead; the gate judges the first"),
-                Line("season", beat.season, "steps of the seasonal naive forecast"),
+                Line(
+                    "season", beat.season, "none: persistence is the naive forecast" if beat.season == 1 else seasonal
+                ),
             ]
         else:
             lines.append(Line("horizon", beat.horizons[0], "steps ahead"))
@@ -243,13 +248,13 @@ class _Series:
             Line("metric", "r2"),
             Line("direction", "higher"),
             Line("threshold", float(floor), why),
-            Line("baselines", ["persistence", "seasonal_naive"], "must be beaten"),
+            Line("baselines", ["persistence", *["seasonal_naive"] * (self.beat.season > 1)], "must be beaten"),
         ]
 
 
 def _persistence(site: Site, step_s: int, horizon: int) -> float:
     """R² of the last value as forecast, in the first 70 % of the rows."""
-    rows = int(0.7 * len(site.values_T))
+    rows = int(TRAINED * len(site.values_T))
     now_T, then_T = site.values_T[: rows - horizon].astype(np.float64), site.values_T[horizon:rows].astype(np.float64)
     apart_T = site.seconds_T[horizon:rows] - site.seconds_T[: rows - horizon] == horizon * step_s
     good_T = apart_T & np.isfinite(now_T) & np.isfinite(then_T)

@@ -23,6 +23,8 @@ from unroll.proposal.survey import Survey
 if TYPE_CHECKING:
     import pandas as pd
 
+TRAINED = 0.7
+"""Share of the rows, the first ones, that train: nothing is chosen by later ones."""
 MOST_INPUTS = 20
 """Columns of numbers that are inputs; of more those that go most with the target."""
 
@@ -74,12 +76,18 @@ class Rows:
         order = sorted(found, key=lambda name: -int(np.isfinite(found[name].values_T).sum()))
         return {name: found[name] for name in order}
 
+    def to_learn_from(self) -> np.ndarray:
+        """The target in the rows that will train, at the site with most of it."""
+        values_T = next(iter(self.by_site().values())).values_T
+        return values_T[: int(TRAINED * len(values_T))]
+
 
 @dataclass(frozen=True)
 class Read:
     """The files, read: their plan, what the pass came to, the rows, and reasons of keys of the data block.
 
-    ``changed`` are keys that the block must also have; ``rhythm`` is there where rows are numbered by the calendar.
+    ``changed`` are keys that the block must also have; ``rhythm`` is there where rows are numbered: their times are none,
+    and tell of no day or week.
     """
 
     plan: Plan
@@ -107,7 +115,7 @@ def read(params: Params, name: str, wanted: Asked, root: Path) -> Read:
     rows = Rows(*_chosen(plan, wanted))
     found = Read(plan, survey.take(plan, rows.add, f"new {name}"), rows, whys, block)
     if found.is_numbered:
-        return replace(found, whys=whys | {"step": "no column tells the time: rows are numbered"})
+        return _without_time(found, wanted)
     if plan.config.resample is not None:
         return found
     seconds_T = next(iter(rows.by_site().values())).seconds_T
@@ -134,7 +142,18 @@ def number(params: Params, name: str, root: Path, found: Read, step: str, why: s
         "categories": list(config.categories or ()),
     }
     again = _again(params, name, root, found, {"time": None, **keys}, {"start": why})
-    return replace(again, changed={"time": None})
+    return replace(again, changed={"time": None}, rhythm=rhythm.of_values(again.rows.to_learn_from()))
+
+
+def _without_time(found: Read, wanted: Asked) -> Read:
+    """Rows that no column tells the time of: a given step is one, the one that was taken for want of it is not."""
+    if "data.step" in wanted.given:
+        return replace(found, whys={**found.whys, "step": "as given; no column tells the time: rows are numbered"})
+    why = (
+        "no column tells the time: rows are numbered, and a second stands for a row; --set data.step=1h if it is known"
+    )
+    beat = rhythm.of_values(found.rows.to_learn_from())
+    return replace(found, whys={**found.whys, "start": why}, rhythm=beat)
 
 
 def _again(

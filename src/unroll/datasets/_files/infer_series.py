@@ -25,8 +25,8 @@ SITES = (
     "unique_id",
     "item_id",
 )
-START, STEP = "2000-01-01T00:00:00", "1h"
-"""Of rows without a time: any will do, as long as it is regular."""
+START, STEP = "1970-01-01T00:00:00", "1s"
+"""Of rows without a time: their numbers are their seconds since 1970, and nobody takes those for a day of theirs."""
 
 
 def infer(seen: Seen) -> Iterator[tuple[str, Any]]:
