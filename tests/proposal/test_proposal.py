@@ -146,6 +146,35 @@ def test_train_and_test_files_become_the_split(root: Path) -> None:
     assert found["prepare"]["split"] == "source"
 
 
+@pytest.mark.parametrize("pattern", [False, True])
+def test_folders_named_train_and_test_become_the_split(root: Path, pattern: bool) -> None:
+    files.humps(root)
+    for part in ("train", "test"):
+        (root / "own" / part).mkdir(parents=True)
+        (root / f"Humps_{part.upper()}.csv").rename(root / "own" / part / "data.csv")
+    given = ("own/*/data.csv",) if pattern else ("own/test/data.csv", "own/train/data.csv")
+    found = proposal.propose(root, "mine", Asked("series_classification", given)).values()
+    assert found["prepare"]["split"] == "source"
+    if pattern:
+        assert found["data"]["path"] == "own/*/data.csv"
+    else:
+        assert found["data"]["split"] == {"train": ["own/train/data.csv"], "test": ["own/test/data.csv"]}
+
+
+def test_files_of_one_name_in_folders_of_one_name_are_told_apart(root: Path, tmp_path_factory: Any) -> None:
+    files.humps(root)
+    away = tmp_path_factory.mktemp("away")
+    given = []
+    for folder, name in (("a/train", "TRAIN"), ("b/train", "TRAIN"), ("a/test", "TEST")):
+        (away / folder).mkdir(parents=True)
+        text = (root / f"Humps_{name}.csv").read_text()
+        (away / folder / "data.csv").write_text(text)
+        given.append(str(away / folder / "data.csv"))
+    found = proposal.propose(root, "mine", Asked("series_classification", tuple(given)))
+    assert found.values()["data"]["split"] == {"train": given[:2], "test": given[2:]}
+    assert "train 120 rows, test 50 rows" in found.seen[0]
+
+
 def test_the_floor_of_a_classifier_is_the_share_of_the_largest_label(root: Path) -> None:
     found = made(root, "humps")
     labels = pd.read_csv(root / "Humps_TRAIN.csv", header=None)[0]

@@ -81,3 +81,10 @@ def test_a_link_to_nothing_is_missing(root) -> None:  # type: ignore[no-untyped-
     (root / "link.csv").symlink_to(root / "nowhere")
     with pytest.raises(DataError, match=r"^path 'link.csv': missing; expected"):
         locate("link.csv", root)
+
+
+def test_folders_within_a_folder_without_data_are_told(root) -> None:  # type: ignore[no-untyped-def]
+    for name in ("train", "test"):
+        (root / "parts" / name).mkdir(parents=True)
+    with pytest.raises(DataError, match=r"the pattern 'parts/\*/\*' takes the files of its folders \(test, train\)$"):
+        locate("parts", root)

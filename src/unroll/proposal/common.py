@@ -54,14 +54,13 @@ def _path(files: Sequence[File], config: FilesConfig) -> list[Line]:
         assert config.split is not None  # noqa: S101 - the config's own check saw to it
         return [Line("split", config.split.model_dump(mode="json", exclude_none=True))]
     given = [config.path] if isinstance(config.path, str) else list(config.path)
-    parted = all(file.part for file in files) and len(files) == len(given)
+    parted = all(file.part for file in files) and sorted(file.given for file in files) == sorted(given)
     if not parted:
         return [Line("path", config.path if isinstance(config.path, str) else given)]
     split: dict[str, list[str]] = {}
     for file in files:
-        own = next(path for path in given if path.rpartition("/")[2] == file.path.name)
-        split.setdefault(file.part, []).append(own)
-    return [Line("split", split, "as the names of the files say")]
+        split.setdefault(file.part, []).append(file.given)
+    return [Line("split", split, "as the names of the files and their folders say")]
 
 
 def file_names(plan: Plan) -> str:

@@ -47,13 +47,23 @@ def _in_folder(folder: Path, name: str) -> list[Path]:
     files = sorted(path for path in folder.iterdir() if path.is_file() and _ending(path) in KNOWN)
     files = [path for path in files if not path.name.startswith((".", "_"))]
     if not files:
-        raise DataError(f"path {name!r}: no data file in the folder; expected such as {', '.join(sorted(KNOWN))}")
+        raise DataError(
+            f"path {name!r}: no data file in the folder; expected such as {', '.join(sorted(KNOWN))}{_below(folder, name)}"
+        )
     endings = sorted({_ending(path) for path in files})
     if len(endings) > 1:
         raise DataError(
             f"path {name!r}: files of several kinds ({', '.join(endings)}); expected one, as {name}/*{endings[0]}"
         )
     return files
+
+
+def _below(folder: Path, name: str) -> str:
+    """A hint at the pattern that takes the files of folders within."""
+    if not (inner := sorted(path.name for path in folder.iterdir() if path.is_dir())):
+        return ""
+    shown = ", ".join(inner[:3]) + (", …" if len(inner) > 3 else "")
+    return f"; the pattern {f'{name}/*/*'!r} takes the files of its folders ({shown})"
 
 
 def _ending(path: Path) -> str:

@@ -1,5 +1,6 @@
 """A first look at the files of a block: which they are, how they are written, their columns and first rows."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ class File:
     path: Path
     name: str
     part: str
+    given: str  # the path, pattern or folder of the block that stands for it
     sha256: str | None = None  # what it must be, where the block says so
 
 
@@ -48,16 +50,18 @@ class Look:
 def locate(config: FilesConfig, root: Path) -> list[File]:
     """The files of a block, in order; those of the network where they were downloaded to.
 
-    Two files whose names say train and test are the parts of the source's own split, unless the block has another.
-    Raises DataError for a path that stands for no file.
+    Files whose names, or whose folders' names, say train and test are the parts of the source's own split, unless the
+    block has another. Raises DataError for a path that stands for no file.
     """
     known = hashes(config)
-    found: list[tuple[Path, str]] = []
-    for part, given in paths(config).items():
-        local = [str(DOWNLOADS / file_name(path, known[path])) if path in known else path for path in given]
-        found += [(path, part) for path in reading.locate(local, root)]
+    found: dict[tuple[Path, str], str] = {}  # each file once
+    for part, listed in paths(config).items():
+        for given in listed:
+            local = str(DOWNLOADS / file_name(given, known[given])) if given in known else given
+            for path in reading.locate(local, root):
+                found.setdefault((path, part), given)
     names = _names([path for path, _ in found], root)
-    files = [File(path, name, part) for (path, part), name in zip(found, names, strict=True)]
+    files = [File(path, name, part, given) for ((path, part), given), name in zip(found.items(), names, strict=True)]
     files = _with_hashes(files, config)
     return _by_name(files) if config.split is None and config.kind not in ("series", "text") else files
 
@@ -110,15 +114,20 @@ def _with_hashes(files: list[File], config: FilesConfig) -> list[File]:
 
 
 def _names(found: Sequence[Path], root: Path) -> list[str]:
-    """Paths below the project, names of files outside, with their folder where two have the same."""
+    """Paths below the project; names of files outside, with as many of their folders as tell them apart."""
     base = root.resolve()
-    names = [p.resolve().relative_to(base).as_posix() if p.resolve().is_relative_to(base) else p.name for p in found]
-    return [f"{path.parent.name}/{name}" if names.count(name) > 1 else name
-            for path, name in zip(found, names, strict=True)]  # fmt: skip
+    places = [path.resolve() for path in found]
+    names = [path.relative_to(base).as_posix() if path.is_relative_to(base) else path.name for path in places]
+    for folders in range(2, 1 + max((len(path.parts) for path in places), default=0)):
+        if not (twice := {name for name, count in Counter(names).items() if count > 1}):
+            break
+        names = ["/".join(path.parts[-folders:]) if name in twice else name
+                 for path, name in zip(places, names, strict=True)]  # fmt: skip
+    return names
 
 
 def _by_name(files: list[File]) -> list[File]:
-    told = [part_of_file(file.path.name) for file in files]
+    told = [part_of_file(file.path.name) or part_of_file(file.path.parent.name) for file in files]
     if all(told) and {"train", "test"} <= set(told):
         order = ("train", "validation", "test")
         parts = [replace(file, part=part) for file, part in zip(files, told, strict=True) if part]
