@@ -233,10 +233,33 @@ def test_an_unknown_label_is_set_aside(tmp_path: Path) -> None:
 
 
 def test_one_class_only_stops_the_task(tmp_path: Path) -> None:
-    block = own.config(path=texts(tmp_path, ["a"] * 30), text="text", label="label")
-    layout = own.ingest(tmp_path, block)
-    with pytest.raises(Refused, match=r"^data/raw/own/table\.parquet: column 'label': one class only: .* found 1$"):
-        own.validate(layout, block)
+    name = texts(tmp_path, ["a"] * 30)
+    assert fault(tmp_path, path=name, text="text", label="label") == (
+        "texts.csv row 2, column label: 'a' is the only label of 30 rows; expected two or more"
+    )
+
+
+def test_one_class_that_is_left_stops_the_task(tmp_path: Path) -> None:
+    name = texts(tmp_path, ["b", "a"] * 20)
+    assert fault(tmp_path, path=name, text="text", label="label", drop_labels=["b"]).startswith(
+        "texts.csv row 3, column label: 'a' is the only label of 20 rows; expected two"
+    )
+
+
+def test_labels_that_differ_in_their_case_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    block = own.config(path=texts(tmp_path, ["Yes", "no", "yes"] * 20), text="text", label="label")
+    own.validate(own.ingest(tmp_path, block), block)
+    assert "labels that differ only in their case are different ones" in capsys.readouterr().err
+    same = own.config(path="texts.csv", text="text", label="label", label_map={"Yes": "yes"})
+    own.validate(own.ingest(tmp_path, same), same)
+    assert "differ only in their case" not in capsys.readouterr().err
+
+
+def test_numbers_that_never_change_stop_the_task(tmp_path: Path) -> None:
+    name = written(tmp_path, [line.rpartition(",")[0][:17] + "7,N" for line in hours(30)])
+    assert fault(tmp_path, table="series", path=name) == (
+        "air.csv: columns of numbers hold one value in all of 30 rows (no2 7); expected one that changes"
+    )
 
 
 def test_a_map_of_no_label_is_told(tmp_path: Path) -> None:
@@ -327,10 +350,21 @@ def test_a_label_of_test_that_train_does_not_have_stops_the_task(tmp_path: Path)
     for part, labels in (("TRAIN", "12"), ("TEST", "13")):
         rows = [f"{label},{','.join(str(v) for v in np.arange(10) + row)}" for row in range(10) for label in labels]
         written(tmp_path, rows, f"Set_{part}.csv", "")
-    block = own.config(path="Set_*.csv", table="labelled_series")
-    layout = own.ingest(tmp_path, block)
-    with pytest.raises(Refused, match=r"column 'label_in_train': a label that train does not have"):
-        own.validate(layout, block)
+    assert fault(tmp_path, path="Set_*.csv", table="labelled_series") == (
+        "Set_TEST.csv row 2, column label: the test part has the label '3'; expected one that train has: 1, 2 "
+        "(data.drop_labels leaves rows out)"
+    )
+    block = own.config(path="Set_*.csv", table="labelled_series", drop_labels=["3"])
+    assert set(own.validate(own.ingest(tmp_path, block), block)["label"]) == {"1", "2"}
+
+
+def test_series_of_other_columns_are_no_further_file(tmp_path: Path) -> None:
+    for part, letter in (("train", "v"), ("test", "w")):
+        head = ",".join(["label", *(f"{letter}{step}" for step in range(5))]) + "\n"
+        written(tmp_path, [f"{'ab'[row % 2]},{row},2,3,{row * row},5" for row in range(20)], f"{part}.csv", head)
+    assert fault(tmp_path, path=["train.csv", "test.csv"], label="label") == (
+        "test.csv: columns w0, w1, w2, w3, …, and no v0, v1, v2, v3, …; expected the columns of train.csv"
+    )
 
 
 def test_a_value_of_the_split_that_is_no_part_is_set_aside(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from problems.test_contract import TRAIN
 from unroll import store, trainer, validation
 from unroll.config import TrainConfig
 from unroll.errors import DataError
+from unroll.problems import _series
 from unroll.problems.base import Prepared
 from unroll.problems.forecasting import PROBLEM, SPLITS
 from unroll.scores import Scores
@@ -135,10 +136,25 @@ def test_metrics_of_many_sums_at_once_are_those_of_each(prepared: Prepared) -> N
         assert {name: value[number] for name, value in together.items()} == pytest.approx(alone)
 
 
-def test_a_week_of_hours_is_resampled_together(prepared: Prepared, tmp_path: Path) -> None:
-    assert PROBLEM.score(network(prepared), prepared, "test", 32).block == 7 * 24
-    thin = CASE.run(tmp_path, stride=5)
-    assert PROBLEM.score(network(thin), thin, "test", 32).block == 7 * 24 // 5
+@pytest.mark.parametrize(
+    ("step_s", "stride", "test", "block"),
+    [(3600, 1, 336, 168), (3600, 5, 67, 33), (3600, 1, 335, 30), (60, 1, 5000, 30), (1, 7, 5000, 5), (86_400, 1, 9, 7)],
+)
+def test_a_week_is_resampled_together_or_windows_with_a_row_in_common(
+    step_s: int, stride: int, test: int, block: int
+) -> None:
+    meta = {"step_s": step_s, "stride": stride, "lag": 24, "horizon": 6, "examples": {"test": test}}
+    assert _series.block(meta) == block
+
+
+def test_a_target_that_never_changes_in_train_is_told(tmp_path: Path) -> None:
+    table = tables.series()
+    early = table.groupby("site").cumcount() < 390
+    table["a_ug_m3"] = table["a_ug_m3"].where(~early, np.float32(7))
+    with pytest.raises(
+        DataError, match=r"^prepare\.target: column '.*a_ug_m3' is 7 in all \d+ rows of train; expected"
+    ):
+        CASE.run(tmp_path, table)
 
 
 # ---- baselines

@@ -109,7 +109,7 @@ def unnamed(folder: Path) -> Asked:
     return Asked("forecasting", ("unnamed.csv",), target="value")
 
 
-def _shapes(rows: int, steps: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def shapes(rows: int, steps: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Series of two classes, −1 and 1: a hump early or late."""
     rng = np.random.default_rng(seed)
     label_N = rng.choice([-1, 1], rows)
@@ -121,7 +121,7 @@ def _shapes(rows: int, steps: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def humps(folder: Path) -> Asked:
     """As the UCR archive has them: no header, the label first, train and test in files of their own."""
     for part, rows, seed in (("TRAIN", 60, 1), ("TEST", 50, 2)):
-        label_N, value_NT = _shapes(rows, 80, seed)
+        label_N, value_NT = shapes(rows, 80, seed)
         _rows(folder / f"Humps_{part}.csv", [[f"{la:.7e}", *v] for la, v in zip(label_N, value_NT, strict=True)])
     return Asked("series_classification", ("Humps_TRAIN.csv", "Humps_TEST.csv"))
 
@@ -129,7 +129,7 @@ def humps(folder: Path) -> Asked:
 def uneven(folder: Path) -> Asked:
     """``.ts`` files with series of several lengths."""
     for part, rows, seed in (("TRAIN", 70, 3), ("TEST", 40, 4)):
-        label_N, value_NT = _shapes(rows, 60, seed)
+        label_N, value_NT = shapes(rows, 60, seed)
         lines = [
             f"{','.join(map(str, v[: 40 + n % 21]))}:{la}"
             for n, (la, v) in enumerate(zip(label_N, value_NT, strict=True))
@@ -141,7 +141,7 @@ def uneven(folder: Path) -> Asked:
 
 def named_series(folder: Path) -> Asked:
     """One file with a header and a label at its end, one class rare."""
-    label_N, value_NT = _shapes(200, 30, 5)
+    label_N, value_NT = shapes(200, 30, 5)
     names = ["left" if label < 0 else "right" for label in label_N]
     names[7] = "broken"
     rows = [[*values, name] for values, name in zip(value_NT, names, strict=True)]

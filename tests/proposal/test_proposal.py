@@ -175,6 +175,41 @@ def test_files_of_one_name_in_folders_of_one_name_are_told_apart(root: Path, tmp
     assert "train 120 rows, test 50 rows" in found.seen[0]
 
 
+def test_a_test_file_of_other_lengths_is_refused_unless_it_is_meant(root: Path) -> None:
+    for part, steps in (("TRAIN", 30), ("TEST", 40)):
+        label_N, value_NT = files.shapes(40, steps, steps)
+        lines = [",".join(map(str, [la, *v])) for la, v in zip(label_N, value_NT, strict=True)]
+        (root / f"Set_{part}.csv").write_text("\n".join(lines) + "\n")
+    asked = Asked("series_classification", ("Set_TRAIN.csv", "Set_TEST.csv"))
+    with pytest.raises(
+        DataError, match=r"^Set_TEST\.csv row 1: a series of 40 values, .*; expected 30 as in Set_TRAIN\.csv row 1"
+    ):
+        proposal.propose(root, "mine", asked)
+    split = {"train": ["Set_TRAIN.csv"], "test": ["Set_TEST.csv"]}
+    meant = Asked("series_classification", asked.files, given={"data.split": split})
+    assert proposal.propose(root, "mine", meant).values()["data"]["split"] == split
+
+
+def test_rare_labels_and_those_alike_are_told_before_the_block(root: Path) -> None:
+    labels = ["Yes"] * 30 + ["no"] * 40 + ["yes"] * 12 + ["-1"] * 3
+    rows = "".join(f"some words {number},{label}\n" for number, label in enumerate(labels))
+    (root / "texts.csv").write_text("text,label\n" + rows)
+    found = proposal.propose(root, "mine", Asked("text_classification", ("texts.csv",)))
+    assert found.values()["data"]["drop_labels"] == ["-1"]
+    assert "labels left out, with fewer than 5 rows to learn from: -1 (3)" in found.seen
+    assert any(
+        line.startswith("labels that differ only in their case are different ones: Yes (30), yes (12)")
+        for line in found.seen
+    )
+
+
+def test_a_target_that_never_changes_is_refused(root: Path) -> None:
+    rows = [f"2020-01-{1 + n // 24:02d} {n % 24:02d}:00,5,{n % 7}\n" for n in range(240)]
+    (root / "flat.csv").write_text("when,x,y\n" + "".join(rows))
+    with pytest.raises(DataError, match=r"^flat\.csv, column x: 5 in all of the first 168 rows, which train; expected"):
+        proposal.propose(root, "mine", _asked(files=("flat.csv",), target="x"))
+
+
 def test_the_floor_of_a_classifier_is_the_share_of_the_largest_label(root: Path) -> None:
     found = made(root, "humps")
     labels = pd.read_csv(root / "Humps_TRAIN.csv", header=None)[0]
@@ -281,7 +316,7 @@ def test_too_few_rows_are_told(root: Path) -> None:
 
 def test_one_label_is_told(root: Path) -> None:
     (root / "one.csv").write_text("text,label\n" + "".join(f"some words {n},a\n" for n in range(40)))
-    with pytest.raises(DataError, match=r"one\.csv, column label: a \(40\); expected at least two labels of 5 rows"):
+    with pytest.raises(DataError, match=r"one\.csv row 2, column label: 'a' is the only label of 40 rows"):
         proposal.propose(root, "mine", Asked("text_classification", ("one.csv",)))
 
 

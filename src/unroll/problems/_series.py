@@ -113,6 +113,7 @@ def prepare(table: "pd.DataFrame", config: SeriesPrepare, asked: Sequence[int], 
     bounds = _bounds(laid.seconds_T, config)
     values = np.lib.format.open_memmap(folder / "values.npy", mode="r+")
     scaler = scaling.fit(values, slice(*bounds["train"]))
+    _require_change(values[slice(*bounds["train"]), target], laid.columns[target])
     good_T = np.ones(len(values), dtype=bool)
     for low in range(0, len(values), scaling.CHUNK):
         chunk = slice(low, low + scaling.CHUNK)
@@ -308,8 +309,14 @@ def target(prepared: Prepared) -> np.ndarray:
 
 
 def block(meta: Meta) -> int:
-    """A week of windows is resampled together: errors within an episode are alike."""
-    return max(1, 7 * 86_400 // int(meta["step_s"]) // int(meta["stride"]))
+    """A week of windows is resampled together: errors within an episode are alike.
+
+    Where test has no two weeks, as of minutes or of rows that are numbered, as many as have a row in common.
+    """
+    week = max(1, 7 * 86_400 // int(meta["step_s"]) // int(meta["stride"]))
+    if 2 * week <= meta["examples"]["test"]:
+        return week
+    return min(week, -(-(int(meta["lag"]) + int(meta["horizon"])) // int(meta["stride"])))
 
 
 def example(prepared: Prepared) -> "pd.DataFrame":
@@ -344,6 +351,16 @@ def _target_column(laid: series.Series, config: SeriesPrepare) -> int:
     if name not in laid.columns:
         raise DataError(f"target {name!r} is not among the inputs; expected one of {', '.join(laid.columns)}")
     return laid.columns.index(name)
+
+
+def _require_change(target_T: np.ndarray, name: str) -> None:
+    """Raise DataError for a target with one value in all of train: nothing can be learned of it."""
+    there_T = target_T[np.isfinite(target_T)]
+    if len(there_T) and there_T.min() == there_T.max():
+        raise DataError(
+            f"prepare.target: column {name!r} is {there_T[0]:g} in all {len(there_T):,} rows of train; expected values "
+            "that change"
+        )
 
 
 def _bounds(seconds_T: np.ndarray, config: SeriesPrepare) -> dict[Split, tuple[int, int]]:

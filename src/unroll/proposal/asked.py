@@ -50,7 +50,11 @@ class Asked:
         block: dict[str, Any] = {"dataset": "files", "table": self.table}
         block["path"] = paths[0] if len(paths) == 1 else paths
         block |= {key: value for key, value in self._columns().items() if value is not None}
-        return block | {key.partition(".")[2]: value for key, value in self.given.items() if key.startswith("data.")}
+        given = {key.partition(".")[2]: value for key, value in self.given.items() if key.startswith("data.")}
+        split = given.get("split")
+        if isinstance(split, Mapping) and "column" not in split:
+            del block["path"]  # the parts of the split are the files
+        return block | given
 
     def later(self) -> dict[str, Any]:
         """The given keys of the other blocks."""

@@ -69,6 +69,14 @@ def file_names(plan: Plan) -> str:
     return ", ".join(names[:4]) + (f", … ({len(names)} files)" if len(names) > 4 else "")
 
 
+def aside_lines(survey: Survey) -> list[str]:
+    """How many rows cannot be used, and why the first one; nothing where all can."""
+    if not survey.aside:
+        return []
+    rows = survey.rows + survey.aside
+    return [f"{survey.aside:,} of {rows:,} rows cannot be used and are set aside; the first: {survey.first_aside}"]
+
+
 def train_lines(epochs: int, batch_size: int, why: str, **changed: Any) -> list[Line]:
     """The ``train`` block: Adam in one cycle, as it suits most recurrent networks."""
     lines = [

@@ -1,5 +1,6 @@
 """The proposal for labelled series: ``series_classification``. Shapes: N series, T steps."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unroll.config import Params
+from unroll.errors import DataError
 from unroll.features import lengths
 from unroll.proposal import asked as asking
 from unroll.proposal import survey
 from unroll.proposal.asked import Asked
 from unroll.proposal.blocks import Line, Proposal
-from unroll.proposal.common import batch_for, data_lines, epochs_for, file_names, percent, train_lines
+from unroll.proposal.common import aside_lines, batch_for, data_lines, epochs_for, file_names, percent, train_lines
 from unroll.proposal.labels import Labels
 
 if TYPE_CHECKING:
@@ -47,13 +49,15 @@ def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
     series = _Series()
     found = survey.take(plan, series.add, f"new {name}")
     labels, length_N = series.labels, np.concatenate(series.lengths)
+    if "data.split" not in wanted.given:
+        _require_one_length(found.found["lengths"])
     changed, whys = labels.data(plan.config, plan.look.file)
     steps, mean = int(length_N.max()), float(length_N.mean())
     train = sum(labels.trained().values())
     whys["values"] = f"series of {steps} values" if length_N.min() == steps else f"{length_N.min()} to {steps} values"
     epochs = epochs_for(BUDGET, 0.8 * train * mean, 5, 40)
     return Proposal(
-        [f"{file_names(plan)}: {labels.told()}, {whys['values']}"],
+        [f"{file_names(plan)}: {labels.told()}, {whys['values']}", *labels.warnings(), *aside_lines(found)],
         {
             "data": data_lines(plan, found, whys, changed | {"values": "all"}),
             "prepare": [
@@ -78,6 +82,22 @@ def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
             "gate": labels.gate(["majority", "nearest_neighbour"]),
         },
     )
+
+
+def _require_one_length(lengths: Mapping[str, tuple[int, int, str]]) -> None:
+    """Raise DataError where all series of train are equally long, and all of another part are so in another way.
+
+    A network of series of several lengths takes them, but they are rather of two data sets.
+    """
+    if "train" not in lengths:
+        return
+    least, most, first = lengths["train"]
+    for low, high, where in lengths.values():
+        if least == most and low == high != most:
+            raise DataError(
+                f"{where}: a series of {low:,} values, as all of its part; expected {most:,} as in {first} and all of "
+                "train: are they one data set? --set 'data.split={train: FILE, test: FILE}' takes them so"
+            )
 
 
 def _missing(holes: int, rows: int) -> list[Line]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from unroll.datasets._files.labels import in_order
+from unroll.datasets._files.labels import alike, in_order
 from unroll.datasets.files import FilesConfig
 from unroll.errors import DataError
 from unroll.proposal.blocks import Line
@@ -80,6 +80,20 @@ class Labels:
             found["labels"] = kept
             whys["labels"] = "rows with any other label are set aside"
         return found, whys
+
+    def warnings(self) -> list[str]:
+        """What a person should know of the labels before the block is written: rare ones, and ones that look alike."""
+        rows, found = self.rows(), []
+        if rare := self.rare():
+            of_train = " in train" if self.has_split else ""
+            shown = counted({label: rows[label] for label in rare}, 8)
+            found.append(f"labels left out, with fewer than {RARE} rows{of_train} to learn from: {shown}")
+        if groups := alike(label for label in rows if label not in rare):
+            shown = "; ".join(counted({label: rows[label] for label in group}) for group in groups)
+            found.append(
+                f"labels that differ only in their case are different ones: {shown}; data.label_map makes them one"
+            )
+        return found
 
     def split(self, config: FilesConfig) -> list[Line]:
         """How rows become train, validation and test."""

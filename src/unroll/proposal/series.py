@@ -15,7 +15,7 @@ from unroll.errors import DataError
 from unroll.proposal import rhythm
 from unroll.proposal.asked import Asked
 from unroll.proposal.blocks import Line, Proposal
-from unroll.proposal.common import batch_for, data_lines, epochs_for, file_names, percent, train_lines
+from unroll.proposal.common import aside_lines, batch_for, data_lines, epochs_for, file_names, percent, train_lines
 from unroll.proposal.gaps import Gaps
 from unroll.proposal.rhythm import Rhythm
 from unroll.proposal.series_rows import TRAINED, Read, Rows, Site, number, read
@@ -127,6 +127,7 @@ class _Series:
         if rows < FEWEST_ROWS:
             of_site = f" of site {name!r}" if name else ""
             raise DataError(f"{found.plan.look.file}: {rows} rows{of_site}; expected at least {FEWEST_ROWS}")
+        _require_change(found, name)
         step_s = int(found.survey.found["step_s"])
         beat = (found.rhythm or rhythm.of(step_s, float(site.seconds_T[-1] - site.seconds_T[0]))).fitting(rows)
         inputs, gaps, out = _columns(found.rows, site, step_s, beat)
@@ -164,7 +165,11 @@ class _Series:
         missing = every.found.get("missing_share", {})
         gone = {name: share for name, share in missing.items() if share}
         worst = sorted(gone, key=lambda name: -gone[name])[:8]
-        lines = [told, "missing values: " + (", ".join(f"{n} {percent(gone[n])}" for n in worst) or "none")]
+        lines = [
+            told,
+            "missing values: " + (", ".join(f"{n} {percent(gone[n])}" for n in worst) or "none"),
+            *aside_lines(every),
+        ]
         unused = [column for column in self.read.plan.look.columns if column not in _used(config)]
         return lines + ([f"not used: {', '.join(unused[:12])}{', …' * (len(unused) > 12)}"] if unused else [])
 
@@ -260,6 +265,21 @@ def _persistence(site: Site, step_s: int, horizon: int) -> float:
     good_T = apart_T & np.isfinite(now_T) & np.isfinite(then_T)
     spread = float(then_T[good_T].var()) if good_T.any() else 0.0
     return 1 - float(((then_T - now_T)[good_T] ** 2).mean()) / spread if spread else 0.0
+
+
+def _require_change(found: Read, site: str) -> None:
+    """Raise DataError for a target that has one value in the rows that train, or none."""
+    values_T = found.rows.to_learn_from()
+    there_T = values_T[np.isfinite(values_T)]
+    if len(there_T) and there_T.min() < there_T.max():
+        return
+    column = next(old for old, new in named(found.plan.config).items() if new == found.rows.target)
+    held = f"{there_T[0]:g}" if len(there_T) else "nothing"
+    of_site = f" of site {site!r}" if site else ""
+    raise DataError(
+        f"{file_names(found.plan)}, column {column}: {held} in all of the first {len(values_T):,} rows{of_site}, which "
+        "train; expected values that change"
+    )
 
 
 def _used(config: FilesConfig) -> set[str]:

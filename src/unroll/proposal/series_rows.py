@@ -86,8 +86,8 @@ class Rows:
 class Read:
     """The files, read: their plan, what the pass came to, the rows, and reasons of keys of the data block.
 
-    ``changed`` are keys that the block must also have; ``rhythm`` is there where rows are numbered: their times are none,
-    and tell of no day or week.
+    ``changed`` are keys that the block must also have; ``rhythm`` is there where rows are numbered: their times tell of
+    no day or week.
     """
 
     plan: Plan

@@ -47,9 +47,8 @@ def _in_folder(folder: Path, name: str) -> list[Path]:
     files = sorted(path for path in folder.iterdir() if path.is_file() and _ending(path) in KNOWN)
     files = [path for path in files if not path.name.startswith((".", "_"))]
     if not files:
-        raise DataError(
-            f"path {name!r}: no data file in the folder; expected such as {', '.join(sorted(KNOWN))}{_below(folder, name)}"
-        )
+        expected = f"expected such as {', '.join(sorted(KNOWN))}{_below(folder, name)}"
+        raise DataError(f"path {name!r}: no data file in the folder; {expected}")
     endings = sorted({_ending(path) for path in files})
     if len(endings) > 1:
         raise DataError(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unroll.datasets._files.config import FilesConfig, identifier
+from unroll.datasets._files.labels import alike
 from unroll.datasets._files.series import named
 from unroll.datasets._suite import between, schema, text_facts
 from unroll.expectation import Expectation
@@ -85,6 +86,10 @@ def _labels(config: FilesConfig, found: Mapping[str, Any]) -> list[Expectation]:
         Expectation(DISTINCT, {"column": "label", "min_value": 2}, reason="one class only"),
         between("rows_of_label", FEW_OF_LABEL, None, "a label is rare", "warning"),
     ]
+    if twins := [label for group in alike(found.get("labels", {})) for label in group]:
+        reason = "labels that differ only in their case are different ones (data.label_map makes them one)"
+        unlike = {"column": "label", "value_set": twins}
+        suite.append(Expectation("expect_column_values_to_not_be_in_set", unlike, "warning", reason))
     if config.labels:
         allowed = {"column": "label", "value_set": list(config.labels)}
         suite.append(Expectation("expect_column_distinct_values_to_contain_set", allowed, reason="a label is missing"))

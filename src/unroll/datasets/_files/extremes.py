@@ -31,6 +31,14 @@ class Extremes:
                 rows, low_V, high_V = before + rows, np.fmin(least_V, low_V), np.fmax(most_V, high_V)
             self._blocks.append((rows, low_V, high_V))
 
+    def constant(self) -> dict[int, float]:
+        """The one value of each column, by its place, that has no other; NaN where it has none."""
+        if not self._blocks:
+            return {}
+        low_V = np.fmin.reduce([low_V for _, low_V, _ in self._blocks])
+        high_V = np.fmax.reduce([high_V for _, _, high_V in self._blocks])
+        return {at: float(low_V[at]) for at in np.flatnonzero(~(low_V < high_V))}
+
     def ranges(self, names: Sequence[str]) -> dict[str, list[float]]:
         """Low and high of each column that varies: its extremes there, and half of what lies between on either side."""
         seen, lows, highs = 0, [], []

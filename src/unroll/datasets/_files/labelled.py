@@ -1,7 +1,8 @@
 """Chunks of labelled rows to the canonical tables of labelled series and labelled texts. Shapes: N rows, K kept."""
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from unroll.datasets._files.reader import TableReader
 from unroll.datasets._files.rows import Sieve
 from unroll.datasets.base import Part
 from unroll.errors import DataError
+from unroll.features import lengths
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +28,7 @@ USUAL_PARTS = {
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
 }
 """How sources call the parts of their own split."""
+STEP = re.compile(r"t\d{3,}")
 MANY = 100
 """Labels of any table at most; of a large one a fifth of its rows."""
 SHOWN = 12
@@ -39,6 +42,7 @@ class Labels:
         self.config, self.missing = config, missing
         self.dropped: Counter[str] = Counter()
         self.kept: Counter[str] = Counter()
+        self.first: dict[tuple[str, str], str] = {}  # where each label first stands in each part
         self.mapped: set[str] = set()
         self.seen: set[str] = set()
 
@@ -64,12 +68,21 @@ class Labels:
         label_N: np.ndarray = named[code_N]
         return label_N
 
-    def count(self, label_K: np.ndarray) -> None:
+    def count(self, label_K: np.ndarray, part_K: np.ndarray | None, file: str, row_K: np.ndarray) -> None:
         """Remember the labels of the rows that are kept in the end."""
+        import pandas as pd
+
         self.kept.update(label_K.tolist())
+        pairs = pd.DataFrame({"label": label_K, "part": "" if part_K is None else part_K})
+        for place in np.flatnonzero(~pairs.duplicated()):
+            label, part = pairs.iloc[place]
+            self.first.setdefault((label, part), f"{file} row {row_K[place]}")
 
     def found(self) -> dict[str, Any]:
-        """How many rows each label has, and how many of those left out; raises DataError for a map of no label."""
+        """How many rows each label has, and how many of those left out.
+
+        Raises DataError for a map of no label, one label only, and a label that train lacks.
+        """
         there = _listed(in_order(self.seen))
         if self.config.label_map and not self.mapped:
             first = next(iter(self.config.label_map))
@@ -84,6 +97,7 @@ class Labels:
                 f"data.label: {self.config.label!r} has {len(self.kept):,} distinct labels in {rows:,} rows ({there}); "
                 "expected classes that come again and again"
             )
+        self._require_classes()
         found: dict[str, Any] = {"labels": {label: self.kept[label] for label in in_order(self.kept)}}
         unused = [label for label in self.config.label_map if label not in self.mapped]
         if unused:
@@ -91,6 +105,23 @@ class Labels:
         if self.dropped:
             found["dropped_labels"] = {label: self.dropped[label] for label in in_order(self.dropped)}
         return found
+
+    def _require_classes(self) -> None:
+        """Raise DataError where there is nothing to tell apart, or something that nothing can be learned of."""
+        column = f"column {self.config.label or 'label'}"
+        if len(self.kept) == 1:
+            (label,) = self.kept
+            (where, *_) = self.first.values()
+            raise DataError(
+                f"{where}, {column}: {label!r} is the only label of {self.kept[label]:,} rows; expected two or more"
+            )
+        trained = in_order(label for label, part in self.first if part == "train")
+        for (label, part), where in self.first.items():
+            if trained and label not in trained:
+                raise DataError(
+                    f"{where}, {column}: the {part} part has the label {label!r}; expected one that train has: "
+                    f"{_listed(trained)} (data.drop_labels leaves rows out)"
+                )
 
 
 class Splits:
@@ -136,6 +167,27 @@ class Splits:
         return bool(self.split and self.split.given())
 
 
+class Lengths:
+    """The shortest and the longest series of each part, "" where the source has no split. Shapes: K rows, T steps."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, tuple[int, int, str]] = {}
+
+    def add(self, steps: Mapping[str, np.ndarray], part_K: np.ndarray, file: str, row_K: np.ndarray) -> None:
+        """Look at further rows; ``steps`` are the columns t000 …, and others."""
+        there = [np.isfinite(value_K) for name, value_K in steps.items() if STEP.fullmatch(name)]
+        length_K = lengths.of(np.stack(there, axis=1))
+        for part in dict.fromkeys(part_K.tolist()):
+            own = np.flatnonzero(part_K == part)
+            low, high = int(length_K[own].min()), int(length_K[own].max())
+            least, most, where = self.parts.get(part, (low, high, f"{file} row {row_K[own[0]]}"))
+            self.parts[part] = min(low, least), max(high, most), where
+
+    def found(self) -> dict[str, Any]:
+        """Shortest, longest, and where the part's first series stands."""
+        return {part: list(told) for part, told in self.parts.items()}
+
+
 class LabelledReader(TableReader):
     """One block's files of labelled series, ``steps`` columns each, or of labelled texts."""
 
@@ -143,6 +195,7 @@ class LabelledReader(TableReader):
         self.config, self.marks, self.steps = config, marks, steps
         self.labels = Labels(config, marks.words if config.missing is not None else frozenset())
         self.splits = Splits(config)
+        self.lengths = Lengths()
 
     def columns(self) -> list[str]:
         """The columns of a file that are needed beside the steps of a series."""
@@ -168,17 +221,21 @@ class LabelledReader(TableReader):
         if self.config.group is not None:
             columns["group"] = read_text(frame[self.config.group], self.config.group, sieve, "group")
         kept = sieve.kept_N
-        self.labels.count(label_N[kept])
+        self.labels.count(label_N[kept], None if part_N is None else part_N[kept], sieve.file, sieve.rows_N[kept])
         if part_N is not None:
             self.splits.count(part_N[kept])
         table = {name: values_N[kept] for name, values_N in columns.items()}
+        if self.steps:
+            parts_K = np.full(int(kept.sum()), "") if part_N is None else part_N[kept]
+            self.lengths.add(table, parts_K, sieve.file, sieve.rows_N[kept])
         words = {name for name in table if name in ("label", "text", "split", "group")}
         made = {name: pd.array(v, dtype="str") if name in words else v for name, v in table.items()}
         yield Part(pd.DataFrame(made), sieve.rejected)
 
     def found(self) -> dict[str, Any]:
-        """The labels with their numbers of rows."""
-        return {**self.labels.found(), **self.splits.found(), **({"steps": self.steps} if self.steps else {})}
+        """The labels with their numbers of rows; of series the shortest and the longest of each part."""
+        steps = {"steps": self.steps, "lengths": self.lengths.found()} if self.steps else {}
+        return {**self.labels.found(), **self.splits.found(), **steps}
 
     def _steps(self, frame: "pd.DataFrame", values: Sequence[str], sieve: Sieve) -> dict[str, np.ndarray]:
         found, blank_N = {}, np.ones(len(frame), dtype=bool)

@@ -37,3 +37,15 @@ def natural(label: str) -> tuple[int, float, str]:
 def in_order(labels: Iterable[str]) -> list[str]:
     """The distinct labels in their natural order."""
     return sorted(set(labels), key=natural)
+
+
+def alike(labels: Iterable[str]) -> list[list[str]]:
+    """Labels that differ in nothing but their case, group by group.
+
+    >>> alike(["yes", "no", "Yes", "maybe"])
+    [['Yes', 'yes']]
+    """
+    groups: dict[str, list[str]] = {}
+    for label in in_order(labels):
+        groups.setdefault(label.casefold(), []).append(label)
+    return [group for group in groups.values() if len(group) > 1]

@@ -85,12 +85,21 @@ class Plan:
     def _steps(self) -> list[str]:
         """The steps of a labelled series: the first file's columns of them, and what other files have beyond.
 
-        Where the block names them there are no others.
+        Where the block names them there are no others. Raises DataError where each file has columns that the other
+        lacks: series of the same steps have the same names.
         """
         if self.config.kind != "labelled_series":
             return []
         assert isinstance(self.config.values, tuple)  # noqa: S101 - infer fills it in
         first, *others = (self._columns[file.name] for file in self.look.files)
+        for file, names in zip(self.look.files[1:], others, strict=True):
+            own = [name for name in names if name not in first]
+            lacking = [name for name in self.config.values if name not in names]
+            if (own and lacking) if self.open_values else len(lacking) == len(self.config.values):
+                raise DataError(
+                    f"{file.name}: columns {_some(own) or 'without a value'}, and no {_some(lacking)}; expected the "
+                    f"columns of {self.look.file}"
+                )
         beyond = [name for names in others for name in names if name not in first]
         return list(dict.fromkeys([*self.config.values, *(beyond if self.open_values else [])]))
 
@@ -106,6 +115,10 @@ class Plan:
                 return TextReader(config)
             case "pairs":
                 return PairsReader(config)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
 
 
 def _with_columns(chunk: Any, wanted: Sequence[str]) -> Any:

@@ -39,6 +39,7 @@ class SeriesReader(TableReader):
         self._static: dict[tuple[str, str], tuple[str, str, int]] = {}
         self._extremes = Extremes()
         self._missing = np.zeros(len(self.values))
+        self._files: dict[str, None] = {}
 
     def columns(self) -> list[str]:
         """The columns of a file that are needed."""
@@ -51,6 +52,7 @@ class SeriesReader(TableReader):
         import pandas as pd
 
         sieve = Sieve.of(chunk)
+        self._files.setdefault(chunk.file)
         frame = self._frame(chunk, sieve)
         if self.config.sort:
             self._unsorted.append(frame)
@@ -73,8 +75,12 @@ class SeriesReader(TableReader):
             yield Part(self._checked(rest), [])
 
     def found(self) -> dict[str, Any]:
-        """What the rows were like: step, sites, ranges of the first part, missing shares, blank rows."""
+        """What the rows were like: step, sites, ranges of the first part, missing shares, blank rows.
+
+        Raises DataError where no column of numbers ever changes: there is nothing to forecast.
+        """
         names, total = list(self.values.values()), max(self._extremes.rows, 1)
+        self._require_change(list(self.values))
         found: dict[str, Any] = {
             "step_s": seconds(self.config.step) if self.config.step else self.order.step_s(),
             "ranges": self._extremes.ranges(names),
@@ -85,6 +91,16 @@ class SeriesReader(TableReader):
         if self.config.site:
             found["sites"] = len(self.order.sites)
         return found | ({"blank_rows": self.blank} if self.blank else {})
+
+    def _require_change(self, columns: Sequence[str]) -> None:
+        only = self._extremes.constant()
+        if self._extremes.rows > 1 and len(only) == len(columns):
+            told = ", ".join(f"{name} {'nothing' if np.isnan(value) else f'{value:g}'}"
+                             for name, value in zip(columns[:4], only.values(), strict=False))  # fmt: skip
+            raise DataError(
+                f"{', '.join(self._files)}: columns of numbers hold one value in all of {self._extremes.rows:,} rows "
+                f"({told}); expected one that changes"
+            )
 
     def _frame(self, chunk: "Chunk", sieve: Sieve) -> "pd.DataFrame":
         """``time`` in microseconds, ``site``, the numbers and words, and where each row stood."""
