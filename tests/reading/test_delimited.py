@@ -135,9 +135,17 @@ def test_a_header_that_is_one_name_short_has_names_of_rows(put) -> None:  # type
     assert columns(put('"x","y"\n"1",0.5,2\n"2",0.25,3\n'), Reading(header=True)) == ["column_1", "x", "y"]
 
 
-def test_names_are_trimmed_and_made_unique(put) -> None:  # type: ignore[no-untyped-def]
-    assert columns(put(" a , a,,a\n1,2,3,4\n"), Reading()) == ["a", "a.1", "column_3", "a.2"]
-    assert columns(put("a,a.1,a\n1,2,3\n"), Reading()) == ["a", "a.1", "a.2"]
+def test_names_are_trimmed_and_a_column_without_one_is_called_by_its_place(put) -> None:  # type: ignore[no-untyped-def]
+    assert columns(put(" a , b,,c\n1,2,3,4\n"), Reading()) == ["a", "b", "column_3", "c"]
+    assert columns(put("column_2,,a\n1,2,3\n"), Reading()) == ["column_2", "column_2.1", "a"]
+
+
+def test_two_columns_of_one_name_are_refused_with_a_way_out(put) -> None:  # type: ignore[no-untyped-def]
+    path = put("a,b, a,\n1,2,3,4\n")
+    with pytest.raises(DataError, match=r": columns 1 and 3 are both called 'a'; expected each name once \(without"):
+        columns(path, Reading())
+    reading = Reading(header=False, skip_rows=1)
+    assert columns(path, reading) == ["column_1", "column_2", "column_3", "column_4"]
 
 
 def test_comments_lines_before_the_header_and_blank_lines(put, everything) -> None:  # type: ignore[no-untyped-def]

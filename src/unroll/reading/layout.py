@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from unroll.errors import DataError
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -14,12 +16,14 @@ class Layout:
     width: int
 
 
-def layout(rows: Sequence[Sequence[str]], *, header: bool) -> Layout:
-    """What the first rows of a file tell about all of them; a column without a name is called by its place.
+def layout(rows: Sequence[Sequence[str]], *, header: bool, file: str) -> Layout:
+    """What the first rows of a ``file`` tell about all of them; a column without a name is called by its place.
 
-    >>> layout([["time", "no2", "", ""], ["1", "40", "", ""]], header=True).names
+    Raises DataError for two columns of one name: which of them is meant, nobody could say.
+
+    >>> layout([["time", "no2", "", ""], ["1", "40", "", ""]], header=True, file="air.csv").names
     ('time', 'no2')
-    >>> layout([["1", "40"]], header=False).names
+    >>> layout([["1", "40"]], header=False, file="air.csv").names
     ('column_1', 'column_2')
     """
     body = rows[1:] if header else rows
@@ -35,17 +39,29 @@ def layout(rows: Sequence[Sequence[str]], *, header: bool) -> Layout:
     last = width
     while last > 1 and not named[last - 1] and not filled[last - 1] and (header or last == width):
         last -= 1
+    _require_once(named[:last], file)
     return Layout(_unique(named[:last]), tuple(range(last)), width)
 
 
-def _unique(named: Sequence[str]) -> tuple[str, ...]:
-    """A second column of one name gets .1 after it, as pandas has it."""
-    taken: dict[str, None] = {}
+def _require_once(named: Sequence[str], file: str) -> None:
+    first: dict[str, int] = {}
     for place, name in enumerate(named, start=1):
-        name = name or f"column_{place}"
-        unique, again = name, 0
-        while unique in taken or (again and unique in named):
+        if name and first.setdefault(name, place) != place:
+            raise DataError(
+                f"{file}: columns {first[name]} and {place} are both called {name!r}; expected each name once (without "
+                "the row of names, by `header: false` and `skip_rows: 1`, columns are called by their places)"
+            )
+
+
+def _unique(named: Sequence[str]) -> tuple[str, ...]:
+    """A column without a name is called by its place, with .1 behind where another one has that name."""
+    taken = dict.fromkeys(filter(None, named))
+    found = []
+    for place, name in enumerate(named, start=1):
+        unique, again = name or f"column_{place}", 0
+        while not name and unique in taken:
             again += 1
-            unique = f"{name}.{again}"
+            unique = f"column_{place}.{again}"
         taken[unique] = None
-    return tuple(taken)
+        found.append(unique)
+    return tuple(found)

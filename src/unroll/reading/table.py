@@ -22,7 +22,7 @@ class Table(Reader):
         self._dialect = found.dialect
         if (width := max(map(len, found.rows))) > MAX_COLUMNS:
             raise DataError(f"{place.name}: {width:,} columns or more; expected at most {MAX_COLUMNS:,}")
-        self._layout = layout(found.rows, header=bool(place.reading.header))
+        self._layout = layout(found.rows, header=bool(place.reading.header), file=place.name)
 
     def columns(self) -> tuple[str, ...]:
         """The names of the first row, or numbers."""
