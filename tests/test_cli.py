@@ -91,7 +91,7 @@ def test_new_without_a_terminal_shows_the_block_and_writes_nothing(root: Path) -
     (root / "hours.csv").write_text("when,load\n" + "".join(hours))
     before = (root / "params.yaml").read_bytes()
     code, out, error = unroll(root, "new", "load", "--from", "hours.csv", "--problem", "forecasting")
-    assert code == 0
+    assert code == 1
     assert out.startswith("  # hours.csv: 600 rows, 2020-01-01T00:00:00 to 2020-01-25T23:00:00, a row every 1h\n")
     assert error == (
         f"unroll: nothing written: there is no terminal to ask on; --yes appends this to {root / 'params.yaml'}\n"

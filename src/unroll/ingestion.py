@@ -88,7 +88,7 @@ def _tables(
         for line in learned.get("told", ()):
             sys.stderr.write(f"ingest {task}: {line}\n")
         rejected.writerows(refused)
-        found.update(learned)
+        found.update({**learned, "told": [*found.get("told", ()), *learned["told"]]} if "told" in learned else learned)
         good, bad, first = good + len(table), bad + len(refused), first or (refused[0].text() if refused else "")
         shown.add(len(table) + len(refused))
         yield table

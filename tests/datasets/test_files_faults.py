@@ -291,6 +291,29 @@ def test_a_label_that_nothing_tells_is_asked_for(tmp_path: Path) -> None:
     )
 
 
+def test_lines_that_cannot_be_read_come_before_a_label_that_is_not_found(tmp_path: Path) -> None:
+    lines = ['{"text": "the crew was late"}', '{"text": "lost", "mood": "bad"', '{"text": "a seat"}'] * 5
+    name = written(tmp_path, lines, "posts.jsonl", "")
+    message = fault(tmp_path, path=name, table="labelled_text")
+    assert message.startswith('posts.jsonl row 2: {"text": "lost", "mood": "bad": no JSON (')
+    assert "(5 of the first 15 rows cannot be read); and then posts.jsonl: which column is the label?" in message
+
+
+def test_a_file_of_broken_lines_is_told_by_the_first(tmp_path: Path) -> None:
+    name = written(tmp_path, ['{"text": "lost", "mood": "bad"'] * 5 + ['{"text": "a", "mood": "good"}'], "a.jsonl", "")
+    message = fault(tmp_path, path=name, table="labelled_text", label="mood")
+    assert message.startswith('a.jsonl row 1: {"text": "lost", "mood": "bad": no JSON (')
+    assert message.endswith("(5 of the first 6 rows cannot be read)")
+
+
+def test_words_among_the_only_numbers_are_shown(tmp_path: Path) -> None:
+    lines = [line.replace(",2", ",about 2") if row % 3 == 1 else line for row, line in enumerate(hours(30))]
+    assert fault(tmp_path, table="series", path=written(tmp_path, lines)) == (
+        "air.csv: no column of numbers beside the time: column no2, row 3 holds 'about 21', no number (10 of the first "
+        "30 rows are as odd); expected one (data.values names them)"
+    )
+
+
 def test_arrays_of_a_split_are_not_laid_side_by_side(tmp_path: Path) -> None:
     values, labels = np.random.default_rng(1).normal(size=(20, 30)), np.arange(20) % 2
     np.savez(tmp_path / "set.npz", X_train=values, y_train=labels, X_test=values, y_test=labels)

@@ -87,8 +87,41 @@ def test_a_number_that_stands_apart_is_proposed_as_a_marker_and_not_taken(tmp_pa
     air(tmp_path)
     layout = own.ingest(tmp_path, own.config(table="series", path="air.csv"))
     told = [line for line in own.found(layout)["told"] if line.startswith("missing?")]
-    assert told == ["missing? -200 stands in 17 % of the rows of CO(GT), far below all others: [-200]"]
+    assert told == [
+        "missing? -200 stands in 150 of the first 900 rows of CO(GT), far below all others; -200 stands in 810 of the "
+        "first 900 rows of NMHC(GT), far below all others: [-200]"
+    ]
+    dotted = "time: no row is written as %d.%m.%Y %H.%M.%S"
+    assert dotted in own.found(layout)["told"]
     assert own.validate(layout, own.config(table="series", path="air.csv"))["co_gt"].min() == -200
+
+
+@pytest.mark.parametrize("mark", ["999.9", "9999", "999"])
+@pytest.mark.parametrize("writer", [own.csv, own.parquet])
+def test_a_number_far_above_all_others_is_proposed_too(mark: str, writer: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    time = pd.date_range("2020-01-01", periods=800, freq="h")
+    frame = pd.DataFrame({"time": time, "temp": rng.normal(15, 5, 800).round(1).astype(np.float32)})
+    frame.loc[::40, "temp"] = np.float32(mark)
+    frame["sky"] = rng.integers(1, 9, 800)
+    path = tmp_path / ("a.csv" if writer is own.csv else "a.parquet")
+    writer(path, frame)
+    given = {"table": "series", "path": path.name}
+    layout = own.ingest(tmp_path, own.config(**given))
+    told = f"missing? {mark} stands in 20 of the first 800 rows of temp, far above all others: [{mark}]"
+    assert told in own.found(layout)["told"]
+    assert own.validate(layout, own.config(**given))["temp"].isna().sum() == 0
+    assert table_of(tmp_path, **given, missing=[float(mark)])["temp"].isna().sum() == 20
+
+
+def test_what_is_an_ordinary_number_in_another_column_is_no_marker(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    temp, pressure = rng.normal(15, 5, 800).round(1), rng.integers(990, 1020, 800)
+    temp[::40] = 999
+    time = pd.date_range("2020-01-01", periods=800, freq="h")
+    pd.DataFrame({"time": time, "temp": temp, "hpa": pressure}).to_csv(tmp_path / "a.csv", index=False)
+    layout = own.ingest(tmp_path, own.config(table="series", path="a.csv"))
+    assert not [line for line in own.found(layout)["told"] if line.startswith("missing?")]
 
 
 def tweets(root: Path) -> list[tuple[str, str]]:
@@ -204,6 +237,33 @@ def test_times_spelt_in_usual_ways(told: Any, formats: tuple[str, ...], tmp_path
     assert spelt(frame, ("time",), epochs=True)[: len(formats)] == formats
     table = table_of(tmp_path, table="series", path="a.csv")
     assert table["time"].tolist() == TIMES.tz_localize("UTC").tolist()
+
+
+@pytest.mark.parametrize("month", ["%m", "%b", "%B"])
+@pytest.mark.parametrize(
+    ("name", "clock"), [("Time", "%H:%M"), ("time", "%H.%M.%S"), ("hour", "%H"), ("Time", "%I:%M %p")]
+)
+def test_a_day_in_columns_goes_with_a_time_of_day_in_one(month: str, name: str, clock: str, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"Year": TIMES.year, "Month": TIMES.strftime(month), "Day": TIMES.day})
+    hours = TIMES.floor("h") if name == "hour" else TIMES
+    frame[name] = hours.strftime(clock)
+    frame["v"] = np.arange(60.0) ** 2
+    frame[:: 1 + (name == "hour")].to_csv(tmp_path / "a.csv", index=False)
+    table = table_of(tmp_path, table="series", path="a.csv")
+    assert table["time"].tolist() == hours.tz_localize("UTC").tolist()[:: 1 + (name == "hour")]
+
+
+def test_a_whole_time_beside_the_parts_of_its_day_is_the_time(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"year": TIMES.year, "month": TIMES.month, "day": TIMES.day, "time": TIMES})
+    frame.assign(v=np.arange(60.0) ** 2).to_csv(tmp_path / "a.csv", index=False)
+    assert table_of(tmp_path, table="series", path="a.csv")["time"].tolist() == TIMES.tz_localize("UTC").tolist()
+
+
+def test_a_month_that_cannot_be_read_is_shown_as_it_stands(tmp_path: Path) -> None:
+    rows = [f"2014,Janvier,{1 + day},{day % 5}" for day in range(31)]
+    (tmp_path / "a.csv").write_text("year,month,day,v\n" + "\n".join(rows) + "\n")
+    with pytest.raises(DataError, match=r"a\.csv row 2, year\+month\+day '2014 Janvier 1': no time; expected %Y %m %d"):
+        own.ingest(tmp_path, own.config(table="series", path="a.csv"))
 
 
 def test_days_and_months_are_told_apart_by_time_that_goes_on() -> None:

@@ -190,6 +190,44 @@ def test_a_test_file_of_other_lengths_is_refused_unless_it_is_meant(root: Path) 
     assert proposal.propose(root, "mine", meant).values()["data"]["split"] == split
 
 
+def test_a_target_of_mixed_types_is_told_with_row_and_value(root: Path) -> None:
+    rows = [f"2020-01-{1 + n // 24:02d} {n % 24:02d}:00,{'low' if n % 5 == 3 else n % 9},{n % 7}\n" for n in range(240)]
+    (root / "mixed.csv").write_text("when,x,y\n" + "".join(rows))
+    told = r"^mixed\.csv: column 'x' cannot be forecast: row 5 holds 'low', no number \(48 of the first 240 rows"
+    with pytest.raises(DataError, match=told):
+        proposal.propose(root, "mine", _asked(files=("mixed.csv",), target="x"))
+
+
+def test_a_target_that_counts_up_is_one_where_it_is_asked_for(root: Path) -> None:
+    rows = [f"2020-01-{1 + n // 24:02d} {n % 24:02d}:00,{100 + n},{n % 7}\n" for n in range(240)]
+    (root / "count.csv").write_text("when,visits,y\n" + "".join(rows))
+    found = proposal.propose(root, "mine", _asked(files=("count.csv",), target="visits"))
+    assert found.values()["data"]["values"] == ["visits", "y"]
+    assert found.values()["prepare"]["target"] == "visits"
+    other = proposal.propose(root, "mine", _asked(files=("count.csv",), target="y"))
+    assert other.values()["data"]["values"] == ["y"]
+    assert "not used: visits (it numbers the rows)" in other.seen
+
+
+def test_each_column_that_is_not_used_has_its_reason(root: Path) -> None:
+    rows = [f"{n},2020-01-{1 + n // 24:02d} {n % 24:02d}:00,{n % 7},w{n},,{'' if n % 3 else n}\n" for n in range(240)]
+    (root / "more.csv").write_text("No,when,x,note,blank,rare\n" + "".join(rows))
+    found = proposal.propose(root, "mine", _asked(files=("more.csv",), target="x"))
+    assert found.seen[-1] == (
+        "not used: No (it numbers the rows), note (no numbers, and 240 different words: no category), blank (empty), "
+        "rare (67 % missing)"
+    )
+
+
+def test_rows_that_cannot_be_used_are_told(root: Path) -> None:
+    rows = [f"2020-01-{1 + n // 24:02d} {n % 24:02d}:00,{'low' if n == 200 else n % 9}\n" for n in range(240)]
+    (root / "odd.csv").write_text("when,x\n" + "".join(rows))
+    found = proposal.propose(root, "mine", _asked(files=("odd.csv",), target="x"))
+    assert found.seen[-1] == (
+        "1 of 240 rows cannot be used and are set aside; the first: odd.csv row 202, x 'low': no number; expected one"
+    )
+
+
 def test_rare_labels_and_those_alike_are_told_before_the_block(root: Path) -> None:
     labels = ["Yes"] * 30 + ["no"] * 40 + ["yes"] * 12 + ["-1"] * 3
     rows = "".join(f"some words {number},{label}\n" for number, label in enumerate(labels))
@@ -267,7 +305,7 @@ def _asked(**changed: Any) -> Asked:
     ("changed", "error", "told"),
     [
         ({"target": "pm25"}, DataError, r"pollution\.csv: no column 'pm25'; did you mean 'pm2\.5'\?"),
-        ({"target": "cbwd"}, DataError, "column 'cbwd' cannot be forecast: it is no column of numbers"),
+        ({"target": "cbwd"}, DataError, r"column 'cbwd' cannot be forecast: row 2 holds '\w\w', no number \(1,500 of"),
         ({"target": None}, DataError, "several columns of numbers; expected --target to name one: pm2.5, TEMP"),
         ({"files": ("polution.csv",)}, DataError, "path 'polution.csv': missing; .* near names: pollution.csv"),
         ({"files": ("https://example.com/a.csv",)}, ConfigError, "--from: .* is an address; expected a file"),

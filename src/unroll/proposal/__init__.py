@@ -28,15 +28,17 @@ _KINDS = {
 
 
 def main(root: Path, name: str, wanted: Asked, yes: bool, output: TextIO) -> None:
-    """Propose, show, ask, write. Without ``yes`` and without a terminal to ask on, nothing is written."""
+    """Propose, show, ask, write.
+
+    Without ``yes`` and without a terminal to ask on, nothing is written: ConfigError.
+    """
     path = root / "params.yaml"
     found = propose(root, name, wanted)
     text = found.text(name, writing.indent(path))
     output.write(text)
     output.flush()
     if not yes and not sys.stdin.isatty():
-        sys.stderr.write(f"unroll: nothing written: there is no terminal to ask on; --yes appends this to {path}\n")
-        return
+        raise ConfigError(f"nothing written: there is no terminal to ask on; --yes appends this to {path}")
     if not yes and not _agreed(path):
         sys.stderr.write("unroll: nothing written\n")
         return

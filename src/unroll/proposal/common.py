@@ -77,6 +77,12 @@ def aside_lines(survey: Survey) -> list[str]:
     return [f"{survey.aside:,} of {rows:,} rows cannot be used and are set aside; the first: {survey.first_aside}"]
 
 
+def unused_lines(plan: Plan) -> list[str]:
+    """The columns that the task has no use for, each with the reason; nothing where there are none."""
+    left = [f"{name} ({why})" for name, why in plan.inferred.unused().items()]
+    return [f"not used: {', '.join(left[:12])}{', …' * (len(left) > 12)}"] if left else []
+
+
 def train_lines(epochs: int, batch_size: int, why: str, **changed: Any) -> list[Line]:
     """The ``train`` block: Adam in one cycle, as it suits most recurrent networks."""
     lines = [

@@ -14,7 +14,16 @@ from unroll.proposal import asked as asking
 from unroll.proposal import survey
 from unroll.proposal.asked import Asked
 from unroll.proposal.blocks import Line, Proposal
-from unroll.proposal.common import aside_lines, batch_for, data_lines, epochs_for, file_names, percent, train_lines
+from unroll.proposal.common import (
+    aside_lines,
+    batch_for,
+    data_lines,
+    epochs_for,
+    file_names,
+    percent,
+    train_lines,
+    unused_lines,
+)
 from unroll.proposal.labels import Labels
 
 if TYPE_CHECKING:
@@ -57,7 +66,12 @@ def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
     whys["values"] = f"series of {steps} values" if length_N.min() == steps else f"{length_N.min()} to {steps} values"
     epochs = epochs_for(BUDGET, 0.8 * train * mean, 5, 40)
     return Proposal(
-        [f"{file_names(plan)}: {labels.told()}, {whys['values']}", *labels.warnings(), *aside_lines(found)],
+        [
+            f"{file_names(plan)}: {labels.told()}, {whys['values']}",
+            *labels.warnings(),
+            *unused_lines(plan),
+            *aside_lines(found),
+        ],
         {
             "data": data_lines(plan, found, whys, changed | {"values": "all"}),
             "prepare": [

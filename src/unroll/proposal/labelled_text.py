@@ -12,7 +12,7 @@ from unroll.proposal import asked as asking
 from unroll.proposal import survey
 from unroll.proposal.asked import Asked
 from unroll.proposal.blocks import Line, Proposal
-from unroll.proposal.common import aside_lines, batch_for, data_lines, epochs_for, file_names, train_lines
+from unroll.proposal.common import aside_lines, batch_for, data_lines, epochs_for, file_names, train_lines, unused_lines
 from unroll.proposal.labels import Labels, rejected
 
 if TYPE_CHECKING:
@@ -51,7 +51,13 @@ def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
     epochs = epochs_for(BUDGET, 1.2 * train * min(float(tokens.mean()), longest), 1, 20)
     told = [f"{file_names(plan)}: {labels.told()}, texts of {median} words mostly"]
     return Proposal(
-        [*told, *([line] if (line := rejected(found.found)) else []), *labels.warnings(), *aside_lines(found)],
+        [
+            *told,
+            *([line] if (line := rejected(found.found)) else []),
+            *labels.warnings(),
+            *unused_lines(plan),
+            *aside_lines(found),
+        ],
         {
             "data": data_lines(plan, found, whys, changed),
             "prepare": [

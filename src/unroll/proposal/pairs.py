@@ -15,7 +15,16 @@ from unroll.proposal import asked as asking
 from unroll.proposal import survey
 from unroll.proposal.asked import Asked
 from unroll.proposal.blocks import Line, Proposal
-from unroll.proposal.common import aside_lines, batch_for, data_lines, epochs_for, file_names, percent, train_lines
+from unroll.proposal.common import (
+    aside_lines,
+    batch_for,
+    data_lines,
+    epochs_for,
+    file_names,
+    percent,
+    train_lines,
+    unused_lines,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,6 +75,7 @@ def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
             f"{file_names(plan)}: {rows:,} pairs",
             _lengths("sources", source_N),
             f"{_lengths('targets', target_N)}, {len(pairs.targets):,} different ones",
+            *unused_lines(plan),
             *aside_lines(found),
         ],
         {

@@ -12,7 +12,7 @@ from unroll.proposal import asked as asking
 from unroll.proposal import survey
 from unroll.proposal.asked import Asked
 from unroll.proposal.blocks import Line, Proposal
-from unroll.proposal.common import aside_lines, data_lines, epochs_for, file_names, train_lines
+from unroll.proposal.common import aside_lines, data_lines, epochs_for, file_names, train_lines, unused_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +51,11 @@ def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
     budget = BUDGET * (1.0 if hidden == 320 else 1.5)
     batch = 32 if total >= 100_000 else 16
     return Proposal(
-        [f"{file_names(plan)}: {total:,} characters, {len(counts):,} different ones", *aside_lines(found)],
+        [
+            f"{file_names(plan)}: {total:,} characters, {len(counts):,} different ones",
+            *unused_lines(plan),
+            *aside_lines(found),
+        ],
         {
             "data": data_lines(plan, found, {}),
             "prepare": [

@@ -10,12 +10,20 @@ import numpy as np
 from unroll.config import Params
 from unroll.datasets._files.config import identifier
 from unroll.datasets._files.series import named
-from unroll.datasets.files import FilesConfig
 from unroll.errors import DataError
 from unroll.proposal import rhythm
 from unroll.proposal.asked import Asked
 from unroll.proposal.blocks import Line, Proposal
-from unroll.proposal.common import aside_lines, batch_for, data_lines, epochs_for, file_names, percent, train_lines
+from unroll.proposal.common import (
+    aside_lines,
+    batch_for,
+    data_lines,
+    epochs_for,
+    file_names,
+    percent,
+    train_lines,
+    unused_lines,
+)
 from unroll.proposal.gaps import Gaps
 from unroll.proposal.rhythm import Rhythm
 from unroll.proposal.series_rows import TRAINED, Read, Rows, Site, number, read
@@ -145,7 +153,7 @@ class _Series:
         return Proposal(
             self.seen(),
             {
-                "data": data_lines(self.read.plan, self.read.survey, self.read.whys, self.read.changed),
+                "data": data_lines(self.read.plan, self.read.survey, self.whys(), self.read.changed),
                 "prepare": self.prepare(),
                 "model": self.model(),
                 "train": train_lines(size.epochs, size.batch, f"{size.windows:,} windows to learn from"),
@@ -153,9 +161,15 @@ class _Series:
             },
         )
 
+    def whys(self) -> dict[str, str]:
+        """Reasons of keys of the data block."""
+        unread = self.read.survey.found.get("formats_not_there", ())
+        more = {"time": f"no row is written as {', '.join(unread)}: for files to come"} if unread else {}
+        return {**more, **self.read.whys}
+
     def seen(self) -> list[str]:
         """What the files hold, in a line or two."""
-        every, config = self.read.survey, self.read.plan.config
+        every = self.read.survey
         first, last = (str(np.datetime64(int(self.sites[self.site].seconds_T[at]), "s")) for at in (0, -1))
         told = f"{file_names(self.read.plan)}: {every.rows:,} rows"
         told += f" of {len(self.sites):,} sites" if len(self.sites) > 1 else ""
@@ -170,8 +184,7 @@ class _Series:
             "missing values: " + (", ".join(f"{n} {percent(gone[n])}" for n in worst) or "none"),
             *aside_lines(every),
         ]
-        unused = [column for column in self.read.plan.look.columns if column not in _used(config)]
-        return lines + ([f"not used: {', '.join(unused[:12])}{', …' * (len(unused) > 12)}"] if unused else [])
+        return [*lines, *unused_lines(self.read.plan)]
 
     def prepare(self) -> list[Line]:
         """Window, horizons, inputs, split and missing values."""
@@ -280,11 +293,3 @@ def _require_change(found: Read, site: str) -> None:
         f"{file_names(found.plan)}, column {column}: {held} in all of the first {len(values_T):,} rows{of_site}, which "
         "train; expected values that change"
     )
-
-
-def _used(config: FilesConfig) -> set[str]:
-    """Columns of the file that have a part in the block."""
-    time = config.time
-    timed = () if time is None else (time,) if isinstance(time, str) else time.columns
-    own = (timed,) if isinstance(timed, str) else timed
-    return {*own, *(config.values or ()), *(config.categories or ()), *(config.static or ()), config.site or ""}

@@ -17,6 +17,7 @@ from unroll.errors import DataError
 from unroll.proposal import asked as asking
 from unroll.proposal import rhythm, survey
 from unroll.proposal.asked import Asked
+from unroll.proposal.common import percent
 from unroll.proposal.rhythm import Rhythm
 from unroll.proposal.survey import Survey
 
@@ -108,6 +109,9 @@ def read(params: Params, name: str, wanted: Asked, root: Path) -> Read:
     """Look and read; a step that is none is mended and the files are read again."""
     block, whys = wanted.block(root), dict[str, str]()
     plan = asking.plan(params, name, block, root)
+    if (values := _with_target(plan, wanted)) is not None:
+        block["values"], whys["values"] = values, f"{wanted.target} numbers the rows, and is asked for all the same"
+        plan = asking.plan(params, name, block, root)
     for key, (value, why) in plan.inferred.proposals.items():
         if f"data.{key}" not in wanted.given:
             block[key], whys[key] = value, why
@@ -180,13 +184,41 @@ def _chosen(plan: Plan, wanted: Asked) -> tuple[list[str], str]:
     require_columns(look.file, look.columns, [target])
     if target not in names:
         raise DataError(
-            f"{look.file}: column {target!r} cannot be forecast: it is no column of numbers that are mostly there; "
-            f"expected one of {', '.join(names)}"
+            f"{look.file}: column {target!r} cannot be forecast: {_why_none(plan, target)}; expected one of "
+            f"{', '.join(names)}"
         )
     if len(names) <= MOST_INPUTS:
         return list(names.values()), names[target]
     near = sorted(names, key=lambda other: (other != target, -_likeness(look, config, target, other)))[:MOST_INPUTS]
     return [new for old, new in names.items() if old in near], names[target]
+
+
+def _with_target(plan: Plan, wanted: Asked) -> list[str] | None:
+    """The columns of numbers and the one asked for, where it was left out for it goes up by one from row to row."""
+    values = plan.config.values or ()
+    target = plan.inferred.columns.get(wanted.target or "")
+    if (
+        target is None
+        or target.name in values
+        or not plan.open_values
+        or not (target.is_numeric and target.counts_rows)
+    ):
+        return None
+    return [column for column in plan.look.columns if column in values or column == target.name]
+
+
+def _why_none(plan: Plan, target: str) -> str:
+    """Why a column of the file is none of those that can be forecast, with a row where one is to blame."""
+    column, config = plan.inferred.columns[target], plan.config
+    if column.is_empty:
+        return "it is empty"
+    if not column.is_numeric:
+        marks = cells.Marks.of(config.missing or (), config.decimal, config.thousands)
+        return plan.look.odd(target, marks)
+    if column.missing_share > config.max_missing_share:
+        share = f"{percent(column.missing_share)} of its cells hold no number"
+        return f"{share}, and at most {percent(config.max_missing_share)} may (data.max_missing_share)"
+    return "the block has another use for it"
 
 
 def _likeness(look: Look, config: FilesConfig, one: str, other: str) -> float:

@@ -54,7 +54,8 @@ def numbers(column: "pd.Series[Any]", marks: Marks, where: str) -> tuple[np.ndar
     else:
         double_N, bad_N = _from_text(words(column), marks)
     for marker in marks.numbers:
-        double_N = np.where(double_N == marker, np.nan, double_N)
+        marked_N = (double_N == marker) | (double_N == float(np.float32(marker)))  # 999.9 of 32 bits is another number
+        double_N = np.where(marked_N, np.nan, double_N)
     bad_N = bad_N | (np.abs(double_N) > MOST)
     with np.errstate(over="ignore"):  # told as bad
         return np.where(bad_N, np.nan, double_N).astype(np.float32), bad_N

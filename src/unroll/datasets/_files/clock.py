@@ -1,7 +1,7 @@
 """Which columns tell the time at a first look, and how it is spelt. Shapes: N rows looked at."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,9 @@ DATES = (
 )
 CLOCKS = ("", " %H:%M:%S", " %H:%M", " %H.%M.%S", " %H.%M", " %H", "T%H:%M:%S", "T%H:%M", " %H:%M:%S.%f",
           " %I:%M:%S %p", " %I:%M %p", " %H%M")  # fmt: skip
+OF_DAY = ("time", "clock", "hhmm", "time of day", "time_of_day")
+"""Names of a column that has the time of day, beside year, month and day."""
+TIMES_OF_DAY = tuple(clock[1:] for clock in CLOCKS if clock.startswith(" "))
 MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y", "%b %Y", "%b-%Y", "%b-%y", "%B %Y")
 FORMATS = ("iso", *(date + clock for date, clock in product(DATES, CLOCKS)), "%Y-%m-%d %H.%M.%S", "%Y-%m-%d %H",
            "%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %H%M", *MONTHS)  # fmt: skip
@@ -37,9 +40,8 @@ _TIMELY = re.compile(
 def find(frame: "pd.DataFrame", columns: Sequence[str]) -> TimeColumns | None:
     """The columns that tell the time, with their formats; None where none does."""
     named = {name.strip().lower(): name for name in reversed(columns)}
-    parts = [(named[part], form) for part, form in NAMED_PARTS if part in named]
-    if len(parts) >= 3 and {"year", "month", "day"} <= set(named):
-        return TimeColumns(columns=tuple(name for name, _ in parts), formats=(" ".join(form for _, form in parts),))
+    if {"year", "month", "day"} <= set(named):
+        return _of_parts(frame, named)
     timely = [name for name in columns if _TIMELY.search(name)]
     if "date" in named and "time" in named and (formats := spelt(frame, (named["date"], named["time"]))):
         return TimeColumns(columns=(named["date"], named["time"]), formats=formats)
@@ -52,20 +54,45 @@ def find(frame: "pd.DataFrame", columns: Sequence[str]) -> TimeColumns | None:
     return None
 
 
+def _of_parts(frame: "pd.DataFrame", named: Mapping[str, str]) -> TimeColumns:
+    """Year, month and day in columns of their own; hour, minute and second too, or a time of day in one column.
+
+    The month may be a name. Of what cannot be read the plainest format is given: the rows then tell why.
+    """
+    days = [(named["year"], ("%Y", "%y")), (named["month"], ("%m", "%b", "%B")), (named["day"], ("%d",))]
+    hours = [(named[part], (form,)) for part, form in NAMED_PARTS[3:] if part in named]
+    clock = next((named[name] for name in OF_DAY if name in named), None)
+    plain = [*days, *hours]
+    for parts in [[*days, (clock, TIMES_OF_DAY)], plain] if clock and not hours else [plain]:
+        names = tuple(name for name, _ in parts)
+        told = times.joined(frame, names)
+        told = told.filter(told.is_valid())
+        sample = told.take(_evenly(len(told)))
+        for forms in product(*(forms for _, forms in parts)):
+            if len(sample) and _read(sample, " ".join(forms)).mean() >= ENOUGH:
+                return TimeColumns(columns=names, formats=(" ".join(forms),))
+        if parts is not plain and clock and (whole := spelt(frame, (clock,), epochs=True)):
+            return TimeColumns(columns=clock, formats=whole)
+    return TimeColumns(columns=tuple(name for name, _ in plain), formats=(" ".join(forms[0] for _, forms in plain),))
+
+
+def _evenly(count: int) -> np.ndarray:
+    """The places of some of so many cells."""
+    return np.arange(0, count, max(1, count // SAMPLE))
+
+
 def spelt(frame: "pd.DataFrame", names: Sequence[str], *, epochs: bool = False) -> tuple[str, ...]:
     """The formats that read nearly all of the cells, the most frequent first; none where they are no times.
 
     Of formats that read the same cells (03/04/2020), that one counts under which time goes on.
     """
     import pandas as pd
-    import pyarrow as pa
 
     if len(names) == 1 and pd.api.types.is_datetime64_any_dtype(frame[names[0]].dtype):
         return ("iso",)
     told = times.joined(frame, names)
     told = told.filter(told.is_valid())
-    step = max(1, len(told) // SAMPLE)
-    sample = told.take(pa.array(np.arange(0, len(told), step)))
+    sample = told.take(_evenly(len(told)))
     if not len(sample):
         return ()
     if epochs and len(names) == 1 and (epoch := _epoch(sample)):

@@ -1,5 +1,6 @@
 """What a column's first cells look like: numbers, words, texts, a count of rows, nothing. Shapes: N rows looked at."""
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,9 @@ NUMERIC = 0.9
 FEW, MANY = 64, 0.2
 """Distinct words of a category at most, and their share of the rows."""
 ODD_SHARE, ODD_FAR = 0.005, 5.0
-"""A number that is a marker stands there more often than this, and as many spreads below all others."""
+"""A number that is a marker stands there more often than this, and as many spreads below or above all others."""
+NINES = re.compile(r"99+(\.9+)?|9\.9+")
+"""How a marker above all others is written: large numbers of another kind are rather measured."""
 
 
 @dataclass(frozen=True)
@@ -78,16 +81,27 @@ class Column:
         """Share of the rows without a value."""
         return 1 - self.filled / max(self.rows, 1)
 
-    def marker(self) -> float | None:
-        """A number that stands apart below all others and comes again, as −200 or −999 do; None where there is none."""
-        number_M = self.number_N[np.isfinite(self.number_N)]
-        if not len(number_M) or (low := number_M.min()) >= 0:
+    def markers(self) -> list[float]:
+        """Numbers that stand apart and come again, as −200 or −999 do below all others, and 999.9 or 9999 above."""
+        return [marker for sign in (1.0, -1.0) if (marker := self._marker(sign)) is not None]
+
+    def has_within(self, number: float) -> bool:
+        """Whether a number stands there amid others, lower and higher ones."""
+        there = bool((self.number_N == np.float32(number)).any())
+        return there and bool(np.nanmin(self.number_N) < np.float32(number) < np.nanmax(self.number_N))
+
+    def _marker(self, sign: float) -> float | None:
+        """The lowest number, or with ``sign`` −1 the highest, if it is a marker; else None."""
+        number_M = sign * self.number_N[np.isfinite(self.number_N)]
+        if not len(number_M):
             return None
-        rest = number_M[number_M > low]
-        share = 1 - len(rest) / len(number_M)
-        if len(rest) < 10 or share < ODD_SHARE or low != round(float(low)) or low > -9:
+        end = float(number_M.min())
+        spelt = f"{sign * end:.6g}"
+        if end > -9 or not (spelt == str(int(sign * end)) if sign > 0 else NINES.fullmatch(spelt)):
             return None
-        apart = (
-            float(np.percentile(rest, 1) - low) > ODD_FAR * max(float(rest.std()), 1e-9) or low <= 3 * rest.min() - 90
-        )
-        return float(low) if apart and rest.min() - low > 9 else None
+        rest = number_M[number_M > end]
+        if len(rest) < 10 or 1 - len(rest) / len(number_M) < ODD_SHARE:
+            return None
+        far = float(np.percentile(rest, 1) - end) > ODD_FAR * max(float(rest.std()), 1e-9)
+        apart = far or end <= 3 * rest.min() - 90
+        return sign * end if apart and rest.min() - end > 9 else None

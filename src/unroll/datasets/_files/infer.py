@@ -25,6 +25,16 @@ class Inferred:
     config: FilesConfig
     told: Sequence[str] = ()
     proposals: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+    columns: Mapping[str, Column] = field(default_factory=dict)
+
+    def unused(self) -> dict[str, str]:
+        """The columns that nothing reads, and why."""
+        used, numbers = set(_named(self.config)), self.config.kind in ("series", "labelled_series")
+        left = {name: column for name, column in self.columns.items() if name not in used}
+        return {
+            name: _why_unused(column) if numbers or column.is_empty else "not asked for"
+            for name, column in left.items()
+        }
 
 
 def infer(look: Look, config: FilesConfig) -> Inferred:
@@ -43,23 +53,30 @@ def infer(look: Look, config: FilesConfig) -> Inferred:
     filled = config.model_copy(update=fresh)
     told = [_written(look.reading, config)] if set(fresh) & set(_WRITTEN) else []
     told += [f"{key}: {_shown(value)}" for key, value in fresh.items() if key not in Reading.model_fields and value]
+    inferred = Inferred(filled, told, proposals, seen)
     if table in ("series", "labelled_series") and not isinstance(config.values, tuple):
-        told += _unused(seen, filled)
-    return Inferred(filled, told, proposals)
+        told += [line] if (line := unused_line(inferred)) else []
+    return inferred
 
 
-def _unused(seen: Mapping[str, Column], filled: FilesConfig) -> list[str]:
-    """The columns that nothing reads, and why, in one line."""
-    used = set(_named(filled))
-    left = [column for column in seen.values() if column.name not in used and not column.is_empty]
-    named = [f"{column.name} ({_why_unused(column)})" for column in left]
-    return [f"not used: {_shown(named)}"] if named else []
+def unused_line(inferred: Inferred) -> str:
+    """The columns that nothing reads, each with the reason, in one line; empty ones say so only by their number."""
+    named = [f"{name} ({why})" for name, why in inferred.unused().items() if not inferred.columns[name].is_empty]
+    return f"not used: {_shown(named)}" if named else ""
 
 
 def _why_unused(column: Column) -> str:
+    if column.is_empty:
+        return "empty"
     if column.is_numeric and column.counts_rows:
         return "it numbers the rows"
-    return f"{100 * column.missing_share:.0f} % missing" if column.is_numeric else "no numbers"
+    if column.is_numeric:
+        return f"{100 * column.missing_share:.0f} % missing" if column.missing_share >= 0.005 else "not asked for"
+    if not column.numeric_share:
+        return (
+            f"no numbers, and {column.distinct:,} different words: no category" if column.distinct > 1 else "one word"
+        )
+    return f"{100 * (1 - column.numeric_share):.2g} % of its cells are no numbers"
 
 
 _WRITTEN = ("format", "delimiter", "encoding", "decimal", "header", "label_place")

@@ -1,6 +1,6 @@
 """Which columns of a first look are time, site, numbers and words of a series, and what its step is."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,12 @@ def infer(seen: Seen) -> Iterator[tuple[str, Any]]:
     if config.values is None:
         values = [name for name in values if seen.columns[name].missing_share <= config.max_missing_share]
     if not values and config.values in (None, "all"):
-        raise DataError(f"{look.file}: no column of numbers beside the time; expected one (data.values names them)")
+        nearest = max(free, key=lambda column: column.numeric_share, default=None)
+        odd = look.odd(nearest.name, seen.marks) if nearest is not None and nearest.numeric_share > 0 else ""
+        shown = f": column {nearest.name}, {odd}" if nearest is not None and odd else ""
+        raise DataError(
+            f"{look.file}: no column of numbers beside the time{shown}; expected one (data.values names them)"
+        )
     yield "values", tuple(values)
     chosen = values if config.values in (None, "all") else config.values or ()
     yield "categories", tuple(column.name for column in free if column.is_category and column.name not in chosen)
@@ -93,16 +98,40 @@ def proposals(
 ) -> Iterator[tuple[str, tuple[Any, str]]]:
     """What a person may want for a series: markers of missing values, sorting."""
     values = config.values if isinstance(config.values, tuple) else found["values"]
-    markers = {name: marker for name in values if (marker := seen[name].marker()) is not None}
-    if markers:
-        name, number = next(iter(markers.items()))
-        share = float((seen[name].number_N == np.float32(number)).mean())
-        why = f"{number:g} stands in {100 * share:.0f} % of the rows of {name}, far below all others"
-        given = [*(config.missing or ()), *sorted({int(marker) for marker in markers.values()})]
-        yield "missing", (given, why)
+    if markers := _markers([seen[name] for name in values]):
+        told = [
+            f"{number:.6g} stands in {count:,} of the first {seen[name].rows:,} rows of {name}, far {side} all others"
+            for name, number, count, side in markers
+        ]
+        given = [*(config.missing or ()), *sorted({_plain(number) for _, number, _, _ in markers})]
+        yield "missing", (given, "; ".join(told[:4]) + ("; …" if len(told) > 4 else ""))
     time = found["time"]
     if time is not None and not config.sort and found.get("site") is None and config.resample is None:
         us_N, _ = times.read(look.frame, time)
         step = np.diff(us_N[us_N != times.NONE])
         if len(step) and (step < 0).mean() > 0.01:
             yield "sort", (True, f"time runs backwards in {100 * float((step < 0).mean()):.0f} % of the first rows")
+
+
+def _markers(columns: Sequence[Column]) -> list[tuple[str, float, int, str]]:
+    """Column, number, how often it stands there, and on which side of all others, of what may mark missing values.
+
+    A marker counts for all columns: what is an ordinary number in one of them, such as 999 hPa, is none.
+    """
+    found = [(column, marker) for column in columns for marker in column.markers()]
+    marked = {marker for _, marker in found}
+    ordinary = {marker for marker in marked for column in columns if column.has_within(marker)}
+    return [
+        (column.name, marker, int((column.number_N == np.float32(marker)).sum()), "below" if marker < 0 else "above")
+        for column, marker in found
+        if marker not in ordinary
+    ]
+
+
+def _plain(number: float) -> float | int:
+    """A number as a block has it: whole ones without a point, others as short as they were.
+
+    >>> _plain(-200.0), _plain(float(np.float32(999.9)))
+    (-200, 999.9)
+    """
+    return int(number) if number == int(number) else float(f"{number:.6g}")

@@ -101,7 +101,7 @@ class Labels:
         found: dict[str, Any] = {"labels": {label: self.kept[label] for label in in_order(self.kept)}}
         unused = [label for label in self.config.label_map if label not in self.mapped]
         if unused:
-            found["labels_not_there"] = unused
+            found |= {"labels_not_there": unused, "told": [f"label_map: no row has the label {_listed(unused)}"]}
         if self.dropped:
             found["dropped_labels"] = {label: self.dropped[label] for label in in_order(self.dropped)}
         return found

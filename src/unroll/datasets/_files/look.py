@@ -6,12 +6,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from unroll import reading
 from unroll.config import Config
+from unroll.datasets import _raw
+from unroll.datasets._files import cells
+from unroll.datasets._files.cells import Marks
 from unroll.datasets._files.config import FilesConfig, file_name, paths
 from unroll.datasets._files.labelled import part_of_file
 from unroll.errors import DataError
-from unroll.reading import Reading
+from unroll.reading import Reading, Unread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,17 +39,41 @@ class File:
 
 @dataclass(frozen=True)
 class Look:
-    """What a first look saw of the first file; ``frame`` has its first rows, each cell as it stands there."""
+    """What a first look saw of the first file; ``frame`` has its first rows, each cell as it stands there.
+
+    ``rows_N`` are their places in the file, ``rejected`` those among them that could not be cut into cells.
+    """
 
     files: Sequence[File]
     reading: Reading
     columns: Sequence[str]
     frame: "pd.DataFrame"
+    rows_N: np.ndarray
+    rejected: Sequence[Unread] = ()
 
     @property
     def file(self) -> str:
         """How messages call the file that was looked at."""
         return self.files[0].name
+
+    def fault(self) -> str:
+        """The first of the rows that could not be read, and how many there are; empty where all could."""
+        if not self.rejected:
+            return ""
+        row, column, value, reason = self.rejected[0]
+        bad = len(self.rejected)
+        many = f" ({bad:,} of the first {bad + len(self.rows_N):,} rows cannot be read)" if bad > 1 else ""
+        return f"{self.file} row {row}: {f'{column} ' if column else ''}{value}: {reason}{many}"
+
+    def odd(self, column: str, marks: Marks) -> str:
+        """The first cell of a column that is no number, with its row, and how many there are; empty where all are."""
+        _, bad_N = cells.numbers(self.frame[column], marks, f"{self.file}, column {column}")
+        if not bad_N.any():
+            return ""
+        first = int(np.argmax(bad_N))
+        shown = _raw.shorten(str(self.frame[column].iloc[first]))
+        more = f" ({bad_N.sum():,} of the first {len(bad_N):,} rows are as odd)" if bad_N.sum() > 1 else ""
+        return f"row {self.rows_N[first]} holds {shown!r}, no number{more}"
 
 
 def locate(config: FilesConfig, root: Path) -> list[File]:
@@ -67,16 +96,16 @@ def locate(config: FilesConfig, root: Path) -> list[File]:
 
 
 def take(files: Sequence[File], config: FilesConfig) -> Look:
-    """Look at the first of ``files``."""
+    """Look at the first of ``files``; raises DataError where it has no rows, or most of them cannot be read."""
     first, told = files[0], reading_of(config)
     told = reading.sniff(first.path, told, first.name)
     columns = reading.columns(first.path, told, first.name)
     for chunk in reading.chunks(first.path, told, rows=ROWS, name=first.name):
+        look = Look(files, told, columns, chunk.frame, np.asarray(chunk.rows_N), chunk.rejected)
+        if len(chunk.rejected) > len(chunk.frame):
+            raise DataError(look.fault())
         if len(chunk.frame):
-            return Look(files, told, columns, chunk.frame)
-        if chunk.rejected:
-            row, _, value, reason = chunk.rejected[0]
-            raise DataError(f"{first.name} row {row}: {value}: {reason}; expected rows of {len(columns)} columns")
+            return look
     raise DataError(f"{first.name}: no rows; expected data in it")
 
 

@@ -32,10 +32,16 @@ class Plan:
 
     @classmethod
     def of(cls, config: FilesConfig, root: Path) -> "Plan":
-        """Look at the files of ``config``; raises DataError where they, or their columns, are not there."""
+        """Look at the files of ``config``; raises DataError where they, or their columns, are not there.
+
+        What cannot be read comes first: columns may be away for no other reason.
+        """
         files = looking.locate(config, root)
         look = looking.take(files, config)
-        return cls(look, infer(look, config), not isinstance(config.values, tuple))
+        try:
+            return cls(look, infer(look, config), not isinstance(config.values, tuple))
+        except DataError as error:
+            raise DataError(f"{look.fault()}; and then {error}" if look.rejected else str(error)) from None
 
     @property
     def config(self) -> FilesConfig:

@@ -1,5 +1,6 @@
 """Chunks of rows with a time to the canonical table of a series. Shapes: N rows of a chunk, K of them kept."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ class SeriesReader(TableReader):
         self._extremes = Extremes()
         self._missing = np.zeros(len(self.values))
         self._files: dict[str, None] = {}
+        self._formats: Counter[str] = Counter()
 
     def columns(self) -> list[str]:
         """The columns of a file that are needed."""
@@ -90,7 +92,15 @@ class SeriesReader(TableReader):
         }
         if self.config.site:
             found["sites"] = len(self.order.sites)
+        if unread := self._unread_formats():
+            found |= {"formats_not_there": unread, "told": [f"time: no row is written as {', '.join(unread)}"]}
         return found | ({"blank_rows": self.blank} if self.blank else {})
+
+    def _unread_formats(self) -> list[str]:
+        """Formats of the time in which no row is written, though there are rows in another one."""
+        time = self.config.time
+        formats = time.formats if isinstance(time, TimeColumns) else ()
+        return [form for form in formats if self._formats.total() and not self._formats[form]]
 
     def _require_change(self, columns: Sequence[str]) -> None:
         only = self._extremes.constant()
@@ -155,7 +165,7 @@ class SeriesReader(TableReader):
         time = self.config.time
         if not isinstance(time, TimeColumns):
             return self._numbered(site_N)
-        us_N, empty_N = times.read(frame, time)
+        us_N, empty_N = times.read(frame, time, self._formats)
         names = times.columns(time)
         if empty_N.any():
             self.blank += sieve.leave_out(empty_N & self._is_blank(frame))

@@ -1,6 +1,7 @@
 """Times of rows: one column or several, spelt in one way or several, to UTC. Shapes: N rows, M rows yet to be read."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,11 @@ _OFFSET = r"(Z|[+-]\d{2}:?\d{2})$"
 _FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_000_000  # years 1 to 9999
 
 
-def read(frame: "pd.DataFrame", time: TimeColumns) -> tuple[np.ndarray, np.ndarray]:
-    """Microseconds since 1970 in UTC (N,), NONE where a cell cannot be read, and whether a cell is empty (N,)."""
+def read(frame: "pd.DataFrame", time: TimeColumns, rows: Counter[str] | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Microseconds since 1970 in UTC (N,), NONE where a cell cannot be read, and whether a cell is empty (N,).
+
+    ``rows`` counts the cells that each format reads.
+    """
     import pandas as pd
 
     names = columns(time)
@@ -31,7 +35,7 @@ def read(frame: "pd.DataFrame", time: TimeColumns) -> tuple[np.ndarray, np.ndarr
         return _to_utc(only, time.timezone), only.isna().to_numpy()
     told = joined(frame, names)
     empty_N = told.is_null().to_numpy(zero_copy_only=False)
-    return parse(told, time.formats, time.timezone), empty_N
+    return parse(told, time.formats, time.timezone, rows), empty_N
 
 
 def columns(time: TimeColumns) -> tuple[str, ...]:
@@ -48,7 +52,7 @@ def joined(frame: "pd.DataFrame", names: Sequence[str]) -> "pa.Array":
     return parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, pa.scalar(" ", pa.large_string()))
 
 
-def parse(told: "pa.Array", formats: Sequence[str], timezone: str) -> np.ndarray:
+def parse(told: "pa.Array", formats: Sequence[str], timezone: str, rows: Counter[str] | None = None) -> np.ndarray:
     """Microseconds (N,) of the cells; each is read by the first format that reads it, NONE by none."""
     found_N = np.full(len(told), NONE, dtype=np.int64)
     left_M = np.flatnonzero(told.is_valid().to_numpy(zero_copy_only=False))
@@ -57,7 +61,10 @@ def parse(told: "pa.Array", formats: Sequence[str], timezone: str) -> np.ndarray
             break
         read_M = _parse(told if len(left_M) == len(told) else told.take(left_M), form, timezone)
         found_N[left_M] = read_M
-        left_M = left_M[read_M == NONE]
+        gone_M = read_M == NONE
+        if rows is not None:
+            rows[form] += int((~gone_M).sum())
+        left_M = left_M[gone_M]
     return found_N
 
 
