@@ -88,8 +88,10 @@ def test_a_number_that_stands_apart_is_proposed_as_a_marker_and_not_taken(tmp_pa
     layout = own.ingest(tmp_path, own.config(table="series", path="air.csv"))
     told = [line for line in own.found(layout)["told"] if line.startswith("missing?")]
     assert told == [
-        "missing? -200 stands in 150 of the first 900 rows of CO(GT), far below all others; -200 stands in 810 of the "
-        "first 900 rows of NMHC(GT), far below all others: [-200]"
+        (
+            "missing? -200 stands in 150 of the first 900 rows of CO(GT), far below all others; -200 stands in 810 of "
+            "the first 900 rows of NMHC(GT), far below all others: [-200]"
+        )
     ]
     dotted = "time: no row is written as %d.%m.%Y %H.%M.%S"
     assert dotted in own.found(layout)["told"]
