@@ -169,6 +169,47 @@ def test_a_task_with_other_word_vectors_is_prepared_again(tmp_path: Path, record
     assert list(recorded[0].chains[0].forced) == ["prepare"]
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("train.epochs", "many", "tasks.tweets.train.epochs: 'many' is not allowed"),
+        ("data.dataset", "birds", "tasks.tweets.data.dataset: 'birds' is not allowed; expected"),
+        ("gates", 3, "tasks.tweets.gates: unknown key; did you mean 'gate'?"),
+    ],
+)
+def test_a_faulty_block_stops_its_own_task_alone(
+    key: str, value: object, told: str, tmp_path: Path, recorded: list[Recorded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_params(tmp_path, {f"tasks.tweets.{key}": value})
+    monkeypatch.setattr(reproduction.registry, "unpublished", lambda root: [])
+    progress = console(terminal=False)
+    assert reproduction.main(tmp_path, ["poetry"], 1, True, progress, console(terminal=False)) is False
+    (line,) = text_of(progress).splitlines()
+    assert line.startswith("warning: ")
+    assert told in line
+    assert line.endswith(": left alone")
+    assert [chain.layout.task for chain in recorded[0].chains] == ["poetry"]
+
+    progress = console(terminal=False)
+    assert reproduction.main(tmp_path, [], 1, True, progress, console(terminal=False)) is True
+    assert [chain.layout.task for chain in recorded[1].chains] == [
+        name for name in Params(ROOT / "params.yaml").tasks() if name != "tweets"
+    ]
+    (line,) = text_of(progress).splitlines()
+    assert line.startswith("tweets: not run: ")
+    assert told in line
+    with pytest.raises(ConfigError, match="tweets"):
+        reproduction.main(tmp_path, ["tweets"], 1, True, progress, console(terminal=False))
+    assert len(recorded) == 2
+
+
+def test_a_block_that_dvc_cannot_read_stops_all_and_says_so(tmp_path: Path, recorded: list[Recorded]) -> None:
+    change_params(tmp_path, {"tasks.tweets": {"data": {"dataset": "tweets"}}})
+    with pytest.raises(ConfigError, match=r"tasks\.tweets\.prepare: missing.* \(DVC can run no other task until it is"):
+        reproduction.main(tmp_path, ["poetry"], 1, True, console(terminal=False), console(terminal=False))
+    assert recorded == []
+
+
 def test_force_runs_every_stage_of_the_named_tasks(tmp_path: Path, recorded: list[Recorded]) -> None:
     assert reproduce(tmp_path, "addition", force=True) == ["addition"]
     assert recorded[0].chains[0].force_all

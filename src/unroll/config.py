@@ -141,9 +141,17 @@ class Params:
 
     def check_keys(self) -> None:
         """Refuse keys at the top and task level that nothing reads."""
-        _refuse_unknown(self._values, ("source", "tasks"), self.path, "")
+        self.check_top_keys()
         for task in self.tasks():
-            _refuse_unknown(self._mapping(f"tasks.{task}"), BLOCKS, self.path, f"tasks.{task}.")
+            self.check_task_keys(task)
+
+    def check_top_keys(self) -> None:
+        """Refuse keys at the top that nothing reads."""
+        _refuse_unknown(self._values, ("source", "tasks"), self.path, "")
+
+    def check_task_keys(self, task: str) -> None:
+        """Refuse blocks of a task that nothing reads."""
+        _refuse_unknown(self._mapping(f"tasks.{task}"), BLOCKS, self.path, f"tasks.{task}.")
 
     def _at(self, key: str) -> Any:
         self.reads.add(key)

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from pathlib import Path
@@ -24,11 +24,17 @@ _MARKS = {"waiting": "·", "running": "▸", "done": "[green]✓[/]", "failed": 
 def main(
     root: Path, names: Sequence[str], jobs: int | None, force: bool, progress: "Console", output: "Console"
 ) -> bool:
-    """All of ``unroll repro``: run, publish, show. Returns whether a task failed."""
+    """All of ``unroll repro``: run, publish, show. Returns whether a task failed, or could not be run."""
+    params, broken = schema.judge(root)
+    wanted = choose(params, names)
+    for task in broken:
+        if task not in wanted:
+            progress.print(f"warning: {broken[task][0]}: left alone", markup=False, highlight=False, soft_wrap=True)
     chains = reproduce(root, names, jobs, force, progress)
     failed = [chain for chain in chains if chain.state == "failed"]
     faults = [f"{chain.layout.task}: {describe(chain)}" for chain in failed]
-    whole = set(choose(Params(root / "params.yaml"), names)) - {chain.layout.task for chain in failed}
+    faults += [f"{task}: not run: {fault}" for task in wanted for fault in broken.get(task, ())]
+    whole = set(wanted) - {chain.layout.task for chain in failed} - set(broken)
     try:
         for line in publish(root, sorted(whole)) if whole else []:
             progress.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -45,11 +51,17 @@ def main(
 def reproduce(root: Path, names: Sequence[str], jobs: int | None, force: bool, console: "Console") -> list[Chain]:
     """Run what is not up to date of the named tasks (all where none is named); the chains that were run.
 
-    Raises ConfigError for faulty parameters before anything runs. A task that fails does not stop the others.
+    A task that fails does not stop the others, nor does one whose parameters are faulty: it is left out. Raises
+    ConfigError before anything runs where no other is left, or where DVC could not read any of them.
     """
-    params = schema.check(root)
+    params, broken = schema.judge(root)
+    wanted = choose(params, names)
+    sound = [name for name in wanted if name not in broken]
+    if not sound:
+        raise ConfigError("\n".join(fault for name in wanted for fault in broken[name]))
+    _require_names(params, broken)
     workflow.require_repository(root)
-    tasks = [Task.open(root, name) for name in choose(params, names)]
+    tasks = [Task.open(root, name) for name in sound]
     moved = [task.name for task in tasks if ingestion.source_changed(task)]
     other_files = [task.name for task in tasks if task.name not in moved and task.files_changed()]
     changed = {} if force else workflow.changed(root)
@@ -63,6 +75,16 @@ def reproduce(root: Path, names: Sequence[str], jobs: int | None, force: bool, c
         tracking.initialise(root)  # once: several processes that create the store at the same time crash
         run_side_by_side(chains, jobs or default_jobs(max(threads.values())), console)
     return chains
+
+
+def _require_names(params: Params, broken: Mapping[str, Sequence[str]]) -> None:
+    """Raise ConfigError for a task without the two names that dvc.yaml makes paths of: DVC reads all tasks or none."""
+    for task in broken:
+        for key in ("data.dataset", "prepare.problem"):
+            try:
+                params.value(task, key)
+            except ConfigError as error:
+                raise ConfigError(f"{error} (DVC can run no other task until it is mended)") from None
 
 
 def _forced(task: str, moved: Sequence[str], other_files: Sequence[str]) -> list[str]:

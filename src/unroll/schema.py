@@ -13,19 +13,34 @@ _SOURCE = "sample (made by Unroll), lab (the public files, downloaded) or a fold
 
 def check(root: Path) -> Params:
     """Read all parameters of all tasks; raises ConfigError with one line for each faulty block."""
-    params = Params(root / "params.yaml")
-    params.check_keys()
-    params.source()
-    faults = [fault for name in params.tasks() for fault in faults_of(Task.open(root, name))]
+    params, faults = judge(root)
     if faults:
-        raise ConfigError("\n".join(faults))
+        raise ConfigError("\n".join(fault for of_task in faults.values() for fault in of_task))
     return params
+
+
+def judge(root: Path) -> tuple[Params, dict[str, list[str]]]:
+    """The parameters, and what is wrong with the blocks of each task that is not in order.
+
+    Raises ConfigError for what is wrong with all: no YAML, unknown keys at the top, no source.
+    """
+    params = Params(root / "params.yaml")
+    params.check_top_keys()
+    params.source()
+    return params, {name: faults for name in params.tasks() if (faults := faults_of(Task.open(root, name)))}
 
 
 def faults_of(task: Task) -> list[str]:
     """What is wrong with the blocks of one task, one line for each faulty block; empty where all is well."""
     faults: list[str] = []
-    for read in (task.dataset, task.prepare_config, task.model_config, task.train_config, task.gate_config):
+    for read in (
+        lambda: task.params.check_task_keys(task.name),
+        task.dataset,
+        task.prepare_config,
+        task.model_config,
+        task.train_config,
+        task.gate_config,
+    ):
         try:
             read()
         except ConfigError as error:

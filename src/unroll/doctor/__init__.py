@@ -35,7 +35,7 @@ def examine(root: Path, name: str | None) -> Iterator[tuple[str, Finding]]:
         yield "", finding
     try:
         params = Params(root / "params.yaml")
-        params.check_keys()
+        params.check_top_keys()
         names = params.tasks()
         params.source()
     except ConfigError as error:
