@@ -4,6 +4,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from unroll.errors import DataError
@@ -46,10 +47,11 @@ class Look(NamedTuple):
     fault: DataError | None = None  # why there is no row
 
 
+@lru_cache(maxsize=4)  # a file is looked at for its form, its columns and its rows: wide ones take seconds each time
 def guess(data: bytes, reading: Reading, name: str) -> Look:
     """The way to cut ``data`` (UTF-8) into cells that fits best; what ``reading`` tells is kept.
 
-    Raises DataError if there is no row in it.
+    The answer is shared by those who ask the same: nobody changes it. Raises DataError if there is no row in it.
     """
     delimiters = DELIMITERS if reading.delimiter is None else (reading.delimiter,)
     looks = [_best(data, delimiter, reading, name) for delimiter in delimiters]
