@@ -255,6 +255,14 @@ def test_a_day_in_columns_goes_with_a_time_of_day_in_one(month: str, name: str, 
     assert table["time"].tolist() == hours.tz_localize("UTC").tolist()[:: 1 + (name == "hour")]
 
 
+@pytest.mark.parametrize("form", ["%Y-%m-%d {}", "%d/%m/%Y {}:00", "%Y-%m-%dT{}:00:00"])
+def test_24_o_clock_is_the_next_midnight(form: str, tmp_path: Path) -> None:
+    hours = pd.date_range("2021-02-27 01:00", periods=60, freq="h")
+    told = [f"{(at - pd.Timedelta('1h')).strftime(form).format(f'{at.hour or 24:02d}')},{at.hour**2}" for at in hours]
+    (tmp_path / "a.csv").write_text("time,v\n" + "\n".join(told) + "\n")
+    assert table_of(tmp_path, table="series", path="a.csv")["time"].tolist() == hours.tz_localize("UTC").tolist()
+
+
 def test_a_whole_time_beside_the_parts_of_its_day_is_the_time(tmp_path: Path) -> None:
     frame = pd.DataFrame({"year": TIMES.year, "month": TIMES.month, "day": TIMES.day, "time": TIMES})
     frame.assign(v=np.arange(60.0) ** 2).to_csv(tmp_path / "a.csv", index=False)

@@ -190,6 +190,18 @@ def test_a_test_file_of_other_lengths_is_refused_unless_it_is_meant(root: Path) 
     assert proposal.propose(root, "mine", meant).values()["data"]["split"] == split
 
 
+@pytest.mark.parametrize(
+    ("labels", "told"), [(["-1", "0", "1"], "-1 (20)"), (["?", "a", "b"], "? (20)"), (["-1", "1"], "")]
+)
+def test_a_label_that_may_mean_none_is_told(labels: list[str], told: str, root: Path) -> None:
+    rows = [f"some words {number},{label}\n" for number in range(20) for label in labels]
+    (root / "texts.csv").write_text("text,label\n" + "".join(rows))
+    seen = proposal.propose(root, "mine", Asked("text_classification", ("texts.csv",))).seen
+    line = f"labels that may mean that there is none: {told}; data.drop_labels leaves their rows out"
+    assert (line in seen) == bool(told)
+    assert any("may mean" in each for each in seen) == bool(told)
+
+
 def test_a_target_of_mixed_types_is_told_with_row_and_value(root: Path) -> None:
     rows = [f"2020-01-{1 + n // 24:02d} {n % 24:02d}:00,{'low' if n % 5 == 3 else n % 9},{n % 7}\n" for n in range(240)]
     (root / "mixed.csv").write_text("when,x,y\n" + "".join(rows))

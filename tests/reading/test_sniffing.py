@@ -2,12 +2,13 @@
 
 import csv
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from unroll.errors import DataError
-from unroll.reading import Reading, sniff
+from unroll.reading import Reading, columns, sniff
 
 TWEETS = [
     ["sentiment", "tweet", "user"],
@@ -171,3 +172,21 @@ def test_a_character_cut_in_two_at_the_end_of_the_first_part_is_no_fault(put) ->
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 def test_utf16_without_its_mark(encoding, put) -> None:  # type: ignore[no-untyped-def]
     assert told(put("a,b\n1,2\n3,4\n".encode(encoding)))["encoding"] == encoding
+
+
+@pytest.mark.parametrize(
+    ("head", "comment", "names"),
+    [
+        ("# by hand, at noon\n# again\ntime,temp\n", "#", ["time", "temp"]),
+        ("#time,temp\n", None, ["#time", "temp"]),
+        ("# made in 2020\n", "#", ["column_1", "column_2"]),
+        ("# by hand, at noon\n#time,temp\ntime,temp\n", "#", ["time", "temp"]),
+    ],
+)
+def test_lines_above_the_table_are_a_comment_unless_they_name_the_columns(
+    head: str, comment: str | None, names: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(head + "".join(f"{row},{row / 7:.2f}\n" for row in range(20)))
+    found = sniff(path, Reading())
+    assert (found.comment, columns(path, Reading())) == (comment, names)

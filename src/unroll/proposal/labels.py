@@ -1,10 +1,11 @@
 """What labelled rows have in common: numbers of each label and part, labels too rare to learn, how rows are split."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from unroll.datasets._files.cells import USUAL_MISSING
 from unroll.datasets._files.labels import alike, in_order
 from unroll.datasets.files import FilesConfig
 from unroll.errors import DataError
@@ -88,6 +89,9 @@ class Labels:
             of_train = " in train" if self.has_split else ""
             shown = counted({label: rows[label] for label in rare}, 8)
             found.append(f"labels left out, with fewer than {RARE} rows{of_train} to learn from: {shown}")
+        if odd := [label for label in rows if label not in rare and _says_nothing(label, rows)]:
+            shown = counted({label: rows[label] for label in odd})
+            found.append(f"labels that may mean that there is none: {shown}; data.drop_labels leaves their rows out")
         if groups := alike(label for label in rows if label not in rare):
             shown = "; ".join(counted({label: rows[label] for label in group}) for group in groups)
             found.append(
@@ -138,6 +142,11 @@ class Labels:
     def _validation(self) -> float:
         """A tenth; more of a small source, where a tenth would tell little."""
         return 0.1 if sum(self.trained().values()) >= 2000 else 0.2
+
+
+def _says_nothing(label: str, labels: Collection[str]) -> bool:
+    """Whether a label is a usual word for a missing one, or −1 where the others are not 1 alone."""
+    return label in USUAL_MISSING or (label == "-1" and {*labels} != {"-1", "1"})
 
 
 def rejected(found: Mapping[str, Any]) -> str:

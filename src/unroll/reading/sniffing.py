@@ -1,5 +1,6 @@
 """What a file is and how it is written, from its first part: the same file always gives the same answer."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def look(part: Sample, reading: Reading) -> Reading:
         return _told(told, format=kind)
     if reading.delimiter is None and part.suffix() in (".tsv", ".tab") and b"\t" in text:
         told = _told(told, delimiter="\t")
+    if told.comment is None and (comment := _comment(text, told, part.name)):
+        told = told.model_copy(update={"comment": comment})
     found = dialects.guess(text, told, part.name)
     if kind is None and not _says_table(reading) and not _is_table(found):
         return _told(reading, encoding=encoding, format="text")
@@ -93,6 +96,20 @@ def _by_content(text: bytes) -> Format | None:
         if re.match(pattern, first):
             return kind
     return None
+
+
+def _comment(text: bytes, told: Reading, name: str) -> str | None:
+    """The sign of lines at the top that are a comment: what follows has names of columns, or another number of cells.
+
+    Else the last of them has the names itself, as in #time,temperature.
+    """
+    lines = [line for line in text[:65_536].decode(errors="replace").splitlines() if line.strip()]
+    head = list(itertools.takewhile(lambda line: line.startswith("#"), lines))
+    if not head or len(head) == len(lines) or told.skip_rows:
+        return None
+    found = dialects.guess(text, told.model_copy(update={"comment": "#"}), name)
+    same = len(found.dialect.split(head[-1])) == len(found.rows[0])
+    return None if same and not (len(found.rows) > 1 and dialects.is_header(found.rows)) else "#"
 
 
 def _says_table(reading: Reading) -> bool:

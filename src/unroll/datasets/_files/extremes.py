@@ -37,7 +37,7 @@ class Extremes:
             return {}
         low_V = np.fmin.reduce([low_V for _, low_V, _ in self._blocks])
         high_V = np.fmax.reduce([high_V for _, _, high_V in self._blocks])
-        return {at: float(low_V[at]) for at in np.flatnonzero(~(low_V < high_V))}
+        return {at: float(low_V[at]) for at in np.flatnonzero(~(low_V < high_V)).tolist()}
 
     def ranges(self, names: Sequence[str]) -> dict[str, list[float]]:
         """Low and high of each column that varies: its extremes there, and half of what lies between on either side."""

@@ -19,6 +19,8 @@ NONE = np.iinfo(np.int64).min
 """In place of a time that is not there or cannot be read."""
 _EPOCH_US = {"epoch_s": 1e6, "epoch_ms": 1e3, "epoch_us": 1.0}
 _OFFSET = r"(Z|[+-]\d{2}:?\d{2})$"
+_LATE = r"^(.*[ T])24((?:[:.]?00){0,2})$"
+DAY_US = 86_400_000_000
 _FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_000_000  # years 1 to 9999
 
 
@@ -65,7 +67,22 @@ def parse(told: "pa.Array", formats: Sequence[str], timezone: str, rows: Counter
         if rows is not None:
             rows[form] += int((~gone_M).sum())
         left_M = left_M[gone_M]
+    if len(left_M):
+        found_N[left_M] = _late(told.take(left_M), formats, timezone)
     return found_N
+
+
+def _late(told: "pa.Array", formats: Sequence[str], timezone: str) -> np.ndarray:
+    """Of cells (M,) that no format reads: 24 o'clock is the next day's midnight (ISO 8601:2004, 4.2.3)."""
+    import pyarrow.compute as pc
+
+    found_M = np.full(len(told), NONE, dtype=np.int64)
+    late_M = pc.match_substring_regex(told, _LATE).to_numpy(zero_copy_only=False)
+    if late_M.any():
+        early = pc.replace_substring_regex(told.filter(late_M), _LATE, r"\1" + "00" + r"\2")
+        us = parse(early, formats, timezone)
+        found_M[late_M] = np.where(us == NONE, NONE, us + DAY_US)
+    return found_M
 
 
 def instant(text: str) -> int:
