@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from unroll import store
+from unroll import problems, store
 from unroll.config import GateConfig
 from unroll.errors import DataError, UnrollError
 from unroll.problems.base import Asked, Prepared
@@ -147,15 +147,29 @@ def _judge(
     difference, low, high = advantage(*pair, values, sign, gate.confidence)
     blocks, needed = pair[0].blocks(), blocks_needed(gate.confidence)
     better = blocks >= needed and low > gate.margin
-    numbers = f"{gate.metric} {ours:.4g} against {theirs:.4g}, advantage {difference:.3g} [{low:.3g}, {high:.3g}]"
+    numbers = f"{gate.metric} {ours:.4g} against {theirs:.4g}, advantage {difference:.3g} ({low:.3g} to {high:.3g})"
     if blocks < needed:
         asked = f"{blocks} independent blocks of {pair[0].block} rows; expected at least {needed} for an interval"
         reason = f"{numbers}: {asked} of {gate.confidence:g}"
     else:
         reason = numbers if better else f"{numbers}, a lower end above {gate.margin:g} is asked"
-    told = [value if math.isfinite(value) else None for value in (ours, theirs, difference, low, high)]
-    outcome: Outcome = "better" if better else "not better"
-    return Duel(champion, outcome, reason, gate.confidence, *told, len(pair[0].statistics_NK), blocks)
+    return Duel(
+        champion=champion,
+        outcome="better" if better else "not better",
+        reason=reason,
+        confidence=gate.confidence,
+        value=_known(ours),
+        champion_value=_known(theirs),
+        difference=_known(difference),
+        low=_known(low),
+        high=_known(high),
+        rows=len(pair[0].statistics_NK),
+        blocks=blocks,
+    )
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def blocks_needed(confidence: float) -> int:
@@ -181,8 +195,8 @@ def common(ours: Asked, theirs: Asked) -> tuple[np.ndarray, np.ndarray]:
     least = min(len(keys_M) / max(len(side.key_N), 1) for side in (ours, theirs))
     if least < COMMON:
         raise DataError(
-            f"{len(keys_M):,} test rows are in both parts, of {len(theirs.key_N):,} there and {len(ours.key_N):,} here; "
-            f"expected {COMMON:.0%} of either"
+            f"{len(keys_M):,} test rows are in both parts, of {len(theirs.key_N):,} there and {len(ours.key_N):,} "
+            f"here; expected {COMMON:.0%} of either"
         )
     order = np.argsort(ours_M)  # blocks are neighbours in the order of the rows
     ours_M, theirs_M = ours_M[order], theirs_M[order]
@@ -204,6 +218,12 @@ def _differ(ours_M: np.ndarray, theirs_M: np.ndarray) -> np.ndarray:
         return np.asarray(ours_M != theirs_M, dtype=bool) & ~unknown_M
     spread = float(np.std(ours_M)) or 1.0
     return np.abs(ours_M - theirs_M) > SAME_TRUTH * (spread + np.abs(ours_M))
+
+
+def asked(layout: Layout, metric: str) -> Asked:
+    """What the task's own test part asks."""
+    name = _problem(layout.model)
+    return problems.load(str(name)).asked(Prepared.load(layout.prepared), "test", metric)
 
 
 def fingerprint(asked: Asked) -> str:
