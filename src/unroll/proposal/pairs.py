@@ -15,7 +15,7 @@ from unroll.proposal import asked as asking
 from unroll.proposal import survey
 from unroll.proposal.asked import Asked
 from unroll.proposal.blocks import Line, Proposal
-from unroll.proposal.common import batch_for, data_lines, epochs_for, file_names, percent, train_lines
+from unroll.proposal.common import batch_for, data_lines, epochs_for, file_names, gate_lines, percent, train_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,9 +117,6 @@ def _gate(targets: Counter[str], adds: bool) -> list[Line]:
     share = most / sum(targets.values())
     threshold = 0.9 if adds else round(max(FLOOR, 2 * share), 2)
     why = "sums can be learned" if adds else "a floor: raise it to what is of use to you"
-    return [
-        Line("metric", "exact_match"),
-        Line("direction", "higher"),
-        Line("threshold", min(threshold, 0.9), f"{why}; the most frequent answer is right in {percent(share)}"),
-        Line("baselines", ["digit_chance" if adds else "most_frequent"], "must be beaten"),
-    ]
+    why = f"{why}; the most frequent answer is right in {percent(share)}"
+    baselines = ["digit_chance" if adds else "most_frequent"]
+    return gate_lines("exact_match", "higher", min(threshold, 0.9), why, baselines)
