@@ -10,7 +10,7 @@ from unroll.tasks import Task
 def register(task: Task) -> None:
     """Bring MLflow up to date with the task's files, and say what the gate decided."""
     verdict = registry.register(task, publication.publish(task))
-    state = "champion" if verdict.passed else "refused, kept as challenger"
+    state = "champion" if verdict.alias == "champion" else "refused, kept as challenger"
     sys.stderr.write(f"register {task.name}: version {verdict.version} is {state}: {verdict.reason}\n")
 
 

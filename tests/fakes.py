@@ -8,7 +8,7 @@ import numpy as np
 
 from unroll import store
 from unroll.config import Config, PrepareConfig
-from unroll.problems.base import Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
+from unroll.problems.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
 from unroll.scores import Scores
 from unroll.store import Layout
 
@@ -42,7 +42,12 @@ class Line(Problem[LinePrepare, LineModel]):
     higher_is_better = False
     unit = "points"
 
-    def prepare(self, table: "pd.DataFrame", config: LinePrepare, folder: Path) -> dict[str, Any]:
+    def prepare(
+        self, table: "pd.DataFrame", config: LinePrepare, folder: Path, fitted: Meta | None = None
+    ) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def asked(self, prepared: Prepared, split: Split, metric: str) -> Asked:
         raise NotImplementedError
 
     def check(self, prepared: Prepared, config: LinePrepare) -> Check:

@@ -1,13 +1,15 @@
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
 
+import contest
 import pytest
 from mlflow import MlflowClient
 from trained_project import METRICS, NAME, make, write_model
 
-from unroll import publication, registry, serving, store, tracking
+from unroll import duel, promotion, publication, registry, serving, store, tracking
 from unroll.config import GateConfig
 from unroll.errors import ConfigError, TrackingError
 from unroll.tasks import Task
@@ -107,8 +109,9 @@ def test_a_model_that_passes_is_champion(task: Task) -> None:
     assert client(task).get_run(version.run_id).data.tags["unroll.reason"] == verdict.reason
     assert json.loads((task.layout.reports / "gate.json").read_text(encoding="utf-8")) == {
         "passed": True, "reason": verdict.reason, "metric": "r2", "value": 0.8, "threshold": 0.75,
-        "direction": "higher", "baselines": {"persistence": 0.7, "seasonal_naive": 0.2}, "version": 1,
-        "alias": "champion", "model_hash": tracking.model_hash(task.layout.model),
+        "direction": "higher", "margin": 0.0, "confidence": 0.95, "duel": None, "version": 1, "champion": 1,
+        "baselines": {"persistence": 0.7, "seasonal_naive": 0.2}, "alias": "champion",
+        "model_hash": tracking.model_hash(task.layout.model),
     }  # fmt: skip
 
 
@@ -163,22 +166,67 @@ def test_the_registry_is_asked_without_mlflow_and_at_once(task: Task) -> None:
     assert not registry.is_published(root, NAME)
 
 
-def test_a_model_that_comes_back_gets_its_alias_and_its_verdict_again(task: Task) -> None:
+def test_a_model_that_comes_back_is_judged_against_the_champion_there_is_now(tmp_path: Path) -> None:
     """As after ``git checkout`` and ``dvc checkout``: the registry has the model, but tells of another one."""
-    root = task.layout.root
-    first = register(task)
-    write_model(task, 2)
-    assert not registry.is_published(root, NAME)
-    register(task)
-    assert aliases(task) == {"champion": "2"}
-    assert registry.is_published(root, NAME)
-    write_model(task, 1)
-    assert registry.unpublished(root) == [NAME]
-    assert registry.publish_all(root, [NAME]) == {NAME: first}
-    assert aliases(task) == {"champion": "1"}
-    assert store.read_json(task.layout.reports / "gate.json")["version"] == 1
-    assert registry.is_published(root, NAME)
-    assert len(client(task).search_model_versions()) == 2
+    made = contest.make(tmp_path / "project")
+    assert made.enter(1).alias == "champion"
+    made.build(2)
+    assert not registry.is_published(made.root, NAME)
+    assert made.register().alias == "champion"
+    assert registry.is_published(made.root, NAME)
+    made.build(1)
+    assert registry.unpublished(made.root) == [NAME]
+    (verdict,) = registry.publish_all(made.root, [NAME]).values()
+    assert (verdict.version, verdict.alias, verdict.champion) == (1, "challenger", 2)
+    assert verdict.reason.startswith("not better than champion 2: r2 ")
+    assert made.aliases() == {"champion": 2, "challenger": 1}
+    assert registry.is_published(made.root, NAME)
+    assert len(made.client().search_model_versions()) == 2
+
+
+def test_a_model_is_judged_anew_when_another_one_was_promoted_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = contest.make(tmp_path / "project")
+    made.enter(1)
+    made.enter(1, note="again")
+    seen, fight = [], duel.fight
+
+    def slow(layout: Any, champion: int, *rest: Any) -> duel.Duel:
+        seen.append(champion)
+        if len(seen) == 1:
+            promotion.promote(made.root, NAME, 2, "while the other one is judged")
+        return fight(layout, champion, *rest)
+
+    monkeypatch.setattr(duel, "fight", slow)
+    verdict = made.enter(2)
+    assert seen == [1, 2]
+    assert verdict.duel is not None
+    assert (verdict.passed, verdict.duel.champion, made.aliases()) == (True, 2, {"champion": 3})
+
+
+def test_a_champion_whose_files_are_gone_or_damaged_stays_and_is_tried_again(tmp_path: Path) -> None:
+    made = contest.make(tmp_path / "project")
+    made.enter(1)
+    (weights,) = made.root.glob("mlartifacts/**/artifacts/air_quality/weights.safetensors")
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    refused = made.enter(2)
+    assert (refused.passed, made.aliases()) == (False, {"champion": 1, "challenger": 2})
+    told = (
+        r"^champion 1 cannot be loaded: models:/air_quality/1: damaged: its files have the hash \w{12}; expected \w{12}"
+    )
+    assert re.search(told, refused.reason), refused.reason
+    assert refused.reason.endswith(
+        "nothing is promoted, unroll registry promote or rollback puts a version in use by hand"
+    )
+    weights.unlink()
+    assert "cannot be loaded" in made.register().reason
+    assert not registry.is_published(made.root, NAME)  # it may come back
+    weights.write_bytes(content)
+    assert made.register().alias == "champion"
+    assert made.aliases() == {"champion": 2}
+    assert registry.is_published(made.root, NAME)
 
 
 def test_a_verdict_of_another_gate_or_without_its_alias_is_not_published(task: Task) -> None:

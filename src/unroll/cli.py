@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
+from unroll.commands import registry
 from unroll.errors import UnrollError
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ app = typer.Typer(
 )
 diagnose = typer.Typer(no_args_is_help=True, help="Look into a task's network.")
 app.add_typer(diagnose, name="diagnose")
+app.add_typer(registry.app, name="registry")
+app.command()(registry.trace)
 Tasks = Annotated[
     list[str] | None, typer.Argument(metavar="[TASK]…", help="Names of tasks; none: all", show_default=False)
 ]

@@ -77,12 +77,21 @@ class RecurrentConfig(Config):
 
 
 class GateConfig(Config):
-    """What a model must show on the test part before it may carry the alias ``champion``."""
+    """What a model must show on the test part before it may carry the alias ``champion``.
+
+    Threshold and baselines hold for every model; margin and confidence for one that would replace a champion.
+    """
 
     metric: str = Field(description="A key of metrics.json under test")
     direction: Literal["higher", "lower"] = Field(description="Which direction of the metric is better")
     threshold: float = Field(description="The value that must be reached")
     baselines: tuple[str, ...] = Field(strict=False, description="Baselines that must be beaten")
+    margin: float = Field(
+        0.0, ge=0, description="How much better than the champion, in the metric's unit, a model must be at least"
+    )
+    confidence: float = Field(
+        0.95, ge=0.5, le=0.99, description="Of the paired bootstrap interval whose lower end must exceed the margin"
+    )
 
 
 class Params:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from unroll import report, store
+from unroll import scores as paired
 from unroll.errors import DataError
 from unroll.problems.base import Prepared
 from unroll.scores import SEED, Scores
@@ -76,22 +77,15 @@ def judge(trained: Trained, prepared: Prepared) -> Evaluation:
 
 
 def advantage(trained: Trained, scores: Scores, baseline: Scores) -> dict[str, float]:
-    """How much better the model is than a baseline in the headline metric, with the interval of the paired draws.
-
-    Both see the same rows in each draw, so what makes a draw hard for both falls out of the difference.
-    """
+    """How much better the model is than a baseline in the headline metric, with the interval of the paired draws."""
     problem, name = trained.problem, trained.problem.headline
-    sign = 1 if problem.higher_is_better else -1
 
     def headline(sums: np.ndarray) -> np.ndarray:
         return problem.metrics(sums, trained.meta)[name]
 
-    def difference(sums: np.ndarray) -> dict[str, np.ndarray]:
-        ours, theirs = np.split(sums, [scores.statistics_NK.shape[-1]], axis=-1)
-        return {name: sign * (headline(ours) - headline(theirs))}
-
-    both = Scores(np.concatenate([scores.statistics_NK, baseline.statistics_NK], axis=1), scores.block)
-    return both.summary(difference, SEED)
+    sign = 1 if problem.higher_is_better else -1
+    value, low, high = paired.advantage(scores, baseline, (headline, headline), sign)
+    return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 
 def _require_same_rows(name: str, baseline: Scores, scores: Scores) -> None:

@@ -161,6 +161,15 @@ def dvc_md5(layout: Layout) -> str:
     return next((outs[place] for outs in lockfile.outs(layout.root).values() if place in outs), "")
 
 
+def lineage(layout: Layout) -> dict[str, str]:
+    """Tags that lead from a model to what it comes from: the raw files' hash, and each output with its hash in DVC."""
+    manifest = store.read_json(layout.raw / "manifest.json")
+    of_task = (outs for stage, outs in lockfile.outs(layout.root).items() if stage.endswith(f"@{layout.task}"))
+    found = {path: md5 for outs in of_task for path, md5 in outs.items() if md5}
+    told = {"unroll.dvc_outs": json.dumps(found, sort_keys=True)} if found else {}
+    return {"unroll.data": _raw_digest(manifest), **told}
+
+
 def numbers(values: Mapping[str, Any], prefix: str) -> dict[str, float]:
     """The finite numbers directly in ``values``, under names that MLflow allows.
 
@@ -219,9 +228,14 @@ def _metrics(layout: Layout, config: Mapping[str, Any]) -> dict[str, float]:
 
 def _data(layout: Layout, name: str) -> Data:
     manifest = store.read_json(layout.raw / "manifest.json")
-    files = json.dumps(manifest["files"], sort_keys=True).encode()
     columns, rows = _table(layout.validated / "table.parquet")
-    return Data(name, manifest["source"], hashlib.sha256(files).hexdigest()[:_DIGEST_LENGTH], columns, rows)
+    return Data(name, manifest["source"], _raw_digest(manifest), columns, rows)
+
+
+def _raw_digest(manifest: Mapping[str, Any]) -> str:
+    """Of the names and bytes of the raw files."""
+    files = json.dumps(manifest["files"], sort_keys=True).encode()
+    return hashlib.sha256(files).hexdigest()[:_DIGEST_LENGTH]
 
 
 def _table(path: Path) -> tuple[dict[str, str], int]:

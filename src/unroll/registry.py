@@ -1,97 +1,32 @@
-"""The models in MLflow's registry: which version there is of each task, and which of them may be used.
+"""The models in MLflow's registry: a version for each model of a task, and which of them is in use.
 
 A model that passes its gate carries the alias ``champion``; one that does not is registered all the same, as
-``challenger``, with the reason.
+``challenger``, with the reason. Every change of the champion stands in the history, those made by hand too.
 """
 
-import operator
-import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from unroll import publication, serving, store, tracking
-from unroll.config import GateConfig, Params
-from unroll.errors import ConfigError, TrackingError
+from unroll import duel, history, promotion, publication, serving, store, tracking, versions
+from unroll.config import Params
+from unroll.errors import ConfigError, StoreError, TrackingError
+from unroll.gate import Verdict, judge
+from unroll.history import Event
 from unroll.problems.base import Prepared
 from unroll.store import Layout
 from unroll.tasks import Task
+from unroll.versions import Registered, Version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-_CARRIER = """
-    SELECT version FROM model_versions JOIN registered_model_aliases USING (workspace, name, version)
-    JOIN model_version_tags model USING (workspace, name, version)
-    JOIN model_version_tags code USING (workspace, name, version)
-    WHERE name = ? AND alias = ? AND current_stage != 'Deleted_Internal'
-    AND model.key = 'unroll.model_hash' AND model.value = ? AND code.key = 'unroll.code_hash' AND code.value = ?
-"""
+__all__ = ["Verdict", "is_published", "judge", "publish_all", "register", "unpublished"]
 
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a model passed its gate, and why."""
-
-    passed: bool
-    reason: str
-    metric: str
-    value: float | None
-    threshold: float
-    direction: Literal["higher", "lower"]
-    baselines: Mapping[str, float | None]
-    version: int | None = None
-    """Of the registered model, once there is one."""
-
-    @property
-    def alias(self) -> Literal["champion", "challenger"]:
-        """The alias that the model may carry."""
-        return "champion" if self.passed else "challenger"
-
-
-def judge(metrics: Mapping[str, Any], gate: GateConfig) -> Verdict:
-    """Hold the test metrics of ``metrics.json`` against the gate.
-
-    The metric must reach the threshold (equal is enough) and beat each baseline (equal is not); one that is undefined
-    (null) does neither. Raises ConfigError where the gate names a metric or a baseline that is not there.
-    """
-    value = _metric(metrics["test"], "gate.metric", gate.metric)
-    baselines = {}
-    for name in gate.baselines:
-        if name not in metrics["baselines"]:
-            there = ", ".join(metrics["baselines"]) or "none"
-            raise ConfigError(f"gate.baselines: {name!r} is not in metrics.json; expected one of: {there}")
-        baselines[name] = _metric(metrics["baselines"][name], f"gate.metric: baseline {name}", gate.metric)
-    higher = gate.direction == "higher"
-    reaches, beats = (operator.ge, operator.gt) if higher else (operator.le, operator.lt)
-    sign = "≥" if higher else "≤"
-    shown = f"{gate.metric} {_short(value)}"
-    faults, merits = [], []
-    if value is not None and reaches(value, gate.threshold):
-        merits.append(f"{shown} {sign} {_short(gate.threshold)}")
-    else:
-        faults.append(f"{shown}, {sign} {_short(gate.threshold)} is asked")
-    for name, other in baselines.items():
-        if value is not None and other is not None and beats(value, other):
-            merits.append(f"better than {name} {_short(other)}")
-        else:
-            faults.append(f"{shown} does not beat {name} {_short(other)}")
-    reason = "; ".join(faults or merits)
-    return Verdict(not faults, reason, gate.metric, value, gate.threshold, gate.direction, baselines)
-
-
-def _short(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4g}"
-
-
-def _metric(values: Mapping[str, Any], key: str, name: str) -> float | None:
-    there = [k for k, v in values.items() if isinstance(v, int | float | None) and not k.endswith(("_low", "_high"))]
-    if name not in there:
-        raise ConfigError(f"{key}: {name!r} is not in metrics.json; expected one of: {', '.join(there) or 'none'}")
-    return None if values[name] is None else float(values[name])
+ROUNDS = 5
+"""How often a model is judged anew because another one was promoted meanwhile."""
 
 
 def register(task: Task, run_id: str) -> Verdict:
@@ -99,14 +34,14 @@ def register(task: Task, run_id: str) -> Verdict:
 
     A version of the same model, served by the same code, is used again. Writes ``gate.json`` beside the metrics.
     """
-    gate, layout, verdict = task.gate_config(), task.layout, _verdict(task)
-    verdict = tracking.patiently(layout.root, lambda client: _register(client, layout, run_id, gate, verdict))
-    store.write_json(layout.reports / "gate.json", _record(verdict, tracking.model_hash(layout.model)))
+    floor = _floor(task)
+    verdict = tracking.patiently(task.layout.root, lambda client: _register(client, task, run_id, floor))
+    store.write_json(task.layout.reports / "gate.json", _record(verdict, tracking.model_hash(task.layout.model)))
     return verdict
 
 
-def _verdict(task: Task) -> Verdict:
-    """On the task's files as they are now."""
+def _floor(task: Task) -> Verdict:
+    """On the task's files as they are now, before any champion."""
     try:
         return judge(store.read_json(task.layout.reports / "metrics.json"), task.gate_config())
     except ConfigError as error:
@@ -115,31 +50,127 @@ def _verdict(task: Task) -> Verdict:
 
 def _record(verdict: Verdict, model_hash: str) -> dict[str, Any]:
     """What ``gate.json`` holds."""
-    return asdict(verdict) | {"alias": verdict.alias, "model_hash": model_hash}
+    return asdict(verdict) | {"model_hash": model_hash}
 
 
-def _register(client: "MlflowClient", layout: Layout, run_id: str, gate: GateConfig, verdict: Verdict) -> Verdict:
+def _register(client: "MlflowClient", task: Task, run_id: str, floor: Verdict) -> Verdict:
+    version = _version(client, task, run_id)
+    for _ in range(ROUNDS):
+        with history.locked(task.layout.root):
+            registered = history.heal(client, task.layout.root, task.name)
+        verdict = _decide(client, task, floor, version, registered)
+        try:
+            return _settle(client, task, version, verdict, registered.champion)
+        except history.Moved:
+            continue
+    raise TrackingError(
+        f"{task.name}: the champion changed {ROUNDS} times while version {version.number} was judged; expected it to "
+        "stay (run: unroll repro)"
+    )
+
+
+def _decide(client: "MlflowClient", task: Task, floor: Verdict, version: Version, registered: Registered) -> Verdict:
+    """What the model may be, beside the champion that there is."""
+    champion, told = registered.champion, history.events(registered)
+    verdict = replace(floor, version=version.number)
+    if champion is not None and champion.model_hash == version.model_hash:
+        event = history.set_by_hand(told, champion)
+        if event is not None and not floor.passed:
+            by_hand = f"{floor.reason}; in use all the same: {_told(event)}"
+            return replace(verdict, alias="champion", reason=by_hand)
+        return verdict
+    if not floor.passed:
+        return verdict
+    event = history.retired(told, version.model_hash)
+    if event is not None:
+        again = f"unroll registry promote {task.name} {version.number} puts it in use again"
+        return verdict.refused(f"{floor.reason}; taken out of use: {_told(event)}; {again}")
+    if champion is None:
+        return verdict
+    try:
+        with promotion.files(client, champion) as folder:
+            fought = duel.fight(
+                task.layout, champion.number, folder, task.gate_config(), _scored(client, champion, floor.metric)
+            )
+    except StoreError as error:
+        fought = duel.Duel(champion.number, "not loaded", str(error), floor.confidence)
+    return verdict.after(fought)
+
+
+def _told(event: Event) -> str:
+    """A decision in a few words."""
+    return f"{event.kind} by {event.by} on {event.at[:10]}" + (f" ({event.why})" if event.why else "")
+
+
+def _scored(client: "MlflowClient", champion: Version, metric: str) -> duel.Expected:
+    """What the champion's own evaluation has found, where it was on the test rows with that fingerprint."""
+
+    def known(fingerprint: str) -> float | None:
+        if champion.tags.get(f"unroll.rows.{metric}") != fingerprint or not champion.run_id:
+            return None
+        return client.get_run(champion.run_id).data.metrics.get(f"test/{metric}")
+
+    return known
+
+
+def _settle(
+    client: "MlflowClient", task: Task, version: Version, verdict: Verdict, champion: Version | None
+) -> Verdict:
+    """Give the version its tags and its alias; raises ``Moved`` if the champion is another one than was judged by."""
+    _tag(client, version, verdict)
+    with history.locked(task.layout.root):
+        registered = history.heal(client, task.layout.root, task.name)
+        here = registered.champion
+        if (here and here.number) != (champion and champion.number):
+            raise history.Moved
+        if verdict.alias == "champion" and (here is None or here.number != version.number):
+            same = here is not None and here.model_hash == version.model_hash
+            event = history.set_by_hand(history.events(registered), here) if same and here else None
+            why = f"the same model, served by other code; {verdict.reason}" if same else verdict.reason
+            history.change(client, registered, "promoted", version, why, hand=event is not None)
+        elif verdict.alias == "challenger" and here is not None and here.model_hash == version.model_hash:
+            history.change(client, registered, "withdrawn", None, verdict.reason, hand=False)
+            here = None
+        promotion.set_challenger(client, registered, version, is_one=verdict.alias == "challenger")
+    number = version.number if verdict.alias == "champion" else here.number if here else None
+    return replace(verdict, champion=number)
+
+
+def _tag(client: "MlflowClient", version: Version, verdict: Verdict) -> None:
+    """Write the verdict, and the numbers of the duel, onto the run and onto the version."""
     from mlflow.entities import RunTag
 
-    run = client.get_run(run_id)
     judged = {"unroll.verdict": "passed" if verdict.passed else "refused", "unroll.reason": verdict.reason}
-    judged |= tracking.flatten({"gate": gate.model_dump(mode="json")})
-    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in judged.items()])
-    tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")} | judged
-    tags["unroll.run_id"] = run_id
+    client.log_batch(version.run_id, tags=[RunTag(key, value) for key, value in judged.items()])
+    numbers = asdict(verdict.duel) if verdict.duel else {}
+    tags = judged | tracking.flatten({"duel": {key: value for key, value in numbers.items() if key != "reason"}})
+    for key, value in tags.items():
+        if version.tags.get(key) != value:
+            client.set_model_version_tag(version.task, str(version.number), key, value)
+    for key in version.tags:
+        if key.startswith("duel.") and not numbers and verdict.alias == "challenger":  # of an earlier verdict
+            client.delete_model_version_tag(version.task, str(version.number), key)
+
+
+def _version(client: "MlflowClient", task: Task, run_id: str) -> Version:
+    """The version of the task's model, served by the present code, with tags that lead to all it comes from."""
+    run, layout = client.get_run(run_id), task.layout
+    tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
+    tags = {key: value for key, value in tags.items() if key not in ("unroll.verdict", "unroll.reason")}
+    tags |= tracking.flatten({"gate": task.gate_config().model_dump(mode="json")})
+    tags |= publication.lineage(layout) | {"unroll.run_id": run_id, "unroll.code_hash": serving.code_hash()}
     if commit := run.data.tags.get("mlflow.source.git.commit"):
         tags["unroll.git_commit"] = commit
-    tags["unroll.code_hash"] = serving.code_hash()
+    metric = task.gate_config().metric
+    tags[f"unroll.rows.{metric}"] = duel.fingerprint(duel.asked(layout, metric))
     found = find_version(client, layout.task, tags["unroll.model_hash"], tags["unroll.code_hash"])
     if found is None:
         model_id = log_model(client, layout, run_id, str(run.info.experiment_id))
         found = _create_version(client, layout.task, model_id, run_id, tags)
-    number = int(found.version)
     for key, value in tags.items():
         if found.tags.get(key) != value:
-            client.set_model_version_tag(layout.task, str(number), key, value)
-    _set_alias(client, layout.task, number, verdict)
-    return replace(verdict, version=number)
+            client.set_model_version_tag(layout.task, str(found.version), key, value)
+    return Version(layout.task, int(found.version), run_id, 0, {**found.tags, **tags})
 
 
 def find_version(client: "MlflowClient", task: str, model_hash: str, code_hash: str) -> "ModelVersion | None":
@@ -197,16 +228,6 @@ def _create_version(
     return client.create_model_version(task, f"models:/{model_id}", run_id=run_id, tags=dict(tags), model_id=model_id)
 
 
-def _set_alias(client: "MlflowClient", task: str, number: int, verdict: Verdict) -> None:
-    """Give the version its alias and take the other one from it."""
-    aliases = {alias: int(version) for alias, version in client.get_registered_model(task).aliases.items()}
-    for alias in ("champion", "challenger"):
-        if alias == verdict.alias and aliases.get(alias) != number:
-            client.set_registered_model_alias(task, alias, str(number))
-        elif alias != verdict.alias and aliases.get(alias) == number:
-            client.delete_registered_model_alias(task, alias)
-
-
 def publish_all(root: Path, names: Sequence[str]) -> dict[str, Verdict]:
     """Publish and register the models of the named tasks as they lie in the project."""
     tasks = [Task.open(root, name) for name in names]
@@ -221,10 +242,11 @@ def unpublished(root: Path) -> list[str]:
 
 
 def is_published(root: Path, task: str) -> bool:
-    """Whether ``gate.json`` tells of the task's present model, and the registry has it, with that alias.
+    """Whether ``gate.json`` tells of the task's present model and gate, and the registry agrees with it.
 
-    Both may be those of another model or gate, as after ``git checkout`` and ``dvc checkout``. A gate that cannot be
-    judged is not published: ``register`` tells why.
+    Both may be those of another model or gate, as after ``git checkout`` and ``dvc checkout``; another champion may be
+    in use, as after a rollback; and a champion that could not be loaded may be back. A gate that cannot be judged is
+    not published: ``register`` tells why.
     """
     opened = Task.open(root, task)
     path, model_hash = opened.layout.reports / "gate.json", tracking.model_hash(opened.layout.model)
@@ -232,35 +254,22 @@ def is_published(root: Path, task: str) -> bool:
         return False
     told = store.read_json(path)
     try:
-        verdict = replace(_verdict(opened), version=told.get("version"))
+        asks = _floor(opened).asks()
     except ConfigError:
         return False
-    return bool(told == _record(verdict, model_hash) and _carrier(root, task, model_hash, verdict) == verdict.version)
+    if not isinstance(told, dict) or told.get("model_hash") != model_hash or not _holds(told, asks):
+        return False
+    if (told.get("duel") or {}).get("outcome") == "not loaded":
+        return False
+    registered = versions.read(root, task)
+    version, champion = registered.find(told.get("version")), registered.champion
+    return (
+        version is not None
+        and (version.model_hash, version.tags.get("unroll.code_hash")) == (model_hash, serving.code_hash())
+        and registered.aliases.get(told.get("alias", "")) == version.number
+        and (champion and champion.number) == told.get("champion")
+    )
 
 
-def _carrier(root: Path, task: str, model_hash: str, verdict: Verdict) -> int | None:
-    """The version that carries the verdict's alias, if it is that model, served by the present code.
-
-    An SQLite store is asked directly: a thousandth of the time that it takes to import MLflow.
-    """
-    code_hash, path = serving.code_hash(), tracking.database(root)
-    if path is None:
-        return tracking.patiently(root, lambda client: _ask(client, task, model_hash, code_hash, verdict))
-    if not path.is_file():
-        return None
-    try:
-        with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True)) as connection:
-            row = connection.execute(_CARRIER, (task, verdict.alias, model_hash, code_hash)).fetchone()
-            return None if row is None else int(row[0])
-    except sqlite3.OperationalError as error:
-        if "no such" in str(error):  # a store without tables, or of another MLflow: it will be brought up to date
-            return None
-        raise TrackingError(f"{path}: {error}") from None
-    except sqlite3.Error as error:
-        raise TrackingError(f"{path}: {error}; expected MLflow's SQLite store") from None
-
-
-def _ask(client: "MlflowClient", task: str, model_hash: str, code_hash: str, verdict: Verdict) -> int | None:
-    found = find_version(client, task, model_hash, code_hash)
-    aliases = client.get_registered_model(task).aliases if found else {}
-    return int(found.version) if found and aliases.get(verdict.alias) == found.version else None
+def _holds(told: Mapping[str, Any], asks: Mapping[str, Any]) -> bool:
+    return all(key in told and told[key] == value for key, value in asks.items())

@@ -205,7 +205,12 @@ def _gate(layout: Layout) -> str:
     if not path.is_file():
         return "–"
     gate = store.read_json(path)
-    return gate["alias"] if gate["passed"] else f"{gate['alias']}: {gate['reason']}"
+    duel = gate.get("duel")
+    if not gate["passed"]:
+        return f"{gate['alias']}: {gate['reason']}"
+    return (
+        f"{gate['alias']}: by {number(duel['difference'])} over version {duel['champion']}" if duel else gate["alias"]
+    )
 
 
 def _purpose(trained: Trained) -> str:

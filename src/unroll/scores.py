@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Metrics = Callable[[np.ndarray], dict[str, np.ndarray]]
 """Sums of shape (…, K) to named metrics of shape (…)."""
 
+Value = Callable[[np.ndarray], np.ndarray]
+"""The same for one metric."""
+
 DRAWS = 1000
 LEVEL = 0.95
 SEED = 20160101
@@ -47,8 +50,8 @@ class Scores:
         total_K: np.ndarray = self.statistics_NK.sum(axis=0, dtype=np.float64)
         return total_K
 
-    def summary(self, metrics: Metrics, seed: int) -> dict[str, float]:
-        """Every metric with its 95 % bootstrap interval: ``r2``, ``r2_low``, ``r2_high``, …
+    def summary(self, metrics: Metrics, seed: int, level: float = LEVEL) -> dict[str, float]:
+        """Every metric with its bootstrap interval, of 95 % unless told otherwise: ``r2``, ``r2_low``, ``r2_high``, …
 
         NaN is what is undefined: a metric without examples, an interval from fewer than two blocks. Draws in which a
         metric is undefined (a class that was not drawn) do not enter its interval.
@@ -57,7 +60,7 @@ class Scores:
             whole, drawn = metrics(self.sums()), metrics(self.resampled_sums(seed))
         result: dict[str, float] = {}
         for name, value in whole.items():
-            low, high = interval(drawn[name]) if len(self.statistics_NK) > self.block else (np.nan, np.nan)
+            low, high = interval(drawn[name], level) if len(self.statistics_NK) > self.block else (np.nan, np.nan)
             result |= {name: float(value), f"{name}_low": low, f"{name}_high": high}
         return result
 
@@ -76,6 +79,14 @@ class Scores:
                 found[name][str(group)] = {"count": len(rows_M), **Scores(blocks_JK).summary(metrics, SEED)}
         return found
 
+    def take(self, rows_M: np.ndarray) -> "Scores":
+        """The statistics of some examples, in the order given; truths and groups are left behind."""
+        return Scores(self.statistics_NK[rows_M], self.block)
+
+    def blocks(self) -> int:
+        """How many blocks are resampled; the last one may be shorter."""
+        return -(-len(self.statistics_NK) // self.block)
+
     def resampled_sums(self, seed: int) -> np.ndarray:
         """Sums of shape (D, K) over rows drawn with replacement in whole blocks.
 
@@ -93,11 +104,30 @@ class Scores:
         return sums_DK
 
 
-def interval(drawn_D: np.ndarray) -> tuple[float, float]:
-    """The middle 95 % of the draws in which a metric is defined; NaN where it never is."""
+def advantage(
+    ours: Scores, theirs: Scores, values: tuple[Value, Value], sign: int, level: float = LEVEL
+) -> tuple[float, float, float]:
+    """How much better we are in a metric, and the ends of that difference's interval, from paired draws.
+
+    Both see the same rows in each draw, so what makes a draw hard for both falls out of the difference. ``values`` are
+    the metric of our sums and of theirs; ``sign`` is 1 where higher is better, else -1. The scores must be of the same
+    examples in the same order. The ends are NaN where there are fewer than two blocks.
+    """
+
+    def difference(sums: np.ndarray) -> dict[str, np.ndarray]:
+        our_sums, their_sums = np.split(sums, [ours.statistics_NK.shape[-1]], axis=-1)
+        return {"difference": sign * (values[0](our_sums) - values[1](their_sums))}
+
+    both = Scores(np.concatenate([ours.statistics_NK, theirs.statistics_NK], axis=1), ours.block)
+    value, low, high = both.summary(difference, SEED, level).values()
+    return value, low, high
+
+
+def interval(drawn_D: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+    """The middle ``level`` of the draws in which a metric is defined; NaN where it never is."""
     known = drawn_D[~np.isnan(drawn_D)]
     if not len(known):
         return np.nan, np.nan
     with np.errstate(invalid="ignore"):  # between infinite draws
-        low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

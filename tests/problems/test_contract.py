@@ -110,6 +110,64 @@ def test_the_tables_index_does_not_matter(made: Made, tmp_path: Path) -> None:
     assert digests(tmp_path) == digests(made.folder)
 
 
+def test_for_a_model_trained_on_this_table_nothing_comes_out_otherwise(made: Made, tmp_path: Path) -> None:
+    case = tables.CASES[made.name]
+    table = case.table()
+    found = made.problem.prepare(table, made.config, tmp_path, made.prepared.meta)
+    assert found == made.prepared.meta
+    expected = {name: digest for name, digest in digests(made.folder).items() if name != "meta.json"}
+    assert digests(tmp_path) == expected
+
+
+def test_a_trained_model_answers_a_row_the_same_from_another_table(made: Made, tmp_path: Path) -> None:
+    """Without the last rows splits, scaler and vocabulary would come out otherwise; the model keeps its own.
+
+    A language model reads on from the start of a part: where that is elsewhere, only what it has learned is the same.
+    """
+    case = tables.CASES[made.name]
+    table = case.table()
+    shorter = table[: int(len(table) * 0.97)]
+    meta = made.problem.prepare(shorter, made.config, tmp_path, made.prepared.meta)
+    prepared, metric = Prepared(store.read_arrays(tmp_path), meta), made.problem.metric_keys(made.config)[0]
+    learned = {
+        "scaler",
+        "classes",
+        "vocabulary",
+        "symbols",
+        "words",
+        "source_characters",
+        "target_characters",
+        "spread",
+    }
+    assert {key: meta[key] for key in learned & set(meta)} == {
+        key: made.prepared.meta[key] for key in learned & set(meta)
+    }
+    assert learned & set(meta)
+    asked = [made.problem.asked(each, "test", metric) for each in (prepared, made.prepared)]
+    scores = [made.problem.score(made.network(), each, "test", 4).statistics_NK for each in (prepared, made.prepared)]
+    assert [len(each.key_N) for each in asked] == [len(each) for each in scores]
+    _, here, there = np.intersect1d(asked[0].key_N, asked[1].key_N, return_indices=True)
+    assert len(here) >= 5
+    assert asked[0].truth_N[here].tolist() == asked[1].truth_N[there].tolist()
+    if made.name not in CARRIES_STATE:
+        np.testing.assert_allclose(scores[0][here], scores[1][there], rtol=1e-4, atol=1e-5)
+
+
+def test_each_test_row_is_asked_once_and_told_by_a_key(made: Made) -> None:
+    metric = made.problem.metric_keys(made.config)[0]
+    for split in SPLITS:
+        asked = made.problem.asked(made.prepared, split, metric)
+        assert len(np.unique(asked.key_N)) == len(asked.key_N) == len(asked.truth_N)
+        assert asked.key_N.dtype == np.int64
+        json.dumps(dict(asked.about))
+    rows = made.problem.score(made.network(), made.prepared, "test", 8).table()
+    truth = made.problem.asked(made.prepared, "test", metric).truth_N
+    if "truth" in rows and rows["truth"].dtype.kind == "f":
+        np.testing.assert_allclose(truth, rows["truth"])
+    elif "truth" in rows and truth.dtype == object:
+        assert truth.tolist() == rows["truth"].tolist()
+
+
 def test_columns_that_the_problem_does_not_name_are_not_needed(made: Made, tmp_path: Path) -> None:
     case = tables.CASES[made.name]
     store.write_table(tmp_path / "table.parquet", case.table())

@@ -63,7 +63,7 @@ def _model(task: Task) -> Iterator[Finding]:
     told = f"{verdict['alias']}: {verdict['reason']}"
     if not known:
         yield note("model", f"{told}; the tracking store does not know it", f"unroll publish {task.name}")
-    elif verdict["passed"]:
+    elif verdict["alias"] == "champion":
         yield fine("model", told)
     else:
         yield note("model", told, "another model, more data, or another gate; see the model card")

@@ -39,6 +39,14 @@ def keep_known(codes_TC: np.ndarray, train: slice, words: Sequence[str]) -> list
     return [word for number, word in enumerate(words, start=1) if there[number]]
 
 
+def renumber(codes_TC: np.ndarray, words: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Number the ``words`` as a model does that knows others, in place, 0 for what it does not know; those it knows."""
+    number = {word: code for code, word in enumerate(known, start=1)}
+    renewed = np.array([0, *(number.get(word, 0) for word in words)], dtype=codes_TC.dtype)
+    codes_TC[:] = renewed[np.asarray(codes_TC)]
+    return list(known)
+
+
 def look_up(column: "pd.Series[Any]", words: Sequence[str]) -> np.ndarray:
     """Codes (N,) of a raw input; a word that train does not have is 0."""
     number = {word: code for code, word in enumerate(words, start=1)}

@@ -7,6 +7,8 @@ import numpy as np
 
 UNKNOWN = -1
 """The number of a character outside the alphabet, and of padding: neither is ever an input or an answer."""
+LOST = "\N{REPLACEMENT CHARACTER}"
+"""What ``decode`` writes for it."""
 
 
 class Flat(NamedTuple):
@@ -59,7 +61,7 @@ def encode(strings: Sequence[str], characters: str) -> Flat:
 
 def decode(flat: Flat, index: np.ndarray, characters: str) -> list[str]:
     """The strings ``index``; an unknown character reads as U+FFFD."""
-    letters = [*characters, "\N{REPLACEMENT CHARACTER}"]  # UNKNOWN, -1, is the last
+    letters = [*characters, LOST]  # UNKNOWN, -1, is the last
     bounds = zip(flat.offsets[index].tolist(), flat.offsets[np.asarray(index) + 1].tolist(), strict=True)
     return ["".join([letters[number] for number in flat.ids_C[low:high].tolist()]) for low, high in bounds]
 

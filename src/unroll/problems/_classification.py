@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unroll.errors import DataError
-from unroll.problems.base import Figure, Prepared, Split
+from unroll.problems.base import Asked, Figure, Meta, Prepared, Split
 from unroll.scores import DRAWS, SEED, interval
 
 if TYPE_CHECKING:
@@ -22,6 +22,25 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 def natural(name: str) -> tuple[int, float, str]:
     """A key that sorts numbers as numbers, before other names."""
     return (0, float(name), name) if _NUMBER.fullmatch(name) else (1, 0.0, name)
+
+
+def classes(labels: Sequence[str], fitted: Meta | None) -> list[str]:
+    """The classes in order, or those of a trained model; raises DataError for a label that it does not know."""
+    found = sorted(set(labels), key=natural)
+    if fitted is None:
+        return found
+    known: list[str] = fitted["classes"]
+    unknown = next((name for name in found if name not in known), None)
+    if unknown is not None:
+        raise DataError(f"class {unknown!r} is not one that the model knows; expected one of {', '.join(known)}")
+    return known
+
+
+def asked(prepared: Prepared, split: Split) -> Asked:
+    """The label of each row of the table."""
+    names = np.array(prepared.meta["classes"], dtype=object)
+    rows_N = np.asarray(prepared.arrays[split]).astype(np.int64)
+    return Asked({"classes": prepared.meta["classes"]}, rows_N, names[np.asarray(prepared.arrays["labels"])[rows_N]])
 
 
 def parts(table: "pd.DataFrame", split: str) -> np.ndarray | None:

@@ -14,7 +14,7 @@ import numpy as np
 from unroll import store
 from unroll.features import verse, words
 from unroll.features.vocabulary import UNKNOWN, Vocabulary
-from unroll.problems.base import Batch, Figure, Meta, Prepared, Split
+from unroll.problems.base import Asked, Batch, Figure, Meta, Prepared, Split
 from unroll.scores import Scores
 
 if TYPE_CHECKING:
@@ -112,6 +112,16 @@ def scores(prepared: Prepared, split: Split, bits_N: np.ndarray) -> Scores:
     rows = pd.DataFrame({"bits": bits_N, "kind": kinds_N, "place": language.places(tokens)})
     statistics_NK = np.stack([ones_N, bits_N, spelled_N, characters_N], axis=1)
     return Scores(statistics_NK, BLOCK[language.level], rows, {"by_kind": kinds_N})
+
+
+def asked(prepared: Prepared, split: Split, spelled: bool) -> Asked:
+    """The tokens by their place in the text; with ``spelled`` an unknown one, which says nothing, is None."""
+    meta, (low, high) = prepared.meta, prepared.meta["bounds"][split]
+    key_N = np.arange(max(low, 1), high)
+    tokens_N = np.array(Language.of(meta).decode(prepared.arrays["ids"][key_N].tolist()), dtype=object)
+    if spelled:
+        tokens_N[np.asarray(prepared.arrays["ids"])[key_N] == UNKNOWN] = None
+    return Asked({key: meta[key] for key in ("level", "lower_case")}, key_N, tokens_N)
 
 
 def metrics(sums: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:

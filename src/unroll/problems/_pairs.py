@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SourceUnit = Literal["character", "whole"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 COLUMNS = ("source", "target")
+LEARNED = ("sources", "source_characters", "target_characters", "longest_source", "longest_target", "unequal_lengths")
+"""What a model knows of its train part; ``reading`` is of no use to it, and tells of the pairs at hand."""
 SHOWN_QUESTIONS = 6
 """Questions whose attention is drawn."""
 SAMPLING: dict[str, tuple[float, float]] = {"temperature": (0.0, 10.0), "seed": (0, 2**31 - 1)}

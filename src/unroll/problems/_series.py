@@ -17,7 +17,7 @@ from unroll.errors import DataError
 from unroll.expectation import Expectation, Severity
 from unroll.features import calendar, categories, filling, scaling, series, windows
 from unroll.features.calendar import Feature
-from unroll.problems.base import Check, Meta, Prepared, Split
+from unroll.problems.base import Asked, Check, Meta, Prepared, Split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,24 +96,27 @@ def columns(config: SeriesPrepare) -> Sequence[str] | None:
     return ["time", *(["site"] if config.target_site else []), *config.variables, *config.categories]
 
 
-def prepare(table: "pd.DataFrame", config: SeriesPrepare, asked: Sequence[int], folder: Path) -> dict[str, Any]:
+def prepare(
+    table: "pd.DataFrame", config: SeriesPrepare, asked: Sequence[int], folder: Path, fitted: Meta | None = None
+) -> dict[str, Any]:
     """Arrays: ``values`` (T, F) scaled, ``calendar`` (T, C) codes, ``seconds`` (T,), a ``*_ranges`` a split.
 
     ``asked`` are the rows, from a window's last one on, of which the target is asked for; a window needs all rows up to
     the last of them, which the meta has as ``horizon``. Where missing values are filled in, ``missing`` (T, F) tells
-    which; where there are categories, ``categories`` their codes.
+    which; where there are categories, ``categories`` their codes. With the meta of a trained model, ``fitted``, its
+    sites, variables, scaler and words are taken.
     """
     reach, bridge = max(asked), config.bridged_rows
-    laid = series.lay_out(
-        table, config.sites, config.variables, config.target, folder / "values.npy", config.categories, bridge
-    )
+    sites, variables = (fitted["sites"], fitted["variables"]) if fitted else (config.sites, config.variables)
+    laid = series.lay_out(table, sites, variables, config.target, folder / "values.npy", config.categories, bridge)
     target = _target_column(laid, config)
     step_s = series.step_s(laid.seconds_T)
     joined_T = series.follows(laid.seconds_T, step_s)
     bounds = _bounds(laid.seconds_T, config)
     values = np.lib.format.open_memmap(folder / "values.npy", mode="r+")
-    scaler = scaling.fit(values, slice(*bounds["train"]))
-    _require_change(values[slice(*bounds["train"]), target], laid.columns[target])
+    scaler = fitted["scaler"] if fitted else scaling.fit(values, slice(*bounds["train"]))
+    if not fitted:
+        _require_change(values[slice(*bounds["train"]), target], laid.columns[target])
     good_T = np.ones(len(values), dtype=bool)
     for low in range(0, len(values), scaling.CHUNK):
         chunk = slice(low, low + scaling.CHUNK)
@@ -131,7 +134,8 @@ def prepare(table: "pd.DataFrame", config: SeriesPrepare, asked: Sequence[int], 
         good_T = filled_T
     values.flush()
     if config.categories:
-        more["categories"] = _categories(laid, config, slice(*bounds["train"]), folder / "categories.npy")
+        path, known = folder / "categories.npy", [each["words"] for each in fitted["categories"]] if fitted else None
+        more["categories"] = _categories(laid, config, slice(*bounds["train"]), path, known)
     ranges = windows.runs(good_T, joined_T)
     counts = {}
     for split, (low, high) in bounds.items():
@@ -186,12 +190,19 @@ def _legal(missing_TF: np.ndarray, target: int, config: SeriesPrepare, asked: Se
     return legal_T
 
 
-def _categories(laid: series.Series, config: SeriesPrepare, train: slice, path: Path) -> list[dict[str, Any]]:
-    """The words of each category that train has; others get code 0."""
+def _categories(
+    laid: series.Series, config: SeriesPrepare, train: slice, path: Path, known: Sequence[Sequence[str]] | None
+) -> list[dict[str, Any]]:
+    """The words of each category that train has, or those ``known``; others get code 0."""
     codes = np.lib.format.open_memmap(path, mode="r+")
     count, found = len(config.categories), []
     for number, (name, words) in enumerate(zip(config.categories, laid.words, strict=True)):
-        found.append({"name": name, "words": categories.keep_known(codes[:, number::count], train, words)})
+        codes_TS = codes[:, number::count]
+        if known is None:
+            kept = categories.keep_known(codes_TS, train, words)
+        else:
+            kept = categories.renumber(codes_TS, words, known[number])
+        found.append({"name": name, "words": kept})
     codes.flush()
     return found
 
@@ -306,6 +317,14 @@ def unscale(scaled: np.ndarray, meta: Meta) -> np.ndarray:
 def target(prepared: Prepared) -> np.ndarray:
     """The target (T,) in its own unit."""
     return unscale(prepared.arrays["values"][:, prepared.meta["target_column"]], prepared.meta)
+
+
+def asked(prepared: Prepared, split: Split, horizon: int, truth_N: np.ndarray) -> Asked:
+    """Windows by the time of their last row."""
+    meta = prepared.meta
+    about = {**{key: meta[key] for key in ("target", "target_site", "step_s")}, "horizon": horizon}
+    seconds_N = np.asarray(prepared.arrays["seconds"])[last_rows(prepared, split)]
+    return Asked(about, seconds_N.astype(np.int64), truth_N)
 
 
 def block(meta: Meta) -> int:

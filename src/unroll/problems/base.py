@@ -76,6 +76,20 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What a split asks of a model: two models answer the same question where these agree.
+
+    ``about`` is what holds for all examples (target, horizon, classes). ``key_N`` (int64, each once) tells an example
+    from the others in the validated table: a time, a row number, a place in the text. ``truth_N`` is the right answer:
+    a number, or a text, None where the model has no symbol for it.
+    """
+
+    about: Mapping[str, Any]
+    key_N: np.ndarray
+    truth_N: np.ndarray
+
+
+@dataclass(frozen=True)
 class Check:
     """Facts about the prepared data and what is expected of them."""
 
@@ -119,12 +133,18 @@ class Problem(ABC, Generic[P, M]):
         return self.metric_names
 
     @abstractmethod
-    def prepare(self, table: "pd.DataFrame", config: P, folder: Path) -> dict[str, Any]:
+    def prepare(self, table: "pd.DataFrame", config: P, folder: Path, fitted: Meta | None = None) -> dict[str, Any]:
         """Write the arrays of all three splits into ``folder`` (``.npy``) and return the meta (JSON).
 
-        Whatever is fitted (scaler, vocabulary) is fitted on the train split alone. Raises DataError if the table
-        cannot serve, such as a series shorter than a window.
+        Whatever is fitted (scaler, vocabulary) is fitted on the train split alone. ``fitted`` is the meta of a trained
+        model: then nothing is fitted, and the table is laid out for that model with its own scaler, vocabulary and
+        names. Raises DataError if the table cannot serve, such as a series shorter than a window, or a class that the
+        model does not know.
         """
+
+    @abstractmethod
+    def asked(self, prepared: Prepared, split: Split, metric: str) -> Asked:
+        """What each example of a split asks, in the order of ``score``, as far as ``metric`` is about it."""
 
     def files_changed(self, config: P, meta: Meta, root: Path) -> bool:  # noqa: ARG002
         """Whether a file that ``prepare`` reads beside the table is no longer the one that ``meta`` tells of.

@@ -18,7 +18,7 @@ from unroll.problems import _series
 from unroll.problems._forecast_models import ClassicalModel, ForecastingModel, begin, build, solve
 from unroll.problems._forecasts import figures, forecast_scores, metric_names, metrics
 from unroll.problems._series import SPLITS, SeriesPrepare
-from unroll.problems.base import Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
+from unroll.problems.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
 from unroll.scores import Scores
 
 if TYPE_CHECKING:
@@ -78,12 +78,22 @@ class Forecasting(Problem[ForecastingPrepare, ForecastingModel | ClassicalModel]
         """Those of the first horizon by their plain names, those of the others with their steps behind."""
         return metric_names(config.horizon)
 
-    def prepare(self, table: "pd.DataFrame", config: ForecastingPrepare, folder: Path) -> dict[str, Any]:
+    def prepare(
+        self, table: "pd.DataFrame", config: ForecastingPrepare, folder: Path, fitted: Meta | None = None
+    ) -> dict[str, Any]:
         """The arrays of ``_series.prepare``; the meta also has the horizons and how far the target moves in each."""
-        meta = _series.prepare(table, config, config.horizon, folder)
+        meta = _series.prepare(table, config, config.horizon, folder, fitted)
         prepared = Prepared(store.read_arrays(folder), meta)
-        spread = [_spread(prepared, horizon) for horizon in config.horizon]
+        spread = fitted["spread"] if fitted else [_spread(prepared, horizon) for horizon in config.horizon]
         return {**meta, "horizons": list(config.horizon), "spread": spread, "season": config.season}
+
+    def asked(self, prepared: Prepared, split: Split, metric: str) -> Asked:
+        """The target at the horizon that ``metric`` is about."""
+        horizons = prepared.meta["horizons"]
+        names = metric_names(horizons)
+        horizon = horizons[names.index(metric) // (len(names) // len(horizons))]
+        truth_N = _series.target(prepared)[_series.last_rows(prepared, split) + horizon]
+        return _series.asked(prepared, split, horizon, truth_N)
 
     def check(self, prepared: Prepared, config: ForecastingPrepare) -> Check:  # noqa: ARG002
         """Each range of windows, measured again on the times and bounds."""

@@ -16,7 +16,7 @@ from unroll.features import verse, words
 from unroll.features.vocabulary import Vocabulary
 from unroll.problems import _language
 from unroll.problems._language import Language
-from unroll.problems.base import Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
+from unroll.problems.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
 from unroll.scores import Scores
 
 if TYPE_CHECKING:
@@ -107,7 +107,9 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
         """Of a language of words ``bits_per_word``, too."""
         return self.metric_names if config.level == "character" else (*self.metric_names, "bits_per_word")
 
-    def prepare(self, table: "pd.DataFrame", config: LanguageModelPrepare, folder: Path) -> dict[str, Any]:
+    def prepare(
+        self, table: "pd.DataFrame", config: LanguageModelPrepare, folder: Path, fitted: Meta | None = None
+    ) -> dict[str, Any]:
         """Array ``ids``: the whole text, a number a token; the splits are consecutive parts of it.
 
         Of words ``characters`` and ``spelling``, too: see ``metrics``.
@@ -116,11 +118,15 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
         tokens, counts_N = words.split(text) if config.level == "word" else (list(text), np.ones(len(text)))
         bounds = _bounds(len(tokens), config)
         train = bounds["train"][1]
-        vocabulary = Vocabulary.fit(tokens[:train], config.min_count, config.vocabulary)
+        if fitted:
+            vocabulary = Vocabulary(fitted["symbols"])
+        else:
+            vocabulary = Vocabulary.fit(tokens[:train], config.min_count, config.vocabulary)
         _language.prepare(tokens, vocabulary, folder)
         tight: Meta = {}
         if config.level == "word":
             tight = _language.prepare_words(tokens, counts_N, train, vocabulary, folder)
+            tight = {key: fitted[key] for key in tight} if fitted else tight
         return {
             "level": config.level,
             "partition": config.partition,
@@ -131,6 +137,11 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
             "bounds": bounds,
             "examples": {split: high - low for split, (low, high) in bounds.items()},
         }
+
+    def asked(self, prepared: Prepared, split: Split, metric: str) -> Asked:
+        """The tokens. An unknown one is cheap, so both models must know the same ones, unless it is spelled, too."""
+        spelled = prepared.meta["level"] == "word" and metric == "bits_per_character"
+        return _language.asked(prepared, split, spelled)
 
     def check(self, prepared: Prepared, config: LanguageModelPrepare) -> Check:
         """Every token in one split, few unknown ones."""

@@ -15,7 +15,7 @@ from unroll.features import calendar
 from unroll.problems import _classification as classification
 from unroll.problems import _series
 from unroll.problems._series import SeriesPrepare
-from unroll.problems.base import Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
+from unroll.problems.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
 from unroll.scores import Scores
 
 if TYPE_CHECKING:
@@ -62,9 +62,16 @@ class RiseOrFall(Problem[RiseOrFallPrepare, RiseOrFallModel]):
         """Sites and categories."""
         return ("site", *config.categories)
 
-    def prepare(self, table: "pd.DataFrame", config: RiseOrFallPrepare, folder: Path) -> dict[str, Any]:
+    def prepare(
+        self, table: "pd.DataFrame", config: RiseOrFallPrepare, folder: Path, fitted: Meta | None = None
+    ) -> dict[str, Any]:
         """The arrays of ``_series.prepare``."""
-        return _series.prepare(table, config, (0, config.horizon), folder)
+        return _series.prepare(table, config, (0, config.horizon), folder, fitted)
+
+    def asked(self, prepared: Prepared, split: Split, metric: str) -> Asked:  # noqa: ARG002
+        """Whether the target rises."""
+        rises_N = _rises(prepared, _series.last_rows(prepared, split))
+        return _series.asked(prepared, split, prepared.meta["horizon"], rises_N)
 
     def check(self, prepared: Prepared, config: RiseOrFallPrepare) -> Check:  # noqa: ARG002
         """Each range of windows, measured again on the times and bounds."""

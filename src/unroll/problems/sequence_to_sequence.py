@@ -21,7 +21,7 @@ from unroll.problems import _classification as classification
 from unroll.problems import _pairs as pairs
 from unroll.problems._answerers import SequenceToSequenceModel, build
 from unroll.problems._pairs import COLUMNS, SPLITS, SourceUnit
-from unroll.problems.base import Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
+from unroll.problems.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
 from unroll.scores import Scores
 
 if TYPE_CHECKING:
@@ -80,7 +80,9 @@ class SequenceToSequence(Problem[SequenceToSequencePrepare, SequenceToSequenceMo
         """Both columns of the pairs, and what the split needs."""
         return (*COLUMNS, *["split"] * (config.split == "source"), *["group"] * config.grouped)
 
-    def prepare(self, table: "pd.DataFrame", config: SequenceToSequencePrepare, folder: Path) -> dict[str, Any]:
+    def prepare(
+        self, table: "pd.DataFrame", config: SequenceToSequencePrepare, folder: Path, fitted: Meta | None = None
+    ) -> dict[str, Any]:
         """Arrays: ids and offsets of all sources and targets, and the row numbers of each split.
 
         Equal sources, and a sum in both orders, fall into the same split; where a source is one symbol, which train
@@ -106,6 +108,8 @@ class SequenceToSequence(Problem[SequenceToSequencePrepare, SequenceToSequenceMo
             "examples": {split: len(index) for split, index in rows.items()},
             **({"pairs_left_out": left_out} if left_out else {}),
         }
+        if fitted:
+            meta |= {key: fitted[key] for key in pairs.LEARNED}
         flats = pairs.encode_sources(sources, meta), strings.encode(targets, meta["target_characters"])
         for name, flat in zip(COLUMNS, flats, strict=True):
             store.write_array(folder / f"{name}_ids.npy", flat.ids_C)
@@ -113,6 +117,13 @@ class SequenceToSequence(Problem[SequenceToSequencePrepare, SequenceToSequenceMo
         for split, index in rows.items():
             store.write_array(folder / f"{split}.npy", index.astype(np.int32))
         return meta
+
+    def asked(self, prepared: Prepared, split: Split, metric: str) -> Asked:  # noqa: ARG002
+        """The target of each pair; one with a character that the model cannot write is None, and never right."""
+        rows_N = np.asarray(prepared.arrays[split]).astype(np.int64)
+        targets = pairs.texts_of(prepared, "target", rows_N)
+        truth_N = np.array([None if strings.LOST in text else text for text in targets], dtype=object)
+        return Asked({}, rows_N, truth_N)
 
     def check(self, prepared: Prepared, config: SequenceToSequencePrepare) -> Check:
         """Every pair in one split, no question in two, few characters and no text beyond what train has."""

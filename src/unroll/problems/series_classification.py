@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,7 +15,7 @@ from unroll.errors import DataError
 from unroll.expectation import Expectation
 from unroll.features import lengths, scaling, splits, symbols, text_splits
 from unroll.problems import _classification as classification
-from unroll.problems.base import Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
+from unroll.problems.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
 from unroll.scores import Scores
 
 if TYPE_CHECKING:
@@ -84,14 +85,16 @@ class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassifica
     baseline_names = ("majority", "nearest_neighbour", "random_kernels")
     unit = "series"
 
-    def prepare(self, table: "pd.DataFrame", config: SeriesClassificationPrepare, folder: Path) -> dict[str, Any]:
+    def prepare(
+        self, table: "pd.DataFrame", config: SeriesClassificationPrepare, folder: Path, fitted: Meta | None = None
+    ) -> dict[str, Any]:
         """Arrays: ``values`` (N, T) scaled, ``labels`` (N,), and the row numbers of each split."""
         steps = sorted((c for c in table.columns if _STEP.match(c)), key=lambda c: int(c[1:]))
         if not steps:
             raise DataError(f"no column t000, t001, … in the table; there are {', '.join(map(str, table.columns))}")
         whole_NT, lengths_N, good_N = lengths.read(table[steps].to_numpy(dtype=np.float32), config.missing)
         table, left_out = table[good_N], int((~good_N).sum())
-        names = sorted(table["label"].unique(), key=classification.natural)
+        names = classification.classes(table["label"].tolist(), fitted)
         labels = table["label"].map({name: number for number, name in enumerate(names)}).to_numpy(dtype=np.int16)
         values = store.create_array(folder / "values.npy", (len(table), len(steps)), np.float32)
         values[:] = whole_NT[good_N]
@@ -100,19 +103,17 @@ class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassifica
         classification.require_known(labels, rows, names)
         lengths_N = lengths_N[good_N]
         equal = bool((lengths_N == len(steps)).all())
-        scaler = scaling.fit(np.asarray(values[rows["train"]]).reshape(-1, 1), slice(None))
+        if fitted:
+            _require_steps(fitted, len(steps), equal)
+        scaler = fitted["scaler"] if fitted else scaling.fit(values[rows["train"]].reshape(-1, 1), slice(None))
         values[:] = scaling.apply(values[..., None], scaler)[..., 0]
         if not equal:
             values[np.arange(len(steps)) >= lengths_N[:, None]] = 0.0
             store.write_array(folder / "lengths.npy", lengths_N.astype(np.int32))
         values.flush()
-        words = symbols.fit(
-            values[rows["train"]],
-            config.word_windows,
-            config.word_length,
-            config.word_letters,
-            None if equal else lengths_N[rows["train"]],
-        )
+        own_N = None if equal else lengths_N[rows["train"]]
+        letters = config.word_windows, config.word_length, config.word_letters
+        words = fitted["words"] if fitted else symbols.fit(values[rows["train"]], *letters, own_N)
         store.write_array(folder / "labels.npy", labels)
         for split, index in rows.items():
             store.write_array(folder / f"{split}.npy", index.astype(np.int32))
@@ -124,10 +125,15 @@ class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassifica
             "words": words,
             "examples": {split: len(index) for split, index in rows.items()},
             "test_rows_also_in_train": int(shared.sum()),
-            **({} if equal else {"shortest": int(lengths_N.min())}),
+            **({} if equal and "shortest" not in (fitted or {}) else {"shortest": int(lengths_N.min())}),
             **({"missing": config.missing} if config.missing != "drop" else {}),
             **({"series_left_out": left_out} if left_out else {}),
         }
+
+    def asked(self, prepared: Prepared, split: Split, metric: str) -> Asked:  # noqa: ARG002
+        """The label of each series; those left out for a missing value are not counted among the rows."""
+        found = classification.asked(prepared, split)
+        return replace(found, about={**found.about, "series_left_out": prepared.meta.get("series_left_out", 0)})
 
     def _split(
         self,
@@ -351,6 +357,14 @@ def _numbers(frame: "pd.DataFrame", meta: Meta) -> tuple[np.ndarray, np.ndarray]
         (seen,) = frame[names[column]].iloc[[row]].tolist()
         raise DataError(f"input: row {row + 1}, column {names[column]}: {seen!r}; expected a finite number")
     return np.nan_to_num(values), lengths_N
+
+
+def _require_steps(fitted: Meta, steps: int, equal: bool) -> None:
+    """Raise DataError for series that a trained model cannot read."""
+    if steps != fitted["steps"]:
+        raise DataError(f"{steps} steps in the table; expected {fitted['steps']}, as the model has learned")
+    if not equal and "shortest" not in fitted:
+        raise DataError(f"series of several lengths; expected {steps} steps in each, as the model has learned")
 
 
 def _mean(values_NT: np.ndarray, inside_NT: np.ndarray, which_N: np.ndarray) -> np.ndarray:

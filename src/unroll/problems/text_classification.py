@@ -15,7 +15,7 @@ from unroll.features import association, batching, ngrams, splits, text, text_sp
 from unroll.features.strings import Flat
 from unroll.features.vocabulary import UNKNOWN, Vocabulary
 from unroll.problems import _classification as classification
-from unroll.problems.base import Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
+from unroll.problems.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
 from unroll.scores import Scores
 
 if TYPE_CHECKING:
@@ -92,13 +92,15 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
         """Text and label, and what the split needs."""
         return ("text", "label", *["split"] * (config.split == "source"), *["group"] * config.grouped)
 
-    def prepare(self, table: "pd.DataFrame", config: TextClassificationPrepare, folder: Path) -> dict[str, Any]:
+    def prepare(
+        self, table: "pd.DataFrame", config: TextClassificationPrepare, folder: Path, fitted: Meta | None = None
+    ) -> dict[str, Any]:
         """Arrays: ``raw`` and ``clean`` bytes and token ``ids`` of all texts, labels, row numbers of each split."""
         import pandas as pd
 
         raw, labels = _strings(table, "text"), _strings(table, "label")
         cleaned = [text.clean(one) for one in raw]
-        classes = sorted(set(labels), key=classification.natural)
+        classes = classification.classes(labels, fitted)
         groups_N = pd.factorize(np.array(cleaned, dtype=object))[0]
         given_N = pd.factorize(np.array(table["group"], dtype=object))[0] if config.grouped else None
         if given_N is not None:
@@ -112,7 +114,10 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
             classification.require_known(labels_N, rows, classes)
         words = [text.tokens(one) for one in cleaned]
         train_words = (word for row in rows["train"] for word in words[row])
-        vocabulary = Vocabulary.fit(train_words, config.min_count, config.vocabulary)
+        if fitted:
+            vocabulary = Vocabulary(fitted["vocabulary"])
+        else:
+            vocabulary = Vocabulary.fit(train_words, config.min_count, config.vocabulary)
         for name, flat in {
             "raw": text.pack_texts(raw),
             "clean": text.pack_texts(cleaned),
@@ -123,7 +128,10 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
         store.write_array(folder / "labels.npy", labels_N)
         for split, index in rows.items():
             store.write_array(folder / f"{split}.npy", index.astype(np.int32))
-        vectors = _write_vectors(config.vectors, vocabulary, config.seed, folder) if config.vectors else None
+        if fitted:
+            vectors = fitted.get("vectors")  # a trained model has its vectors among its weights
+        else:
+            vectors = _write_vectors(config.vectors, vocabulary, config.seed, folder) if config.vectors else None
         return {
             "classes": classes,
             "vocabulary": vocabulary.items,
@@ -136,6 +144,10 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
             "texts_cut": sum(len(found) > config.max_tokens for found in words),
             **({"vectors": vectors} if vectors else {}),
         }
+
+    def asked(self, prepared: Prepared, split: Split, metric: str) -> Asked:  # noqa: ARG002
+        """The label of each text."""
+        return classification.asked(prepared, split)
 
     def files_changed(self, config: TextClassificationPrepare, meta: Meta, root: Path) -> bool:
         """Whether the file of word vectors is another one now, or away: ``prepare`` then says so."""

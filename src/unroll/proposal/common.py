@@ -103,6 +103,18 @@ def train_lines(epochs: int, batch_size: int, why: str, **changed: Any) -> list[
     return [line._replace(value=changed.get(line.key, line.value)) for line in lines]
 
 
+def gate_lines(metric: str, direction: str, threshold: float, why: str, baselines: Sequence[str]) -> list[Line]:
+    """The ``gate`` block; a champion must be beaten by more than chance, however little."""
+    return [
+        Line("metric", metric),
+        Line("direction", direction),
+        Line("threshold", threshold, why),
+        Line("baselines", list(baselines), "must be beaten"),
+        Line("margin", 0.0, "better than the champion by more than that, in the metric's unit"),
+        Line("confidence", 0.95, "of the interval of that difference"),
+    ]
+
+
 def epochs_for(budget: float, cost: float, least: int, most: int) -> int:
     """As many epochs of ``cost`` as the budget has, within bounds.
 

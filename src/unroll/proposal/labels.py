@@ -10,7 +10,7 @@ from unroll.datasets._files.labels import alike, in_order
 from unroll.datasets.files import FilesConfig
 from unroll.errors import DataError
 from unroll.proposal.blocks import Line
-from unroll.proposal.common import counted
+from unroll.proposal.common import counted, gate_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,12 +123,7 @@ class Labels:
         label, most = max(rows.items(), key=lambda pair: pair[1])
         share = most / max(sum(rows.values()), 1)
         why = f"the share of {label}, the largest label: raise it to what is of use to you"
-        return [
-            Line("metric", "accuracy"),
-            Line("direction", "higher"),
-            Line("threshold", round(share, 2), why),
-            Line("baselines", baselines, "must be beaten"),
-        ]
+        return gate_lines("accuracy", "higher", round(share, 2), why, baselines)
 
     def told(self) -> str:
         """How many rows of which part."""

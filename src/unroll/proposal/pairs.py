@@ -21,6 +21,7 @@ from unroll.proposal.common import (
     data_lines,
     epochs_for,
     file_names,
+    gate_lines,
     percent,
     train_lines,
     unused_lines,
@@ -128,9 +129,6 @@ def _gate(targets: Counter[str], adds: bool) -> list[Line]:
     share = most / sum(targets.values())
     threshold = 0.9 if adds else round(max(FLOOR, 2 * share), 2)
     why = "sums can be learned" if adds else "a floor: raise it to what is of use to you"
-    return [
-        Line("metric", "exact_match"),
-        Line("direction", "higher"),
-        Line("threshold", min(threshold, 0.9), f"{why}; the most frequent answer is right in {percent(share)}"),
-        Line("baselines", ["digit_chance" if adds else "most_frequent"], "must be beaten"),
-    ]
+    why = f"{why}; the most frequent answer is right in {percent(share)}"
+    baselines = ["digit_chance" if adds else "most_frequent"]
+    return gate_lines("exact_match", "higher", min(threshold, 0.9), why, baselines)

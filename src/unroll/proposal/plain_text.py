@@ -12,7 +12,15 @@ from unroll.proposal import asked as asking
 from unroll.proposal import survey
 from unroll.proposal.asked import Asked
 from unroll.proposal.blocks import Line, Proposal
-from unroll.proposal.common import aside_lines, data_lines, epochs_for, file_names, train_lines, unused_lines
+from unroll.proposal.common import (
+    aside_lines,
+    data_lines,
+    epochs_for,
+    file_names,
+    gate_lines,
+    train_lines,
+    unused_lines,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,9 +119,4 @@ def _gate(counts: Counter[str]) -> list[Line]:
     total = sum(counts.values())
     bits = -sum(count / total * math.log2(count / total) for count in counts.values())
     why = "what the frequencies of single characters give; the n-grams are the bar"
-    return [
-        Line("metric", "bits_per_character"),
-        Line("direction", "lower"),
-        Line("threshold", round(bits, 2), why),
-        Line("baselines", ["unigram", "ngram"], "must be beaten"),
-    ]
+    return gate_lines("bits_per_character", "lower", round(bits, 2), why, ["unigram", "ngram"])

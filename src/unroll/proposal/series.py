@@ -20,6 +20,7 @@ from unroll.proposal.common import (
     data_lines,
     epochs_for,
     file_names,
+    gate_lines,
     percent,
     train_lines,
     unused_lines,
@@ -251,23 +252,15 @@ class _Series:
     def gate(self) -> list[Line]:
         """The naive forecasts must be beaten; the threshold is a floor from the part that trains."""
         if self.wanted.problem == "rise_or_fall":
-            return [
-                Line("metric", "accuracy"),
-                Line("direction", "higher"),
-                Line("threshold", 0.5, "a coin; the baselines are the bar. Raise it to what is of use to you"),
-                Line("baselines", ["majority", "last_move"], "must be beaten"),
-            ]
+            why = "a coin; the baselines are the bar. Raise it to what is of use to you"
+            return gate_lines("accuracy", "higher", 0.5, why, ["majority", "last_move"])
         reached = _persistence(self.sites[self.site], self.step_s, self.beat.horizons[0])
         floor = np.floor(max(0.9 * reached, 0.0) * 100) / 100
         why = (
             f"a floor: the last value as forecast has {reached:.2f} in the part that trains; the baselines are the bar"
         )
-        return [
-            Line("metric", "r2"),
-            Line("direction", "higher"),
-            Line("threshold", float(floor), why),
-            Line("baselines", ["persistence", *["seasonal_naive"] * (self.beat.season > 1)], "must be beaten"),
-        ]
+        baselines = ["persistence", *["seasonal_naive"] * (self.beat.season > 1)]
+        return gate_lines("r2", "higher", float(floor), why, baselines)
 
 
 def _persistence(site: Site, step_s: int, horizon: int) -> float:
