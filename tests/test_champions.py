@@ -2,11 +2,15 @@
 
 import os
 import shutil
+import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -179,3 +183,85 @@ def test_a_store_that_is_asked_through_its_client(root: Path, monkeypatch: pytes
     with pytest.raises(TrackingError, match="poetry has no champion"):
         champions.locate(root, "poetry", "champion")
     assert task.layout.model.is_dir()
+
+
+def test_without_a_choice_it_is_the_champion_else_what_was_trained_here(registered: Path, root: Path) -> None:
+    found = champions.choose(registered, NAME, None)
+    assert found == champions.locate(registered, NAME, "champion")
+    assert champions.told(NAME, None, found) == f"{NAME}: the champion, version 1"
+    assert champions.told(NAME, "2", champions.choose(registered, NAME, "2")) == f"{NAME}: version 2"
+    MlflowClient(tracking.uri(root)).delete_registered_model_alias(NAME, "champion")
+    found, folder = champions.choose(root, NAME, None), root / "models" / NAME
+    assert (found.folder, found.version) == (folder, None)
+    assert champions.told(NAME, None, found) == f"{NAME}: {folder}; the registry has no champion"
+    shutil.rmtree(folder)
+    with pytest.raises(StoreError, match=rf"models/{NAME}: not there; {NAME} is not trained yet \(run: unroll repro"):
+        champions.choose(root, NAME, None)
+
+
+@pytest.mark.slow
+def test_a_server_that_keeps_the_files_hands_them_out_once(
+    registered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "project"
+    task = make(root)
+    with mlflow_server(tmp_path / "server") as url:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+        assert champions.champions(root) == {}
+        register_the_files_alone(task, url)
+        assert champions.champions(root) == {NAME: 1}
+        found = champions.locate(root, NAME, "champion")
+        assert found.folder.is_relative_to(task.layout.state)
+        assert weights(found.folder) == weights(task.layout.model)
+        with pytest.raises(TrackingError, match=rf"{url}: {NAME} has no version 7; expected one of: 1$"):
+            champions.locate(root, NAME, "7")
+        stamp = (found.folder / "config.json").stat().st_mtime_ns
+        assert champions.locate(root, NAME, "1") == found
+        assert (found.folder / "config.json").stat().st_mtime_ns == stamp
+        (found.folder / "config.json").write_text("{}", encoding="utf-8")
+        with pytest.raises(StoreError, match="its hash is"):
+            champions.locate(root, NAME, "1")
+    with pytest.raises(TrackingError, match="cannot be reached"):
+        champions.champions(root)
+
+
+def register_the_files_alone(task: Task, url: str) -> None:
+    """As ``registry.register`` leaves them, without the code, whose files take a minute to send."""
+    client = MlflowClient(url)
+    run_id = client.create_run("0").info.run_id
+    client.log_artifacts(run_id, str(task.layout.model), f"model/artifacts/{NAME}")
+    client.create_registered_model(NAME)
+    tags = {"unroll.model_hash": tracking.model_hash(task.layout.model)}
+    client.create_model_version(NAME, f"runs:/{run_id}/model", run_id, tags)
+    client.set_registered_model_alias(NAME, "champion", "1")
+
+
+@contextmanager
+def mlflow_server(folder: Path) -> Iterator[str]:
+    """A tracking server with a store and artifacts of its own."""
+    folder.mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/store.db", "--artifacts-destination", str(folder / "kept")]
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    try:
+        await_answer(f"http://127.0.0.1:{port}/health")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait(30)
+
+
+def await_answer(url: str) -> None:
+    until = time.monotonic() + 120
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.3)

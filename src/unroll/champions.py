@@ -4,6 +4,7 @@ What answers from a model asks here, so that it loads what the registry means an
 against the hash that the version carries. They are JSON and safetensors; whatever lies beside them is not looked at.
 """
 
+import hashlib
 import re
 import sqlite3
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 ALIASES = (CHAMPION, "challenger")
+READER = "reader.json"
+"""Beside the folder of a registered model: how a task on files of one's own reads them."""
 _ALIASED = """
     SELECT name, version FROM registered_model_aliases JOIN model_versions USING (workspace, name, version)
     WHERE alias = ? AND current_stage != 'Deleted_Internal'
@@ -46,6 +49,8 @@ class Located:
     folder: Path
     version: int | None
     model_hash: str
+    reader: Path | None = None
+    """How a task on files of one's own reads them, where that came with the model."""
 
 
 def champions(root: Path) -> dict[str, int]:
@@ -81,6 +86,31 @@ def locate(root: Path, task: str, which: str) -> Located:
     return Located(folder, None, tracking.model_hash(folder))
 
 
+def choose(root: Path, task: str, which: str | None) -> Located:
+    """As ``locate``; where nothing is asked for the champion, or what was trained here last where there is none."""
+    if which is not None:
+        return locate(root, task, which)
+    version = champions(root).get(task)
+    if version is not None:
+        return _registered(root, task, version)
+    folder = Layout(root, task).model
+    if not folder.is_dir():
+        raise StoreError(f"{folder}: not there; {task} is not trained yet (run: unroll repro {task})")
+    return Located(folder, None, tracking.model_hash(folder))
+
+
+def told(task: str, which: str | None, found: Located) -> str:
+    """One line that says which model it is that answers.
+
+    >>> told("poetry", None, Located(Path("a"), 3, ""))
+    'poetry: the champion, version 3'
+    """
+    if found.version is None:
+        return f"{task}: {found.folder}" + ("; the registry has no champion" if which is None else "")
+    alias = which or CHAMPION
+    return f"{task}: {f'the {alias}, ' if alias in ALIASES else ''}version {found.version}"
+
+
 def _without(root: Path, task: str, alias: str) -> str:
     where = tracking_store.public(tracking.uri(root))
     advice = f"run: unroll repro {task}, or name another with --model VERSION or --model models/{task}"
@@ -96,7 +126,7 @@ def _registered(root: Path, task: str, version: int) -> Located:
     (location, wanted), named = found, f"{task} version {version}"
     if not wanted:
         raise TrackingError(f"{named}: it has no tag unroll.model_hash; expected a version that Unroll registered")
-    folder = _folder(root, task, location, wanted)
+    folder = _folder(root, task, version, location)
     if folder is None:
         raise StoreError(
             f"{location}: not there; expected the files of {named} (bring them back, or name another model)"
@@ -104,32 +134,42 @@ def _registered(root: Path, task: str, version: int) -> Located:
     seen = tracking.model_hash(folder)
     if seen != wanted:
         raise StoreError(f"{folder}: its hash is {seen[:12]}…; expected {wanted[:12]}…, as {named} was registered")
-    return Located(folder, version, wanted)
+    reader = folder.parent / READER
+    return Located(folder, version, wanted, reader if reader.is_file() else None)
 
 
-def _folder(root: Path, task: str, location: str, model_hash: str) -> Path | None:
+def _folder(root: Path, task: str, version: int, location: str) -> Path | None:
     """Where the files lie on this machine; those of a server are brought here, once. None where they are gone."""
     parts, inner = urlsplit(location), Path("artifacts") / task
     if parts.scheme not in ("", "file"):
-        return _brought(root, task, location, model_hash)
+        return _brought(root, task, version, location) / inner
     path = unquote(parts.path)
     moved = root.resolve() / "mlartifacts" / path.rpartition("/mlartifacts/")[2].lstrip("/")
     places = (Path(path) / inner, moved / inner)  # a project that was moved or copied took its files along
     return next((folder for folder in places if folder.is_dir()), None)
 
 
-def _brought(root: Path, task: str, location: str, model_hash: str) -> Path:
-    """The two files of a model, fetched from where a server keeps them into ``.unroll``."""
+def _brought(root: Path, task: str, version: int, location: str) -> Path:
+    """The model's files, fetched from where a server keeps them into ``.unroll``."""
     from filelock import FileLock
 
-    folder = Layout(root, task).state / "registry" / model_hash
+    name = f"{version}-{hashlib.sha256(location.encode()).hexdigest()[:12]}"
+    folder = Layout(root, task).state / "registry" / name
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f"{model_hash}.lock")):
-        if not folder.is_dir() or tracking.model_hash(folder) != model_hash:
+    with FileLock(folder.with_name(f"{name}.lock")):
+        if not folder.is_dir():
             with store.atomic_folder(folder) as target:
-                for name in tracking.MODEL_FILES:
-                    tracking_store.download(root, f"{location.rstrip('/')}/artifacts/{task}/{name}", target)
+                tracking.patiently(root, lambda _: _fetch(root, f"{location.rstrip('/')}/artifacts", target))
     return folder
+
+
+def _fetch(root: Path, location: str, target: Path) -> None:
+    from mlflow.artifacts import download_artifacts
+
+    try:
+        download_artifacts(artifact_uri=location, dst_path=str(target), tracking_uri=tracking.uri(root))
+    except OSError as error:
+        raise StoreError(f"{tracking_store.public(location)}: cannot be fetched: {error}") from None
 
 
 def _aliased(root: Path, alias: str) -> dict[str, int]:
