@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from unroll import store, tracking, tracking_store
+from unroll import serving, store, tracking, tracking_store
 from unroll.errors import ConfigError, StoreError, TrackingError
 from unroll.store import Layout
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 ALIASES = (CHAMPION, "challenger")
-READER = "reader.json"
-"""Beside the folder of a registered model: how a task on files of one's own reads them."""
 _ALIASED = """
     SELECT name, version FROM registered_model_aliases JOIN model_versions USING (workspace, name, version)
     WHERE alias = ? AND current_stage != 'Deleted_Internal'
@@ -134,7 +132,7 @@ def _registered(root: Path, task: str, version: int) -> Located:
     seen = tracking.model_hash(folder)
     if seen != wanted:
         raise StoreError(f"{folder}: its hash is {seen[:12]}…; expected {wanted[:12]}…, as {named} was registered")
-    reader = folder.parent / READER
+    reader = folder.parent / serving.READER
     return Located(folder, version, wanted, reader if reader.is_file() else None)
 
 

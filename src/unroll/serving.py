@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from unroll import store
 from unroll.problems.base import Prepared
+from unroll.store import Layout
 from unroll.trained import Trained
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ CODE = (
 """The modules and packages that serving runs; all of this package lies beside the served model."""
 PACKAGES = ("mlflow", "numpy", "pandas", "pydantic", "safetensors", "torch")
 """What serving imports; each is pinned to the version that made the model."""
+READER = "reader.json"
+"""Of a model of files of one's own, beside its folder: the block by which its raw input is read."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,17 @@ class Predictor:
 
         with torch.inference_mode():
             return self.trained.problem.predict(self.trained.model, self.trained.meta, frame)
+
+
+def artifacts(layout: Layout) -> dict[str, str]:
+    """The files that a registered model takes along, by name: its folder, and how a task's own files are read."""
+    found = {"model": str(layout.model)}
+    manifest = layout.raw / "manifest.json"
+    block = store.read_json(manifest).get("found", {}).get("block") if manifest.is_file() else None
+    if block is not None:
+        store.write_json(layout.state / READER, block)
+        found["reader"] = str(layout.state / READER)
+    return found
 
 
 def requirements() -> list[str]:

@@ -30,6 +30,11 @@ class Chunks(Iterator[Chunk]):
         return next(self._chunks)
 
     @property
+    def position(self) -> int:
+        """How far reading has come, in bytes of the file as it lies there."""
+        return self._receipt.position
+
+    @property
     def sha256(self) -> str | None:
         """The SHA-256 of the file as it lies there; None before the last chunk."""
         return self._receipt.sha256
