@@ -33,7 +33,7 @@ def main(root: Path, given: Sequence[str], task: str | None, model: str | None, 
     if predictor.trained.config["problem"] != PROBLEM or meta["reading"] is None:
         raise ConfigError(f"{opened.name}: {located.folder} answers no sums; expected a model of sums such as 12+345")
     sources = [_source(a, b, meta, opened) for a, b in asked]
-    sys.stderr.write(f"{champions.told(opened.name, model, located)}\n")
+    sys.stderr.write(f"unroll: {champions.told(opened.name, model, located)}\n")
     import pandas as pd
 
     answer = predictor.predict(pd.DataFrame({"source": pd.array(sources, dtype="str")}))
@@ -58,7 +58,7 @@ def operands(given: Sequence[str]) -> list[tuple[str, str]]:
     if wrong is not None:
         raise ConfigError(f"{wrong!r:.60}: no sum of whole numbers; {expected}")
     if not given or (len(pairs) < len(given) and len(given) % 2):
-        raise ConfigError(f"{' '.join(given) or 'nothing'!r:.60}: {len(given)} numbers; {expected}")
+        raise ConfigError(f"{' '.join(given) or 'nothing'!r:.60}: an odd count of numbers; {expected}")
     return [(a.lstrip("0") or "0", b.lstrip("0") or "0") for a, b in pairs]
 
 

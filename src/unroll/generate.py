@@ -58,7 +58,7 @@ def main(
     _require_problem(task)
     located = champions.choose(root, name, model)
     found = of_task(task, seed_text, given, located)
-    sys.stderr.write(f"{champions.told(name, model, located)}\n")
+    sys.stderr.write(f"unroll: {champions.told(name, model, located)}\n")
     if warning := found.warning():
         sys.stderr.write(f"unroll: {warning}\n")
     write(found.pieces, out)

@@ -43,7 +43,7 @@ def main(root: Path, asked: Asked, out: TextIO) -> None:
     task = Task.open(root, asked.task)
     with inputs.opened(asked.source) as source:
         located = champions.choose(root, task.name, asked.model)
-        sys.stderr.write(f"{champions.told(task.name, asked.model, located)}\n")
+        sys.stderr.write(f"unroll: {champions.told(task.name, asked.model, located)}\n")
         predictor = load(task, located.folder)
         kind = answers.format_of(asked.output, asked.format, questions.sniffed(source).format)
         try:
