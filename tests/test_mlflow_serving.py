@@ -112,7 +112,7 @@ def post(url: str, body: bytes) -> tuple[int, Any]:
 @pytest.mark.parametrize("problem", tables.CASES)
 def test_a_champion_is_served_as_predictor_answers(root: Path, tmp_path: Path, problem: str) -> None:
     located = champions.locate(root, problem, "champion")
-    assert not [path for path in located.folder.parents[1].rglob("*.pkl")]
+    assert not list(located.folder.parents[1].rglob("*.pkl"))
     predictor = Predictor.load(located.folder)
     example = predictor.example(Prepared.load(Layout(root, problem).prepared))
     expected = predictor.predict(example)
