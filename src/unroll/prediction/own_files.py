@@ -23,7 +23,7 @@ from unroll.datasets.base import Part, Rejected
 from unroll.datasets.files import FilesConfig, Plan
 from unroll.errors import DataError, StoreError
 from unroll.prediction.inputs import MAX_BYTES, Input
-from unroll.prediction.questions import CHUNK, Questions, chunks, numbers, sniffed
+from unroll.prediction.questions import CHUNK, Questions, chunks, numbers, rows_at_a_time, sniffed
 from unroll.reading import Reading
 from unroll.reading.sniffing import SUFFIXES
 from unroll.serving import Predictor
@@ -92,7 +92,7 @@ def _series(source: Input, told: Reading, config: FilesConfig, predictor: Predic
     require_columns(source.name, reading.columns(source.path, told, source.name), reader.columns())
 
     def parts() -> Iterator[Part]:
-        for chunk in chunks(source, told, reader.columns()):
+        for chunk in chunks(source, told, reader.columns(), CHUNK):
             yield from reader.parts(chunk, "", ())
         yield from reader.end()
 
@@ -114,14 +114,15 @@ def _labelled_series(source: Input, told: Reading, config: FilesConfig, predicto
     if told.format == "ucr":
         told = told.model_copy(update={"format": "csv", "header": False, "label_place": None})
         values = reading.columns(source.path, told, source.name)
-        label = _label(next(chunks(source, told, values)).frame, config, meta)
+        first = next(chunks(source, told, values, CHUNK), None)
+        label = _label(first.frame, config, meta) if first else None
         values = [name for name in values if name != label]
     else:
         values = _value_columns(source, told, config, "shortest" in meta)
     if len(values) > meta["steps"]:
         raise DataError(f"{source.name}: series of {len(values)} values; expected at most {meta['steps']}, as in train")
     marks = _marks(config, told)
-    for chunk in chunks(source, told, [*values, *([label] if label else [])]):
+    for chunk in chunks(source, told, [*values, *([label] if label else [])], CHUNK):
         sieve, columns = Sieve(source.name, chunk.rows_N), {}
         if label:
             bad_N = np.array([text_of(value) not in _labels(config, meta) for value in chunk.frame[label]], dtype=bool)
@@ -172,7 +173,7 @@ def _texts(canonical: str, key: Callable[[FilesConfig], str | None]) -> "Callabl
         require_columns(source.name, there, [column])
         options = [name for name in predictor.optional_inputs if name in there and name != column]
         rows = 0
-        for chunk in chunks(source, told, [column, *options]):
+        for chunk in chunks(source, told, [column, *options], rows_at_a_time(predictor)):
             frame, rows_N = chunk.frame, chunk.rows_N
             if told.format == "text":
                 blank_N = (frame[column].str.strip() == "").to_numpy(dtype=bool)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 CHUNK = 1 << 13
 """Rows that are answered at a time: a multiple of the batches that networks answer."""
+FEW = 16
 TEXTS = ("text", "source", "site", "time")
 """Columns of words, in which an empty cell is an empty text."""
 TABULAR = ("csv", "ucr", "text")
@@ -68,7 +69,7 @@ class Questions:
 def read(predictor: Predictor, source: Input) -> Iterator[Questions]:
     """A table with a header, whose columns are those of ``predict``; or lines of text, where it takes texts.
 
-    In parts of CHUNK rows at most.
+    In parts of a bounded number of rows.
     """
     told = sniffed(source)
     column = text_column(predictor)
@@ -77,7 +78,7 @@ def read(predictor: Predictor, source: Input) -> Iterator[Questions]:
         lines = told.format == "text" and column and column not in reading.columns(source.path, table, source.name)
         told = told if lines else table
     there = reading.columns(source.path, told, source.name)
-    for chunk in chunks(source, told, there):
+    for chunk in chunks(source, told, there, rows_at_a_time(predictor)):
         frame, rows_N = chunk.frame, chunk.rows_N
         if told.format == "text" and column:
             filled_N = (frame["text"].str.strip() != "").to_numpy()
@@ -96,9 +97,14 @@ def sniffed(source: Input, **told: Any) -> Reading:
     return reading.sniff(source.path, Reading.model_validate({"max_bytes": MAX_BYTES, **told}), source.name)
 
 
-def chunks(source: Input, told: Reading, columns: Sequence[str]) -> "Iterator[Chunk]":
-    """The rows in parts; raises DataError for the first that cannot be read."""
-    found = reading.chunks(source.path, told, list(columns), CHUNK, source.name)
+def rows_at_a_time(predictor: Predictor) -> int:
+    """Rows of a part: fewer where each is gone on with for hundreds of steps, so that it is seen how far it is."""
+    return FEW if predictor.trained.problem.takes == "text" else CHUNK
+
+
+def chunks(source: Input, told: Reading, columns: Sequence[str], rows: int) -> "Iterator[Chunk]":
+    """At most ``rows`` rows at a time; raises DataError for the first that cannot be read."""
+    found = reading.chunks(source.path, told, list(columns), rows, source.name)
     for chunk in found:
         for row, column, value, reason in chunk.rejected:
             where = f"{source.name} row {row}" + (f", column {column}" if column else "")

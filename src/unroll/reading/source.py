@@ -52,12 +52,14 @@ class Reads(Protocol):
 class Receipt:
     """What was read; hash and size are filled in when a file has been read whole and had not changed.
 
-    ``position`` is how far reading has come meanwhile, in bytes of the file as it lies there.
+    ``position`` is how far reading has come meanwhile, in bytes of the file as it lies there, and ``rows`` how many
+    rows that were.
     """
 
     sha256: str | None = None
     bytes: int | None = None
     position: int = 0
+    rows: int = 0
 
 
 class Source:
