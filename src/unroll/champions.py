@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from unroll import serving, store, tracking, tracking_store
+from unroll import store, tracking, tracking_store
 from unroll.errors import ConfigError, StoreError, TrackingError
 from unroll.store import Layout
+from unroll.trained import READER
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -132,7 +133,7 @@ def _registered(root: Path, task: str, version: int) -> Located:
     seen = tracking.model_hash(folder)
     if seen != wanted:
         raise StoreError(f"{folder}: its hash is {seen[:12]}…; expected {wanted[:12]}…, as {named} was registered")
-    reader = folder.parent / serving.READER
+    reader = folder.parent / READER
     return Located(folder, version, wanted, reader if reader.is_file() else None)
 
 

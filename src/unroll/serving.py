@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from unroll import store
 from unroll.problems.base import Prepared
 from unroll.store import Layout
-from unroll.trained import Trained
+from unroll.trained import READER, Trained
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,8 +25,6 @@ CODE = (
 """The modules and packages that serving runs; all of this package lies beside the served model."""
 PACKAGES = ("mlflow", "numpy", "pandas", "pydantic", "safetensors", "torch")
 """What serving imports; each is pinned to the version that made the model."""
-READER = "reader.json"
-"""Of a model of files of one's own, beside its folder: the block by which its raw input is read."""
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Commands of ``unroll`` by what they are for, one module each; ``cli`` puts them together."""
+"""Groups of commands of ``unroll``, one module each."""

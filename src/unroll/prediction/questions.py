@@ -71,12 +71,8 @@ def read(predictor: Predictor, source: Input) -> Iterator[Questions]:
 
     In parts of a bounded number of rows.
     """
-    told = sniffed(source)
     column = text_column(predictor)
-    if told.format in TABULAR:
-        table = sniffed(source, format="csv", header=True, encoding=told.encoding)
-        lines = told.format == "text" and column and column not in reading.columns(source.path, table, source.name)
-        told = told if lines else table
+    told = _written(source, column)
     there = reading.columns(source.path, told, source.name)
     for chunk in chunks(source, told, there, rows_at_a_time(predictor)):
         frame, rows_N = chunk.frame, chunk.rows_N
@@ -85,6 +81,20 @@ def read(predictor: Predictor, source: Input) -> Iterator[Questions]:
             frame = frame[filled_N].reset_index(drop=True).rename(columns={"text": column})
             rows_N = rows_N[filled_N]
         yield Questions(source.name, typed(frame, predictor, Questions(source.name, frame, rows_N)), rows_N)
+
+
+def _written(source: Input, column: str) -> Reading:
+    """How the input is written: as a table with a header, unless it is lines of text where ``column`` takes texts."""
+    told = sniffed(source)
+    if told.format not in TABULAR:
+        return told
+    as_table = {"format": "csv", "header": True, "encoding": told.encoding}
+    single = sniffed(source, **as_table, delimiter=",")
+    if column and reading.columns(source.path, single, source.name) == [column]:
+        return single  # blanks between words are no delimiter, however regular they are
+    table = sniffed(source, **as_table)
+    lines = told.format == "text" and column and column not in reading.columns(source.path, table, source.name)
+    return told if lines else table
 
 
 def text_column(predictor: Predictor) -> str:
