@@ -143,8 +143,8 @@ def _folder(root: Path, task: str, version: int, location: str) -> Path | None:
     if parts.scheme not in ("", "file"):
         return _brought(root, task, version, location) / inner
     path = unquote(parts.path)
-    moved = root.resolve() / "mlartifacts" / path.rpartition("/mlartifacts/")[2].lstrip("/")
-    places = (Path(path) / inner, moved / inner)  # a project that was moved or copied took its files along
+    own = root.resolve() / "mlartifacts" / path.rpartition("/mlartifacts/")[2].lstrip("/")
+    places = (own / inner, Path(path) / inner)  # a project that was moved or copied took its files along
     return next((folder for folder in places if folder.is_dir()), None)
 
 
