@@ -124,10 +124,10 @@ def test_a_champion_is_served_as_predictor_answers(root: Path, tmp_path: Path, p
         if "time" in expected:
             found["time"] = pd.to_datetime(found["time"], utc=True)
         assert_frame_equal(found, expected, check_dtype=False, rtol=1e-6)
-        bad = example.astype(object)
-        bad.iloc[0, -1] = {"not": "allowed"}
-        status, told = post(
-            url, f'{{"dataframe_records": {bad.to_json(orient="records", date_format="iso")}}}'.encode()
-        )
+        rows = json.loads(records)
+        rows[0][example.columns[-1]] = {"not": "allowed"}
+        status, told = post(url, json.dumps({"dataframe_records": rows}).encode())
         assert status == 400, told
+        assert told["error_code"] == "BAD_REQUEST" or told["error_code"] == "INVALID_PARAMETER_VALUE"
+        assert str(example.columns[-1]) in told["message"]
         assert post(url, f'{{"dataframe_records": {records}}}'.encode())[0] == 200, "it goes on"
