@@ -46,6 +46,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def told(root: Path, name: str) -> str:
+    """The line that says which model it is."""
+    return f"unroll: {name}: {store.Layout(root, name).model}; the registry has no champion\n"
+
+
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "unroll", "generate", *arguments]
 
@@ -58,7 +63,7 @@ def test_the_text_alone_stands_on_standard_output(root: Path) -> None:
     options = {"length": 50, "temperature": 0.7, "top_k": 9, "top_p": 0.95, "repetition_penalty": 1.2, "seed": 3}
     given = [str(part) for key, value in options.items() for part in (f"--{key.replace('_', '-')}", value)]
     done = run(root, *command("verse", "--seed-text", "The late", *given))
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, told(root.resolve(), "verse"))
     assert done.stdout == drawn(root, "verse", "the late", **options)
     assert len(done.stdout) == 50
 
@@ -87,7 +92,8 @@ def test_unknown_characters_are_counted_on_standard_error(root: Path, capsys: py
     generate.main(root, "verse", "late € ß €", {"length": 5}, sys.stdout)
     out, error = capsys.readouterr()
     assert len(out) == 5
-    assert error == "unroll: 3 of 10 characters in --seed-text are unknown to the model: '€', 'ß'\n"
+    warning = "unroll: 3 of 10 characters in --seed-text are unknown to the model: '€', 'ß'\n"
+    assert error == told(root, "verse") + warning
     many = generate.of_task(Task.open(root, "words"), "a " + " ".join(f"w{n}" for n in range(12)), {})
     assert many.warning().startswith("12 of 13 words and marks in --seed-text are unknown to the model: 'w0', 'w1', ")
     assert many.warning().endswith("'w9', …")
@@ -122,6 +128,16 @@ def test_what_cannot_be_done(
     assert str(error.value).endswith(message)
 
 
+def test_a_model_may_be_named(root: Path) -> None:
+    words = str(store.Layout(root, "words").model)
+    done = run(root, *command("plain", "--seed-text", "the late", "--length", "9", "--model", words))
+    assert (done.returncode, done.stderr) == (0, f"unroll: plain: {words}\n")
+    assert done.stdout == drawn(root, "words", "the late", length=9, temperature=0.8)
+    other = run(root, *command("verse", "--seed-text", "a", "--model", "7"))
+    assert (other.returncode, other.stdout, other.stderr.count("\n")) == (1, "", 1)
+    assert other.stderr.endswith("mlflow.db: verse has no version 7; expected one of: none yet\n")
+
+
 def test_an_error_is_one_line_and_leaves_standard_output_empty(root: Path) -> None:
     done = run(root, *command("sums", "--seed-text", "1+1"))
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
@@ -137,7 +153,7 @@ def test_a_pipe_that_is_closed_ends_it_quietly(root: Path) -> None:
         assert process.stderr
         assert len(process.stdout.read(5)) == 5
         process.stdout.close()
-        assert process.stderr.read() == b""
+        assert process.stderr.read().decode() == told(root.resolve(), "verse")
     assert process.returncode == 0
 
 
@@ -151,7 +167,7 @@ def test_control_c_ends_it_quietly_and_what_was_drawn_has_been_seen(root: Path) 
         assert process.stdout.read(1)  # it streams: more is to come than the pipe holds
         process.send_signal(signal.SIGINT)
         seen, errors = process.communicate()
-    assert (process.returncode, errors) == (130, b"")
+    assert (process.returncode, errors.decode()) == (130, told(root.resolve(), "verse"))
     assert len(seen) < 9000
 
 

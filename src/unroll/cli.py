@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
-from unroll.commands import registry
+from unroll.commands import answering, registry
 from unroll.errors import UnrollError
 
 if TYPE_CHECKING:
@@ -268,65 +268,7 @@ def _embedding(
     return Embedding.of_task(Task.open(_root(), given[0])), given[1:]
 
 
-@app.command()
-def generate(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="Name of a language model's task", show_default=False)],
-    seed_text: Annotated[str, typer.Option(help="The text to go on from", show_default=False)],
-    length: Annotated[int, typer.Option(help="Characters, or words of a model of words")] = 400,
-    temperature: Annotated[float, typer.Option(help="Low: tame, high: wild; 0: always the most probable one")] = 0.8,
-    top_k: Annotated[int, typer.Option(help="Draw among so many of the most probable ones; 0: all")] = 0,
-    top_p: Annotated[float, typer.Option(help="Draw among the fewest with this share of the probability")] = 1.0,
-    repetition_penalty: Annotated[float, typer.Option(help="Above 1: what stood there lately is drawn less")] = 1.0,
-    seed: Annotated[int, typer.Option(help="The same seed draws the same text")] = 0,
-) -> None:
-    """Go on with a text as a trained language model would, shown as it is drawn.
-
-    Such as: unroll generate poetry --seed-text "the rose" --temperature 0.6
-    """
-    import os
-
-    try:
-        from unroll import generate as generation
-
-        given = {
-            "length": length,
-            "temperature": temperature,
-            "top_k": top_k,
-            "top_p": top_p,
-            "repetition_penalty": repetition_penalty,
-            "seed": seed,
-        }
-        generation.main(_root(), task, seed_text, given, sys.stdout)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    except BrokenPipeError:  # whoever read has read enough; what is left in the buffer goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@app.command()
-def predict(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="Name of the task", show_default=False)],
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="File of raw input", show_default=False)],
-    model: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Folder of the model; default: models/TASK")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A .csv, .jsonl or .parquet; default: CSV to standard output")
-    ] = None,
-) -> None:
-    """Answer a file of raw input with a task's trained model. A task on files of one's own takes files like those.
-
-    Such as: unroll predict pollution last_days.csv --output forecast.csv
-    """
-    import os
-
-    from unroll import prediction
-
-    try:
-        prediction.main(_root(), task, source, model, output, sys.stdout)
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+answering.add_to(app)
 
 
 @app.command()

@@ -7,13 +7,15 @@ from io import TextIOWrapper
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TextIO
 
-from unroll.errors import ConfigError, DataError, StoreError
+from unroll import champions
+from unroll.errors import ConfigError, DataError
 from unroll.features import verse
 from unroll.tasks import Task
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from unroll.champions import Located
     from unroll.trained import Trained
 
 PROBLEM = "language_model"
@@ -43,27 +45,34 @@ class Continuation:
         )
 
 
-def main(root: "Path", name: str, seed_text: str, given: Mapping[str, Any], out: TextIO) -> None:
-    """Write to ``out`` what the model of the task ``name`` draws to follow ``seed_text``; warnings go to stderr.
+def main(
+    root: "Path", name: str, seed_text: str, given: Mapping[str, Any], out: TextIO, model: str | None = None
+) -> None:
+    """Write to ``out`` what the task's model draws to follow ``seed_text``.
 
-    Raises what ``of_task`` raises.
+    Which model it is, and warnings, go to stderr. Raises what ``of_task`` raises.
     """
     if isinstance(out, TextIOWrapper):
         out.reconfigure(errors="replace")  # a terminal that cannot show a character shows a question mark
-    found = of_task(Task.open(root, name), seed_text, given)
+    task = Task.open(root, name)
+    _require_problem(task)
+    located = champions.choose(root, name, model)
+    found = of_task(task, seed_text, given, located)
+    sys.stderr.write(f"unroll: {champions.told(name, model, located)}\n")
     if warning := found.warning():
         sys.stderr.write(f"unroll: {warning}\n")
     write(found.pieces, out)
 
 
-def of_task(task: Task, seed_text: str, given: Mapping[str, Any]) -> Continuation:
-    """The continuation by the task's trained network; ``given`` holds the fields of ``verse.Options`` to change.
+def of_task(task: Task, seed_text: str, given: Mapping[str, Any], located: "Located | None" = None) -> Continuation:
+    """The continuation by a network of the task (else the champion); ``given`` holds the ``verse.Options`` to change.
 
     Raises ConfigError for a task that is no language model or an option out of bounds, StoreError where nothing is
     trained yet, DataError for a seed text without a token.
     """
     options = verse.Options(**{key: _option(key, value) for key, value in given.items()})
-    trained = _trained(task)
+    _require_problem(task)
+    trained = _trained((located or champions.choose(task.layout.root, task.name, None)).folder)
     from unroll.problems import _language
 
     language = _language.Language.of(trained.meta)
@@ -90,18 +99,20 @@ def _option(name: str, value: Any) -> Any:
         raise ConfigError(str(error)) from None
 
 
-def _trained(task: Task) -> "Trained":
-    """The task's network; its problem is looked up before torch is imported."""
+def _require_problem(task: Task) -> None:
+    """Refuse a task of another problem before torch is imported."""
     if (problem := task.params.value(task.name, "prepare.problem")) != PROBLEM:
         having = [name for name in task.params.tasks() if task.params.value(name, "prepare.problem") == PROBLEM]
         raise ConfigError(
             f"{task.name}: its problem is {problem}; expected a task of the problem {PROBLEM}: "
             f"{', '.join(having) or 'none here'}"
         )
-    if not task.layout.model.is_dir():
-        raise StoreError(
-            f"{task.layout.model}: not there; {task.name} is not trained yet (run: unroll repro {task.name})"
-        )
+
+
+def _trained(folder: "Path") -> "Trained":
     from unroll.trained import Trained
 
-    return Trained.load(task.layout.model)
+    trained = Trained.load(folder)
+    if (found := trained.config["problem"]) != PROBLEM:
+        raise ConfigError(f"{folder}: a model of problem {found!r}; expected one of {PROBLEM!r}")
+    return trained

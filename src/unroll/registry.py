@@ -200,7 +200,7 @@ def log_model(client: "MlflowClient", layout: Layout, run_id: str, experiment_id
         run_id=run_id,
         model_id=model_id,
         python_model=str(serving.SCRIPT),
-        artifacts={"model": str(layout.model)},
+        artifacts=serving.artifacts(layout),
         code_paths=[str(serving.SCRIPT.parent)],
         pip_requirements=serving.requirements(),
         signature=serving.signature(example, answer, predictor.optional_inputs),

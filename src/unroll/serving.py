@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from unroll import store
 from unroll.problems.base import Prepared
-from unroll.trained import Trained
+from unroll.store import Layout
+from unroll.trained import READER, Trained
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +53,17 @@ class Predictor:
 
         with torch.inference_mode():
             return self.trained.problem.predict(self.trained.model, self.trained.meta, frame)
+
+
+def artifacts(layout: Layout) -> dict[str, str]:
+    """The files that a registered model takes along, by name: its folder, and how a task's own files are read."""
+    found = {"model": str(layout.model)}
+    manifest = layout.raw / "manifest.json"
+    block = store.read_json(manifest).get("found", {}).get("block") if manifest.is_file() else None
+    if block is not None:
+        store.write_json(layout.state / READER, block)
+        found["reader"] = str(layout.state / READER)
+    return found
 
 
 def requirements() -> list[str]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 CONFIG = "config.json"
 WEIGHTS = "weights.safetensors"
+READER = "reader.json"
+"""Beside the folder of a registered model of files of one's own: the block by which its raw input is read."""
 KEYS = ("problem", "model", "meta")
 
 

@@ -14,7 +14,7 @@ from pandas.testing import assert_frame_equal
 
 from prediction import made
 from unroll import prediction, store
-from unroll.errors import ConfigError, DataError, StoreError
+from unroll.errors import ConfigError, DataError
 from unroll.problems.base import Prepared
 from unroll.serving import Predictor
 from unroll.tasks import Task
@@ -42,9 +42,11 @@ def builtin(tmp_path: Path) -> Task:
 
 
 def asked(task: Task, source: Path, **options: Any) -> pd.DataFrame:
-    """What the command writes to standard output."""
+    """What the command writes to standard output, as CSV."""
     out = io.StringIO()
-    prediction.main(task.layout.root, task.name, source, options.get("model"), options.get("output"), out)
+    if "output" not in options:
+        options = {"format": "csv", **options}
+    prediction.main(task.layout.root, prediction.Asked(task.name, str(source), **options), out)
     if not out.getvalue():
         return pd.DataFrame()
     return pd.read_csv(io.StringIO(out.getvalue()))
@@ -240,11 +242,11 @@ def test_another_folder_may_have_the_model(task_of: Make, tmp_path: Path) -> Non
     task = task_of("sums")
     shutil.copytree(task.layout.model, tmp_path / "copy")
     (tmp_path / "sums.csv").write_text("source\n12+7\n")
-    assert asked(task, tmp_path / "sums.csv", model=tmp_path / "copy").equals(asked(task, tmp_path / "sums.csv"))
-    with pytest.raises(StoreError, match=r"nowhere/config\.json: not there"):
-        asked(task, tmp_path / "sums.csv", model=tmp_path / "nowhere")
+    assert asked(task, tmp_path / "sums.csv", model=str(tmp_path / "copy")).equals(asked(task, tmp_path / "sums.csv"))
+    with pytest.raises(ConfigError, match=r"nowhere': no such folder; expected champion, challenger, a version"):
+        asked(task, tmp_path / "sums.csv", model=str(tmp_path / "nowhere"))
     with pytest.raises(ConfigError, match="a model of problem 'sequence_to_sequence'; expected one of 'forecasting'"):
-        asked(task_of("pollution"), tmp_path / "sums.csv", model=tmp_path / "copy")
+        asked(task_of("pollution"), tmp_path / "sums.csv", model=str(tmp_path / "copy"))
 
 
 def test_without_a_manifest_the_tasks_files_are_looked_at_again(task_of: Make, tmp_path: Path) -> None:

@@ -12,12 +12,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+class NoWindowError(DataError):
+    """Rows that hold no whole window; ``longest`` is the longest stretch among them without a gap."""
+
+    def __init__(self, message: str, longest: int) -> None:
+        super().__init__(message)
+        self.longest = longest
+
+
 def recent_windows(frame: "pd.DataFrame", meta: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Scaled inputs (N, L, F) float32 of every whole window, and the time of each one's last row in seconds.
 
     ``frame`` has ``time`` (timestamps or text), ``site`` where the model knows sites, its variables and categories.
     Missing values are filled in as they were before training, where the task does so. Raises DataError that names the
-    row and column of a value that cannot be used, or says how many rows are missing.
+    row and column of a value that cannot be used, NoWindowError that says how many rows are missing.
     """
     words = meta.get("categories", [])
     needed = ["time", *(["site"] if meta["target_site"] else []), *meta["variables"], *(each["name"] for each in words)]
@@ -26,10 +34,10 @@ def recent_windows(frame: "pd.DataFrame", meta: Mapping[str, Any]) -> tuple[np.n
             raise DataError(f"input: column {name!r} is missing; expected {', '.join(needed)}")
     if frame.empty:
         raise DataError(f"input: no rows; expected at least {meta['lag']} of each site")
-    seconds, step_s = _seconds(frame["time"]), int(meta["step_s"])
-    times = filling.bridge(np.unique(seconds), step_s, meta.get("bridge", 0))
-    rows = np.searchsorted(times, seconds)
-    values, codes = _lay_out(frame, seconds, rows, len(times), meta)
+    stamps, step_s = seconds(frame["time"]), int(meta["step_s"])
+    times = filling.bridge(np.unique(stamps), step_s, meta.get("bridge", 0))
+    rows = np.searchsorted(times, stamps)
+    values, codes = _lay_out(frame, stamps, rows, len(times), meta)
     joined = np.ediff1d(times, to_begin=step_s) == step_s
     last_T, scaled = np.ones(len(times), dtype=bool), scaling.apply(values, meta["scaler"])
     parts = [scaled, calendar.expand(calendar.codes(times, meta["calendar"]), meta["calendar"])]
@@ -50,16 +58,17 @@ def recent_windows(frame: "pd.DataFrame", meta: Mapping[str, Any]) -> tuple[np.n
         sites = f" for each of the sites {', '.join(meta['sites'])}" if meta["target_site"] else ""
         longest = np.diff(runs_R2).max(initial=0)
         whole = "" if last_T.all() else ", the last one whole"
-        raise DataError(
+        raise NoWindowError(
             f"input: the longest stretch without a gap or a missing value has {longest} rows; expected {lag} rows "
-            f"{meta['step_s']} s apart{sites}{whole}"
+            f"{meta['step_s']} s apart{sites}{whole}",
+            int(longest),
         )
     inputs = np.concatenate(parts, axis=1)
     return inputs[last[:, None] + np.arange(1 - lag, 1)], times[last]
 
 
 def _lay_out(
-    frame: "pd.DataFrame", seconds: np.ndarray, rows: np.ndarray, count: int, meta: Mapping[str, Any]
+    frame: "pd.DataFrame", stamps: np.ndarray, rows: np.ndarray, count: int, meta: Mapping[str, Any]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Values (T, F), NaN where none is, and codes of the categories (T, C), 0 where none is."""
     words = meta.get("categories", [])
@@ -71,7 +80,7 @@ def _lay_out(
             if meta["target_site"]
             else np.arange(len(frame))
         )
-        _require_single(seconds, where, site)
+        _require_single(stamps, where, site)
         for offset, name in enumerate(meta["variables"]):
             values[rows[where], number * len(meta["variables"]) + offset] = _numbers(frame, name, where)
         for offset, each in enumerate(words):
@@ -80,7 +89,8 @@ def _lay_out(
     return values, codes
 
 
-def _seconds(time: "pd.Series[Any]") -> np.ndarray:
+def seconds(time: "pd.Series[Any]") -> np.ndarray:
+    """Times, or texts that are some, in seconds since 1970; raises DataError that names the row of what is none."""
     import pandas as pd
 
     time_or_none = time.mask(time.map(pd.api.types.is_number).astype(bool))  # pandas takes 5 for 5 ns after 1970
@@ -89,15 +99,15 @@ def _seconds(time: "pd.Series[Any]") -> np.ndarray:
     if len(bad):
         (seen,) = time.iloc[bad[:1]].tolist()
         raise DataError(f"input: row {bad[0] + 1}, column time: {seen!r}; expected a time (ISO 8601, UTC)")
-    seconds: np.ndarray = parsed.dt.as_unit("s").astype("int64").to_numpy()
-    return seconds
+    found: np.ndarray = parsed.dt.as_unit("s").astype("int64").to_numpy()
+    return found
 
 
-def _require_single(seconds: np.ndarray, where: np.ndarray, site: str) -> None:
-    _, first = np.unique(seconds[where], return_index=True)
+def _require_single(stamps: np.ndarray, where: np.ndarray, site: str) -> None:
+    _, first = np.unique(stamps[where], return_index=True)
     again = np.delete(where, first)
     if len(again):
-        when = np.datetime64(int(seconds[again[0]]), "s")
+        when = np.datetime64(int(stamps[again[0]]), "s")
         of_site = f" of site {site}" if site else ""
         raise DataError(f"input: row {again[0] + 1}, column time: a second row{of_site} at {when}; expected one")
 

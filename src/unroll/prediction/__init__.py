@@ -1,32 +1,56 @@
-"""``unroll predict``: answers of a task's trained model to a file of raw input, written as a table."""
+"""``unroll predict``: answers of a task's model to raw input, read, answered and written part by part."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from unroll.errors import ConfigError
-from unroll.prediction import answers, own_files, questions
+from unroll import champions
+from unroll.errors import ConfigError, DataError
+from unroll.prediction import answers, inputs, own_files, questions, windows
+from unroll.prediction.answers import Format
+from unroll.prediction.inputs import Input, Share
 from unroll.prediction.questions import Questions
 from unroll.serving import Predictor
-from unroll.store import Layout
 from unroll.tasks import Task
 
-__all__ = ["main", "model_folder", "predict", "read"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Asked", "load", "main"]
 
 
-def main(root: Path, name: str, source: Path, model: Path | None, output: Path | None, out: TextIO) -> None:
-    """Answer the file ``source`` and write the answers to ``output``, or as CSV to ``out``.
+@dataclass(frozen=True)
+class Asked:
+    """What a person asks for: a task's model, an input (``-``: standard input), and where the answers go."""
 
-    Raises DataError that names file, row and column of a faulty input, StoreError for a model that is not there.
+    task: str
+    source: str
+    model: str | None = None
+    output: Path | None = None
+    format: Format | None = None
+
+
+def main(root: Path, asked: Asked, out: TextIO) -> None:
+    """Answer the input and write the answers to ``asked.output``, or to ``out``; which model answers goes to stderr.
+
+    Raises DataError that names file, row and column of a faulty input, ConfigError for what cannot be written to,
+    StoreError and TrackingError for a model that is not there. Then nothing is written.
     """
-    answers.require_known(output)
-    task = Task.open(root, name)
-    predictor = load(task, model_folder(task.layout, model))
-    answers.write(read(task, predictor, source).answered(predictor.predict), output, out)
-
-
-def model_folder(layout: Layout, given: Path | None) -> Path:
-    """Where the model lies that answers: the folder given, else what was trained here last."""
-    return given if given is not None else layout.model
+    answers.require_possible(asked.output, asked.format, asked.source)
+    task = Task.open(root, asked.task)
+    with inputs.opened(asked.source) as source:
+        located = champions.choose(root, task.name, asked.model)
+        sys.stderr.write(f"unroll: {champions.told(task.name, asked.model, located)}\n")
+        predictor = load(task, located.folder)
+        kind = answers.format_of(asked.output, asked.format, questions.sniffed(source).format)
+        try:
+            answers.write(_answered(task, predictor, source, located.reader), kind, asked.output, out)
+        except windows.UnorderedError:
+            found = _answered(task, predictor, source, located.reader, held=True)
+            answers.write(found, kind, asked.output, out)
 
 
 def load(task: Task, folder: Path) -> Predictor:
@@ -40,9 +64,38 @@ def load(task: Task, folder: Path) -> Predictor:
     return predictor
 
 
-def read(task: Task, predictor: Predictor, source: Path) -> Questions:
-    """The file as the problem's ``predict`` takes it; a task on files of one's own reads it as it read its own."""
+def _answered(
+    task: Task, predictor: Predictor, source: Input, reader: Path | None, *, held: bool = False
+) -> "Iterator[pd.DataFrame]":
+    """The answers part by part, and how far they have come on the screen; ``held``: put rows into order first."""
+    count = 0
+    with ExitStack() as stack:
+        shown = stack.enter_context(Share(f"predict {task.name}", source.path.stat().st_size))
+        asked = _some(_read(task, predictor, source, reader), source)
+        if predictor.trained.problem.takes == "series":
+            found = windows.answers(windows.in_order(asked) if held else asked, predictor)
+        else:
+            found = (part.answered(predictor.predict) for part in asked)
+        for part in found:
+            count += len(part)
+            shown.update(source.position, count)
+            yield part
+
+
+def _read(task: Task, predictor: Predictor, source: Input, reader: Path | None) -> Iterator[Questions]:
+    """The input as the problem's ``predict`` takes it; a task on files of one's own reads it as it read its own."""
     dataset, _ = task.dataset()
     if dataset.in_place:
-        return own_files.read(task, predictor, source)
+        return own_files.read(task, predictor, source, reader)
     return questions.read(predictor, source)
+
+
+def _some(parts: Iterator[Questions], source: Input) -> Iterator[Questions]:
+    """Those that hold rows; raises DataError where none does."""
+    rows = 0
+    for part in parts:
+        if len(part.frame):
+            rows += len(part.frame)
+            yield part
+    if not rows:
+        raise DataError(f"{source.name}: no rows; expected at least one")

@@ -3,9 +3,12 @@
 Shapes: N rows.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import ValidationError
 
 from unroll import reading, store
 from unroll.datasets._files import cells
@@ -16,10 +19,11 @@ from unroll.datasets._files.labels import text_of
 from unroll.datasets._files.look import reading_of
 from unroll.datasets._files.rows import Sieve, require_columns
 from unroll.datasets._files.series import SeriesReader, named
-from unroll.datasets.base import Rejected
+from unroll.datasets.base import Part, Rejected
 from unroll.datasets.files import FilesConfig, Plan
 from unroll.errors import DataError, StoreError
-from unroll.prediction.questions import MAX_BYTES, Questions, chunks, joined, numbers, sniffed
+from unroll.prediction.inputs import MAX_BYTES, Input
+from unroll.prediction.questions import CHUNK, Questions, chunks, numbers, rows_at_a_time, sniffed
 from unroll.reading import Reading
 from unroll.reading.sniffing import SUFFIXES
 from unroll.serving import Predictor
@@ -31,17 +35,29 @@ if TYPE_CHECKING:
 DELIMITED = ("csv", "ucr")
 
 
-def read(task: Task, predictor: Predictor, source: Path) -> Questions:
-    """The file as the problem's ``predict`` takes it."""
-    config = block(task)
+def read(task: Task, predictor: Predictor, source: Input, reader: Path | None) -> Iterator[Questions]:
+    """The file as the problem's ``predict`` takes it, part by part."""
+    config = block(task, reader)
     told = _reading(source, config)
     return _READERS[config.kind](source, told, config, predictor)
 
 
-def block(task: Task) -> FilesConfig:
-    """The block with all that was found: as the stage ingest left it, else by another look at the task's files."""
+def block(task: Task, reader: Path | None) -> FilesConfig:
+    """The block with all that was found: as it came with the model, as ingest left it, or by another look.
+
+    ``reader`` is the file that a registered model brings along.
+    """
     _, given = task.dataset()
     assert isinstance(given, FilesConfig)  # noqa: S101 - of the dataset files alone
+    if reader is not None:
+        try:
+            return FilesConfig.model_validate(store.read_json(reader))
+        except ValidationError as error:
+            fault = error.errors()[0]
+            key = ".".join(map(str, fault["loc"]))
+            raise StoreError(
+                f"{reader}: {key}: {fault['input']!r:.60} is not allowed; {fault['msg'].lower()}"
+            ) from None
     try:
         manifest: Any = store.read_json(task.layout.raw / "manifest.json")
         return FilesConfig.model_validate(manifest["found"]["block"])
@@ -49,24 +65,22 @@ def block(task: Task) -> FilesConfig:
         return Plan.of(given, task.layout.root).config
 
 
-def _reading(source: Path, config: FilesConfig) -> Reading:
+def _reading(source: Input, config: FilesConfig) -> Reading:
     """As the task's own files are read, where this one is of their kind; else as it looks."""
     own = sniffed(source)
     told = reading_of(config).model_copy(update={"max_bytes": MAX_BYTES})
-    named_so = SUFFIXES.get(source.suffix.lower())
+    named_so = SUFFIXES.get(source.suffix)
     alike = own.format == told.format or (told.format in DELIMITED and own.format in (*DELIMITED, "text"))
     if told.format == "text":
         alike = named_so is None and own.format in (*DELIMITED, "text")
     if not alike:
         return own
     encoding = own.encoding if own.encoding == "utf-8" else told.encoding or own.encoding
-    return reading.sniff(source, told.model_copy(update={"encoding": encoding}))
+    return reading.sniff(source.path, told.model_copy(update={"encoding": encoding}), source.name)
 
 
-def _series(source: Path, told: Reading, config: FilesConfig, predictor: Predictor) -> Questions:
+def _series(source: Input, told: Reading, config: FilesConfig, predictor: Predictor) -> Iterator[Questions]:
     """The rows of the variables and categories that the model knows."""
-    import pandas as pd
-
     meta = predictor.trained.meta
     known = {*meta["variables"], *(each["name"] for each in meta.get("categories", ()))}
     update = {
@@ -75,46 +89,55 @@ def _series(source: Path, told: Reading, config: FilesConfig, predictor: Predict
         "static": None,
     }
     reader = SeriesReader(config.model_copy(update=update), _marks(config, told))
-    require_columns(source.name, reading.columns(source, told), reader.columns())
-    tables = []
-    for chunk in chunks(source, told, reader.columns()):
-        for part in reader.parts(chunk, "", ()):
-            _refuse(part.rejected)
-            tables.append(part.table)
-    tables += [part.table for part in reader.end()]
-    filled = [table for table in tables if len(table)]
-    if not filled:
+    require_columns(source.name, reading.columns(source.path, told, source.name), reader.columns())
+
+    def parts() -> Iterator[Part]:
+        for chunk in chunks(source, told, reader.columns(), CHUNK):
+            yield from reader.parts(chunk, "", ())
+        yield from reader.end()
+
+    rows = 0
+    for part in parts():
+        _refuse(part.rejected)
+        for low in range(0, len(part.table), CHUNK):
+            yield Questions(source.name, part.table.iloc[low : low + CHUNK].reset_index(drop=True))
+        rows += len(part.table)
+    if not rows:
         raise DataError(f"{source.name}: no rows; expected at least {meta['lag']} of each site")
-    return Questions(source.name, pd.concat(filled, ignore_index=True))
 
 
-def _labelled_series(source: Path, told: Reading, config: FilesConfig, predictor: Predictor) -> Questions:
+def _labelled_series(source: Input, told: Reading, config: FilesConfig, predictor: Predictor) -> Iterator[Questions]:
     """The values of each series; a label that stands beside them is passed over."""
     import pandas as pd
 
-    meta = predictor.trained.meta
+    meta, label = predictor.trained.meta, None
     if told.format == "ucr":
         told = told.model_copy(update={"format": "csv", "header": False, "label_place": None})
-        frame, rows_N = joined(chunks(source, told, reading.columns(source, told)))
-        frame = _without_label(frame, config, meta)
-        values = list(frame.columns)
+        values = reading.columns(source.path, told, source.name)
+        first = next(chunks(source, told, values, CHUNK), None)
+        label = _label(first.frame, config, meta) if first else None
+        values = [name for name in values if name != label]
     else:
         values = _value_columns(source, told, config, "shortest" in meta)
-        frame, rows_N = joined(chunks(source, told, values))
     if len(values) > meta["steps"]:
         raise DataError(f"{source.name}: series of {len(values)} values; expected at most {meta['steps']}, as in train")
-    marks, sieve = _marks(config, told), Sieve(source.name, rows_N)
-    columns = {}
-    for number, name in enumerate(values):
-        columns[f"t{number:03d}"], bad_N = cells.numbers(frame[name], marks, f"{source.name}, column {name}")
-        sieve.refuse(bad_N, name, frame[name], cells.reason(marks, frame[name]))
-    _refuse(sieve.rejected)
-    return Questions(source.name, pd.DataFrame(columns), rows_N, values)
+    marks = _marks(config, told)
+    for chunk in chunks(source, told, [*values, *([label] if label else [])], CHUNK):
+        sieve, columns = Sieve(source.name, chunk.rows_N), {}
+        if label:
+            bad_N = np.array([text_of(value) not in _labels(config, meta) for value in chunk.frame[label]], dtype=bool)
+            sieve.refuse(bad_N, label, chunk.frame[label], "no label of train; expected one, as in the first rows")
+        for number, name in enumerate(values):
+            cell_N = chunk.frame[name]
+            columns[f"t{number:03d}"], bad_N = cells.numbers(cell_N, marks, f"{source.name}, column {name}")
+            sieve.refuse(bad_N, name, cell_N, cells.reason(marks, cell_N))
+        _refuse(sieve.rejected)
+        yield Questions(source.name, pd.DataFrame(columns), chunk.rows_N, values)
 
 
-def _value_columns(source: Path, told: Reading, config: FilesConfig, uneven: bool) -> list[str]:
+def _value_columns(source: Input, told: Reading, config: FilesConfig, uneven: bool) -> list[str]:
     """The file's columns of steps: those of the block, as far as they must be there."""
-    there = reading.columns(source, told)
+    there = reading.columns(source.path, told, source.name)
     if told.format in ("ts", "arff"):
         return [name for name in there if name != config.label]
     assert isinstance(config.values, tuple)  # noqa: S101 - a settled block names them
@@ -122,44 +145,49 @@ def _value_columns(source: Path, told: Reading, config: FilesConfig, uneven: boo
     return [name for name in config.values if name in there]
 
 
-def _without_label(frame: "pd.DataFrame", config: FilesConfig, meta: Any) -> "pd.DataFrame":
-    """A table without a header, without its column of labels if it has one."""
-    if not len(frame.columns):
-        return frame
-    label = frame.columns[-1 if config.label_place == "last" else 0]
-    known = {*meta["classes"], *config.label_map, *(config.drop_labels or ())}
-    if len(frame.columns) > meta["steps"] or (
-        "shortest" in meta and {text_of(value) for value in frame[label].dropna()} <= known
-    ):
-        return frame.drop(columns=label)
-    return frame
+def _label(first: "pd.DataFrame", config: FilesConfig, meta: Any) -> str | None:
+    """The column of labels of a table without a header, by its first rows; None where it has none."""
+    if not len(first.columns):
+        return None
+    label = str(first.columns[-1 if config.label_place == "last" else 0])
+    known = _labels(config, meta)
+    told = "shortest" in meta and all(text_of(value) in known for value in first[label].dropna())
+    return label if told or len(first.columns) > meta["steps"] else None
 
 
-def _texts(canonical: str, key: Callable[[FilesConfig], str | None]) -> "Callable[..., Questions]":
+def _labels(config: FilesConfig, meta: Any) -> set[str]:
+    return {*meta["classes"], *config.label_map, *(config.drop_labels or ())}
+
+
+def _texts(canonical: str, key: Callable[[FilesConfig], str | None]) -> "Callable[..., Iterator[Questions]]":
     """Texts of one column, which is called as in the task's files or ``canonical``; with a request's options."""
 
-    def read_texts(source: Path, told: Reading, config: FilesConfig, predictor: Predictor) -> Questions:
+    def read_texts(source: Input, told: Reading, config: FilesConfig, predictor: Predictor) -> Iterator[Questions]:
         import pandas as pd
 
-        there = reading.columns(source, told)
+        there = reading.columns(source.path, told, source.name)
         column = key(config) or canonical
         column = canonical if column not in there and canonical in there else column
+        if told.format == "text":
+            column = there[0]
         require_columns(source.name, there, [column])
         options = [name for name in predictor.optional_inputs if name in there and name != column]
-        frame, rows_N = joined(chunks(source, told, [column, *options]))
-        sieve = Sieve(source.name, rows_N)
-        if told.format == "text" and len(frame):
-            blank_N = (frame[column].str.strip() == "").to_numpy(dtype=bool)
-            frame, rows_N = frame[~blank_N].reset_index(drop=True), rows_N[~blank_N]
+        rows = 0
+        for chunk in chunks(source, told, [column, *options], rows_at_a_time(predictor)):
+            frame, rows_N = chunk.frame, chunk.rows_N
+            if told.format == "text":
+                blank_N = (frame[column].str.strip() == "").to_numpy(dtype=bool)
+                frame, rows_N = frame[~blank_N].reset_index(drop=True), rows_N[~blank_N]
             sieve = Sieve(source.name, rows_N)
-        if not len(frame):
+            text_N = read_text(frame[column], column, sieve)
+            _refuse(sieve.rejected)
+            where = Questions(source.name, frame, rows_N)
+            columns: dict[str, Any] = {canonical: pd.array(text_N, dtype="str")}
+            columns |= {name: numbers(frame[name], name, where) for name in options}
+            rows += len(frame)
+            yield Questions(source.name, pd.DataFrame(columns), rows_N)
+        if not rows:
             raise DataError(f"{source.name}: no rows; expected at least one {canonical}")
-        text_N = read_text(frame[column], column, sieve)
-        _refuse(sieve.rejected)
-        where = Questions(source.name, frame, rows_N)
-        columns: dict[str, Any] = {canonical: pd.array(text_N, dtype="str")}
-        columns |= {name: numbers(frame[name], name, where) for name in options}
-        return Questions(source.name, pd.DataFrame(columns), rows_N)
 
     return read_texts
 
@@ -175,7 +203,7 @@ def _refuse(rejected: Sequence[Rejected]) -> None:
         raise DataError(first.text())
 
 
-_READERS: dict[str, Callable[[Path, Reading, FilesConfig, Predictor], Questions]] = {
+_READERS: dict[str, Callable[[Input, Reading, FilesConfig, Predictor], Iterator[Questions]]] = {
     "series": _series,
     "labelled_series": _labelled_series,
     "labelled_text": _texts("text", lambda config: config.text),

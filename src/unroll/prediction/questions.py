@@ -6,13 +6,14 @@ Shapes: N rows.
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from unroll import reading
 from unroll.errors import DataError
+from unroll.features.recent import NoWindowError
+from unroll.prediction.inputs import MAX_BYTES, Input
 from unroll.reading import Reading
 from unroll.serving import Predictor
 
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
     from unroll.reading import Chunk
 
-MAX_BYTES = 1 << 30
-"""The most that an input may hold, unpacked: it stands in memory."""
+T = TypeVar("T")
+CHUNK = 1 << 13
+"""Rows that are answered at a time: a multiple of the batches that networks answer."""
+FEW = 16
 TEXTS = ("text", "source", "site", "time")
 """Columns of words, in which an empty cell is an empty text."""
 TABULAR = ("csv", "ucr", "text")
@@ -32,7 +35,7 @@ _STEP = re.compile(r"column t(\d{3,})\b")
 
 @dataclass(frozen=True)
 class Questions:
-    """A raw input; ``rows_N`` is where each row stood in the file, None where rows were joined or put in order.
+    """Rows of a raw input; ``rows_N`` is where each stood in the file, None where rows were joined or put in order.
 
     ``steps`` are the file's own names of the columns t000, t001, …
     """
@@ -42,10 +45,12 @@ class Questions:
     rows_N: np.ndarray | None = None
     steps: Sequence[str] = ()
 
-    def answered(self, predict: "Callable[[pd.DataFrame], pd.DataFrame]") -> "pd.DataFrame":
-        """The answers; a faulty input is named by the file's own rows and columns."""
+    def answered(self, ask: "Callable[[pd.DataFrame], T]") -> "T":
+        """What ``ask`` says of the rows; a faulty input is named by the file's own rows and columns."""
         try:
-            return predict(self.frame)
+            return ask(self.frame)
+        except NoWindowError as error:
+            raise NoWindowError(self.placed(str(error)), error.longest) from None
         except DataError as error:
             raise DataError(self.placed(str(error))) from None
 
@@ -61,48 +66,61 @@ class Questions:
         return self.steps[number] if number < len(self.steps) else f"t{number:03d}"
 
 
-def read(predictor: Predictor, source: Path) -> Questions:
-    """A table with a header, whose columns are those of ``predict``; or lines of text, where it takes texts."""
+def read(predictor: Predictor, source: Input) -> Iterator[Questions]:
+    """A table with a header, whose columns are those of ``predict``; or lines of text, where it takes texts.
+
+    In parts of a bounded number of rows.
+    """
+    column = text_column(predictor)
+    told = _written(source, column)
+    there = reading.columns(source.path, told, source.name)
+    for chunk in chunks(source, told, there, rows_at_a_time(predictor)):
+        frame, rows_N = chunk.frame, chunk.rows_N
+        if told.format == "text" and column:
+            filled_N = (frame["text"].str.strip() != "").to_numpy()
+            frame = frame[filled_N].reset_index(drop=True).rename(columns={"text": column})
+            rows_N = rows_N[filled_N]
+        yield Questions(source.name, typed(frame, predictor, Questions(source.name, frame, rows_N)), rows_N)
+
+
+def _written(source: Input, column: str) -> Reading:
+    """How the input is written: as a table with a header, unless it is lines of text where ``column`` takes texts."""
     told = sniffed(source)
-    if told.format in TABULAR and not (told.format == "text" and takes_text(predictor)):
-        told = sniffed(source, format="csv", header=True, encoding=told.encoding)
-    there = reading.columns(source, told)
-    frame, rows_N = joined(chunks(source, told, there))
-    if told.format == "text":
-        filled_N = (frame["text"].str.strip() != "").to_numpy()
-        frame, rows_N = frame[filled_N].reset_index(drop=True), rows_N[filled_N]
-    return Questions(source.name, typed(frame, predictor, Questions(source.name, frame, rows_N)), rows_N)
+    if told.format not in TABULAR:
+        return told
+    as_table = {"format": "csv", "header": True, "encoding": told.encoding}
+    single = sniffed(source, **as_table, delimiter=",")
+    if column and reading.columns(source.path, single, source.name) == [column]:
+        return single  # blanks between words are no delimiter, however regular they are
+    table = sniffed(source, **as_table)
+    lines = told.format == "text" and column and column not in reading.columns(source.path, table, source.name)
+    return told if lines else table
 
 
-def takes_text(predictor: Predictor) -> bool:
-    """Whether the questions are texts."""
-    return predictor.trained.problem.takes in ("text", "labelled text")
+def text_column(predictor: Predictor) -> str:
+    """The column that a line of text stands for; empty where the questions are no texts."""
+    return {"text": "text", "labelled text": "text", "pairs": "source"}.get(predictor.trained.problem.takes, "")
 
 
-def sniffed(source: Path, **told: Any) -> Reading:
-    """How the file is written, as far as it is not ``told``; raises DataError for one that is not there."""
-    if not source.is_file():
-        raise DataError(f"{source}: {'a folder' if source.is_dir() else 'missing'}; expected a file of raw input")
-    return reading.sniff(source, Reading.model_validate({"max_bytes": MAX_BYTES, **told}))
+def sniffed(source: Input, **told: Any) -> Reading:
+    """How the file is written, as far as it is not ``told``."""
+    return reading.sniff(source.path, Reading.model_validate({"max_bytes": MAX_BYTES, **told}), source.name)
 
 
-def chunks(source: Path, told: Reading, columns: Sequence[str]) -> "Iterator[Chunk]":
-    """The rows in parts; raises DataError for the first that cannot be read."""
-    for chunk in reading.chunks(source, told, list(columns)):
+def rows_at_a_time(predictor: Predictor) -> int:
+    """Rows of a part: fewer where each is gone on with for hundreds of steps, so that it is seen how far it is."""
+    return FEW if predictor.trained.problem.takes == "text" else CHUNK
+
+
+def chunks(source: Input, told: Reading, columns: Sequence[str], rows: int) -> "Iterator[Chunk]":
+    """At most ``rows`` rows at a time; raises DataError for the first that cannot be read."""
+    found = reading.chunks(source.path, told, list(columns), rows, source.name)
+    for chunk in found:
         for row, column, value, reason in chunk.rejected:
             where = f"{source.name} row {row}" + (f", column {column}" if column else "")
             raise DataError(f"{where}: {value}: {reason}")
+        source.position = found.position
         yield chunk
-
-
-def joined(parts: "Iterator[Chunk]") -> "tuple[pd.DataFrame, np.ndarray]":
-    """All rows, and where they stood."""
-    import pandas as pd
-
-    found = list(parts)
-    if not found:
-        return pd.DataFrame(), np.zeros(0, dtype=np.int64)
-    return pd.concat([part.frame for part in found], ignore_index=True), np.concatenate([part.rows_N for part in found])
 
 
 def typed(frame: "pd.DataFrame", predictor: Predictor, where: Questions) -> "pd.DataFrame":

@@ -6,6 +6,7 @@ from pathlib import Path
 from unroll.reading import sample, sniffing
 from unroll.reading.arff import Arff
 from unroll.reading.chunking import Chunk, gather
+from unroll.reading.delimited import Part
 from unroll.reading.lines import JsonLines, Text
 from unroll.reading.npz import Npz
 from unroll.reading.options import Reading
@@ -25,9 +26,19 @@ class Chunks(Iterator[Chunk]):
 
     def __init__(self, chunks: Iterator[Chunk], receipt: Receipt) -> None:
         self._chunks, self._receipt = chunks, receipt
+        self._given, self._position = 0, 0
 
     def __next__(self) -> Chunk:
-        return next(self._chunks)
+        chunk = next(self._chunks)
+        self._given += len(chunk.rows_N) + len(chunk.rejected)
+        share = self._given / max(self._receipt.rows, 1)  # a block that was read may hold many chunks
+        self._position = max(self._position, round(self._receipt.position * share))
+        return chunk
+
+    @property
+    def position(self) -> int:
+        """Where the last chunk ends, about, in bytes of the file as it lies there."""
+        return self._position
 
     @property
     def sha256(self) -> str | None:
@@ -67,7 +78,13 @@ def _chunks(
     reader = _reader(path, reading, name)
     if columns is not None:
         reader.require(columns)
-    yield from gather(reader.parts(columns, receipt), rows, name)
+    yield from gather(_counted(reader.parts(columns, receipt), receipt), rows, name)
+
+
+def _counted(parts: Iterator[Part], receipt: Receipt) -> Iterator[Part]:
+    for part in parts:
+        receipt.rows += len(part.rows_N) + len(part.rejected)
+        yield part
 
 
 def _reader(path: Path, reading: Reading, name: str | None) -> Reader:

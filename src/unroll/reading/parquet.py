@@ -30,6 +30,7 @@ class Parquet(Reader):
         with raw(place.path, place.name) as file, reported(place.name, "parquet"):
             footer = pq.ParquetFile(file).metadata
             self._schema: pa.Schema = footer.schema.to_arrow_schema()
+            self._rows = footer.num_rows
             size = sum(footer.row_group(group).total_byte_size for group in range(footer.num_row_groups))
         if (size := max(size, footer.num_rows * len(self._schema))) > place.reading.max_bytes:
             raise DataError(
@@ -56,6 +57,7 @@ class Parquet(Reader):
                 batches = pq.ParquetFile(file).iter_batches(ROWS, columns=wanted, use_threads=False)
             row = 1
             while (table := self._next(batches, types, row)) is not None:
+                receipt.position = before.st_size * (row - 1 + len(table)) // max(self._rows, 1)
                 yield Part(np.arange(row, row + len(table)), table, [])
                 row += len(table)
             digest = store.sha256(self.place.path)

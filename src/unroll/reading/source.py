@@ -10,7 +10,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,19 +50,27 @@ class Reads(Protocol):
 
 @dataclass
 class Receipt:
-    """What was read; filled in when a file has been read whole and had not changed."""
+    """What was read; hash and size are filled in when a file has been read whole and had not changed.
+
+    ``position`` is how far reading has come meanwhile, in bytes of the file as it lies there, and ``rows`` how many
+    rows that were.
+    """
 
     sha256: str | None = None
     bytes: int | None = None
+    position: int = 0
+    rows: int = 0
 
 
 class Source:
     """Unpacked bytes, in order, each read once. ``name`` is how messages call the file."""
 
-    def __init__(self, stream: Reads, name: str, kind: str, size: int, max_bytes: int) -> None:
+    def __init__(
+        self, stream: Reads, name: str, kind: str, size: int, max_bytes: int, moved: Callable[[], None] | None = None
+    ) -> None:
         self.name = name
         self._stream, self._kind, self._size, self._max_bytes = stream, kind, size, max_bytes
-        self._taken = 0
+        self._taken, self._moved = 0, moved
 
     def read(self, size: int) -> bytes:
         """Exactly ``size`` bytes, fewer only at the end; raises DataError for damage and for more than is allowed."""
@@ -76,6 +84,8 @@ class Source:
     def _read(self, size: int) -> bytes:
         with reported(self.name, self._kind):
             part = self._stream.read(size)
+        if self._moved is not None:
+            self._moved()
         self._taken += len(part)
         if self._taken > self._max_bytes:
             raise DataError(f"{self.name}: more than {self._max_bytes:,} bytes unpacked; expected at most max_bytes")
@@ -99,7 +109,12 @@ def opened(path: Path, reading: Reading, name: str, receipt: Receipt | None = No
         hashed = _Hashed(file)
         with reported(name, kind):
             stream = _unpacked(cast("IO[bytes]", hashed) if kind != "zip" else file, kind, name)
-        yield Source(stream, name, kind, before.st_size, reading.max_bytes)
+
+        def moved() -> None:
+            if receipt is not None:
+                receipt.position = file.tell()
+
+        yield Source(stream, name, kind, before.st_size, reading.max_bytes, moved)
         digest = (hashed.rest() if kind != "zip" else store.sha256(path)) if receipt else None
         require_unchanged(path, name, before)
         if receipt is not None:
