@@ -1,0 +1,68 @@
+"""HTTP with time limits: uvicorn bounds how long an idle connection is kept, and this one how slowly it may speak."""
+
+import asyncio
+from typing import Any, ClassVar
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from unroll.server.faults import RequestError
+from unroll.server.limits import Limits
+
+
+class Bounded(H11Protocol):
+    """uvicorn's protocol, closing connections whose headers do not arrive in time.
+
+    A timer runs whenever the headers of a request are awaited, from the connection or the first byte on; and while a body comes that was refused.
+    """
+
+    receive_s: ClassVar[float] = Limits().receive_s
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._start()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        theirs = self.conn.their_state
+        half_a_head = theirs is h11.IDLE and bool(self.conn.trailing_data[0])
+        refused_body = theirs is h11.SEND_BODY and self.conn.our_state is h11.DONE
+        if half_a_head or refused_body:
+            self._start()
+        else:
+            self._stop()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        self._stop()
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own says less
+        fault = RequestError("bad_request", "no HTTP request that can be read, or headers that are too large")
+        body = fault.body()
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))),
+                   ("Connection", "close")]  # fmt: skip
+        events: list[Any] = [h11.Response(status_code=fault.status, headers=headers, reason=b"Bad Request")]
+        try:
+            for event in [*events, h11.Data(data=body), h11.EndOfMessage()]:
+                self.transport.write(self.conn.send(event) or b"")
+        except h11.LocalProtocolError:  # an answer is on its way already
+            pass
+        self.transport.close()
+
+    def _start(self) -> None:
+        if self._timer is None:
+            self._timer = self.loop.call_later(self.receive_s, self._end)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _end(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
