@@ -13,17 +13,20 @@ from unroll.server.limits import Limits
 class Bounded(H11Protocol):
     """uvicorn's protocol, closing connections whose headers do not arrive in time.
 
-    A timer runs whenever the headers of a request are awaited, from the connection or the first byte on; and while a body comes that was refused.
+    A timer runs whenever the headers of a request are awaited, from the connection or the first byte on, and while a
+    body comes that was refused.
     """
 
     receive_s: ClassVar[float] = Limits().receive_s
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The first headers are awaited."""
         super().connection_made(transport)
         self._start()
 
     def data_received(self, data: bytes) -> None:
+        """Stop the timer where the headers are there."""
         super().data_received(data)
         theirs = self.conn.their_state
         half_a_head = theirs is h11.IDLE and bool(self.conn.trailing_data[0])
@@ -34,14 +37,17 @@ class Bounded(H11Protocol):
             self._stop()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is awaited any more."""
         self._stop()
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
+        """Between requests uvicorn's own timer runs."""
         self._stop()
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own says less
+        """Refuse what is no HTTP, as all else is refused."""
         fault = RequestError("bad_request", "no HTTP request that can be read, or headers that are too large")
         body = fault.body()
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))),

@@ -36,7 +36,10 @@ class Streams:
         self._pool = ThreadPoolExecutor(limits.streams, thread_name_prefix="unroll-stream", initializer=_one_thread)
 
     def start(self, served: Served, question: Question) -> AsyncIterator[bytes]:
-        """The lines of an answer; raises RequestError for a text that cannot be gone on with, or where too many are drawn."""
+        """The lines of an answer.
+
+        Raises RequestError for a text that cannot be gone on with, or where too many are drawn.
+        """
         if served.problem != PROBLEM:
             raise RequestError("not_found", f"{served.task}: its problem is {served.problem}; expected a {PROBLEM}")
         meta = served.predictor.trained.meta
