@@ -8,9 +8,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from unroll.errors import ConfigError
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from unroll.server.roster import Roster
 
 TOKEN = "UNROLL_TOKEN"  # noqa: S105 - the variable's name
 SHORTEST_TOKEN = 16
@@ -70,12 +75,8 @@ def is_local(host: str) -> bool:
 
 def main(root: Path, tasks: Sequence[str], address: Address, threads: int, out: TextIO) -> None:
     """Serve until told to end. Raises ConfigError for an unknown task or an address that cannot be had."""
-    import uvicorn
-
-    from unroll.server import app
     from unroll.server.limits import Limits
     from unroll.server.measures import Measures
-    from unroll.server.protocol import Bounded
     from unroll.server.roster import Roster, names
 
     limits = Limits()
@@ -83,10 +84,24 @@ def main(root: Path, tasks: Sequence[str], address: Address, threads: int, out: 
     measures = Measures(wanted)
     listening = address.listen()
     _log(sys.stderr)
-    roster = Roster(root, wanted, limits, measures, threads)
+    server = build(Roster(root, wanted, limits, measures, threads), address)
+    host, port = listening.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    out.write(f"serving {', '.join(wanted)} at http://{shown}:{port}/\n")
+    out.flush()
+    server.run(sockets=[listening])
+
+
+def build(roster: "Roster", address: Address) -> "uvicorn.Server":
+    """The server of a roster, not started."""
+    import uvicorn
+
+    from unroll.server import app, protocol
+
+    limits = roster.limits
     config = uvicorn.Config(
-        app.build(roster, limits, measures, address.token, address.local),
-        http=Bounded,
+        app.build(roster, address.token, address.local),
+        http=protocol.bounded(limits),
         ws="none",
         loop="asyncio",
         lifespan="on",
@@ -99,11 +114,7 @@ def main(root: Path, tasks: Sequence[str], address: Address, threads: int, out: 
         timeout_graceful_shutdown=GRACE_S,
         h11_max_incomplete_event_size=limits.header_bytes,
     )
-    host, port = listening.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    out.write(f"serving {', '.join(wanted)} at http://{shown}:{port}/\n")
-    out.flush()
-    uvicorn.Server(config).run(sockets=[listening])
+    return uvicorn.Server(config)
 
 
 def _log(stream: TextIO) -> None:

@@ -22,8 +22,9 @@ JSON = "application/json"
 _KINDS = {404: "not_found", 405: "method_not_allowed"}
 
 
-def build(roster: Roster, limits: Limits, measures: Measures, token: str | None, local: bool) -> App:
+def build(roster: Roster, token: str | None, local: bool) -> App:
     """The whole application around a roster, whose thread runs as long as the application does."""
+    limits, measures = roster.limits, roster.measures
     streams = Streams(limits)
 
     @asynccontextmanager
@@ -103,10 +104,11 @@ def _add_state(app: FastAPI, roster: Roster, measures: Measures) -> None:
 def _described(task: str, roster: Roster, limits: Limits) -> dict[str, Any]:
     slot = roster.slots[task]
     if slot.current is None:
-        return {"task": task, "version": None, "reason": str(slot.failed[1]) if slot.failed else None}
+        return {"task": task, **roster.state_of(task)}
     served = slot.current
     return {
         "task": task,
+        "state": roster.state_of(task)["state"],
         "problem": served.problem,
         "version": served.version,
         "model_hash": served.model_hash,

@@ -86,7 +86,7 @@ def _labelled_series(meta: Meta, cell_characters: int) -> tuple[list[Column], di
         Column(f"t{step:03d}", "number", f"Step {step}", required=step == 0 or not uneven, nullable=uneven or gaps)
         for step in range(meta["steps"])
     ]
-    scale = {key: meta["scaler"][key] for key in ("mean", "deviation")}
+    scale = {key: meta["scaler"][key][0] for key in ("mean", "deviation")}
     return found, {"steps": meta["steps"], "classes": meta["classes"], **scale}
 
 
@@ -162,7 +162,9 @@ def _made_series(meta: Meta) -> list[dict[str, Any]]:
 _MADE_UP: dict[str, Callable[[Meta], list[dict[str, Any]]]] = {
     "forecasting": _made_series,
     "rise_or_fall": _made_series,
-    "series_classification": lambda meta: [{f"t{step:03d}": meta["scaler"]["mean"] for step in range(meta["steps"])}],
+    "series_classification": lambda meta: [
+        {f"t{step:03d}": meta["scaler"]["mean"][0] for step in range(meta["steps"])}
+    ],
     "text_classification": lambda meta: [{"text": " ".join(meta["vocabulary"][:5]) or "a text"}],
     "language_model": lambda meta: [{"text": next((one for one in meta["symbols"] if one.strip()), " ")}],
     "sequence_to_sequence": lambda meta: [{"source": (meta["sources"] or meta["source_characters"])[0]}],

@@ -10,6 +10,11 @@ from unroll.server.faults import RequestError
 from unroll.server.limits import Limits
 
 
+def bounded(limits: Limits) -> "type[Bounded]":
+    """The protocol with the limits' times."""
+    return type("Bounded", (Bounded,), {"receive_s": limits.receive_s})
+
+
 class Bounded(H11Protocol):
     """uvicorn's protocol, closing connections whose headers do not arrive in time.
 

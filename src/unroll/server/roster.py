@@ -159,12 +159,16 @@ class Roster:
 
     def state(self) -> dict[str, Any]:
         """``ready`` where every champion is loaded, or an older one answers for it; and what is wrong, if anything."""
-        tasks = {task: _state(slot) for task, slot in self._slots.items()}
+        tasks = {task: self.state_of(task) for task in self._slots}
         states = [each["state"] for each in tasks.values()]
         ready = self._polled and self._unreadable is None and "loading" not in states and "failed" not in states
         ready = ready or (self._polled and all(slot.current for slot in self._slots.values()))
         found: dict[str, Any] = {"ready": ready, "tasks": tasks}
         return found | ({"registry": self._unreadable} if self._unreadable else {})
+
+    def state_of(self, task: str) -> dict[str, Any]:
+        """Of one task: ready, stale (an older model answers), loading, failed, or none where there is no champion."""
+        return _state(self._slots[task], self._polled)
 
     def _watch(self) -> None:
         import torch
@@ -230,7 +234,7 @@ class Roster:
         self._unreadable = reason
 
 
-def _state(slot: Slot) -> dict[str, Any]:
+def _state(slot: Slot, polled: bool) -> dict[str, Any]:
     """Of one task: ready, stale (an older model answers), loading, failed, or none where there is no champion."""
     version = slot.current.version if slot.current else None
     if slot.failed:
@@ -238,7 +242,7 @@ def _state(slot: Slot) -> dict[str, Any]:
         name = "stale" if slot.current else "failed"
         return {"state": name, "version": version, "champion": champion, "reason": reason}
     if slot.champion is None:
-        return {"state": "none", "version": version}
+        return {"state": "none" if polled else "loading", "version": version}
     if version != slot.champion:
         return {"state": "stale" if version else "loading", "version": version, "champion": slot.champion}
     return {"state": "ready", "version": version}
