@@ -3,6 +3,8 @@
 import asyncio
 from typing import TYPE_CHECKING
 
+from starlette.requests import ClientDisconnect
+
 from unroll.server.faults import RequestError
 from unroll.server.limits import Limits
 
@@ -32,6 +34,8 @@ async def read(request: "Request", limits: Limits) -> bytes:
                     parts.append(part)
                 elif size > OVER * limits.body_bytes:
                     break
+    except ClientDisconnect:
+        raise RequestError("bad_request", f"body: it ended after {size} bytes; expected the whole of it") from None
     except TimeoutError:
         raise RequestError(
             "timeout", f"body: {size} bytes in {limits.receive_s:g} s; expected the whole of it"

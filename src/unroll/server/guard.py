@@ -1,6 +1,5 @@
 """What every request passes before anything looks at it, and what every answer carries: the outermost ASGI layer."""
 
-import asyncio
 import hmac
 import logging
 import re
@@ -55,15 +54,12 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        begun, told = time.perf_counter(), _Told(send, self.limits.send_s)
+        begun, told = time.perf_counter(), _Told(send)
         try:
             self._require_allowed(scope)
             await self.app(scope, receive, told.send)
         except RequestError as fault:
             await told.fault(fault)
-        except TimeoutError:
-            LOG.info("a client took no more of its answer for %g s", self.limits.send_s)
-            raise
         except Exception:
             LOG.exception("%s %s failed", scope["method"], scope["path"])
             if told.status:
@@ -92,10 +88,10 @@ class Guard:
 
 
 class _Told:
-    """The answer on its way: security headers on it, its status noted, and no wait without end for the client."""
+    """The answer on its way: security headers on it, and its status noted."""
 
-    def __init__(self, send: Send, seconds: float) -> None:
-        self._send, self._seconds = send, seconds
+    def __init__(self, send: Send) -> None:
+        self._send = send
         self.status: int | None = None
 
     async def send(self, message: Message) -> None:
@@ -105,8 +101,7 @@ class _Told:
             message["headers"] = [*message["headers"], *SECURITY]
             if b"cache-control" not in there:
                 message["headers"].append((b"cache-control", b"no-store"))
-        async with asyncio.timeout(self._seconds):
-            await self._send(message)
+        await self._send(message)
 
     async def fault(self, fault: RequestError) -> None:
         """Answer with a fault. The body of the request may lie unread: the connection ends with this answer."""

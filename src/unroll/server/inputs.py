@@ -83,11 +83,15 @@ def _labelled_series(meta: Meta, cell_characters: int) -> tuple[list[Column], di
     """One value a step; where train has series of several lengths, one may end early."""
     uneven, gaps = "shortest" in meta, meta.get("missing") == "interpolate"
     found = [
-        Column(f"t{step:03d}", "number", f"Step {step}", required=step == 0 or not uneven, nullable=uneven or gaps)
-        for step in range(meta["steps"])
+        Column(name, "number", f"Step {step}", required=step == 0 or not uneven, nullable=uneven or gaps)
+        for step, name in enumerate(_steps(meta))
     ]
     scale = {key: meta["scaler"][key][0] for key in ("mean", "deviation")}
     return found, {"steps": meta["steps"], "classes": meta["classes"], **scale}
+
+
+def _steps(meta: Meta) -> list[str]:
+    return [f"t{step:03d}" for step in range(meta["steps"])]
 
 
 def _labelled_text(meta: Meta, cell_characters: int) -> tuple[list[Column], dict[str, Any]]:

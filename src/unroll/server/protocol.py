@@ -12,18 +12,20 @@ from unroll.server.limits import Limits
 
 def bounded(limits: Limits) -> "type[Bounded]":
     """The protocol with the limits' times."""
-    return type("Bounded", (Bounded,), {"receive_s": limits.receive_s})
+    return type("Bounded", (Bounded,), {"receive_s": limits.receive_s, "send_s": limits.send_s})
 
 
 class Bounded(H11Protocol):
-    """uvicorn's protocol, closing connections whose headers do not arrive in time.
+    """uvicorn's protocol, closing connections whose headers do not arrive in time, or that do not take their answer.
 
     A timer runs whenever the headers of a request are awaited, from the connection or the first byte on, and while a
-    body comes that was refused.
+    body comes that was refused; another one while the client has not taken what was written.
     """
 
     receive_s: ClassVar[float] = Limits().receive_s
+    send_s: ClassVar[float] = Limits().send_s
     _timer: asyncio.TimerHandle | None = None
+    _stuck: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The first headers are awaited."""
@@ -44,12 +46,23 @@ class Bounded(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is awaited any more."""
         self._stop()
+        self._go_on()
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
         """Between requests uvicorn's own timer runs."""
         self._stop()
         super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """The client takes too little; it may for a while."""
+        super().pause_writing()
+        self._stuck = self._stuck or self.loop.call_later(self.send_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client has taken some of it."""
+        self._go_on()
+        super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own says less
         """Refuse what is no HTTP, as all else is refused."""
@@ -64,6 +77,11 @@ class Bounded(H11Protocol):
         except h11.LocalProtocolError:  # an answer is on its way already
             pass
         self.transport.close()
+
+    def _go_on(self) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
 
     def _start(self) -> None:
         if self._timer is None:
