@@ -107,7 +107,7 @@ class Browser:
     def wait(self, script: str, seconds: float = 60) -> Any:
         """The value of an expression as soon as it is true."""
         until = time.monotonic() + seconds
-        while not (value := self.run(script)):
+        while not (value := self.run(f"((found) => found instanceof Node || found)({script})")):
             assert time.monotonic() < until, f"never true: {script}; the page: {self.run('document.body.innerText')}"
             time.sleep(0.1)
         return value

@@ -36,9 +36,9 @@ def test_records_become_columns() -> None:
 
 
 def test_null_is_a_missing_number_where_one_may_be_missing() -> None:
-    found = asked(b'{"records": [{"a": null, "b": 2}, {"a": -1e30, "b": 0.5}]}', VALUES)
+    found = asked(b'{"records": [{"a": null, "b": 2}, {"a": -1e15, "b": 0.5}]}', VALUES)
     assert math.isnan(found.columns["a"][0])
-    assert (found.columns["a"][1], found.columns["b"]) == (-1e30, [2.0, 0.5])
+    assert (found.columns["a"][1], found.columns["b"]) == (-1e15, [2.0, 0.5])
 
 
 FAULTY = [
@@ -63,7 +63,7 @@ FAULTY = [
     (b'{"records": [{"text": 5}]}', "invalid", "row 1, column text: 5; expected a text", "text", 1),
     (b'{"records": [{"text": null}]}', "invalid", "row 1, column text: None; expected a text", "text", 1),
     (b'{"records": [{"text": ["a"]}]}', "invalid", "row 1, column text: a list of 1; expected a text", "text", 1),
-    (b'{"records": [{"text": "123456789"}]}', "invalid", "row 1, column text: 9 characters; expected at most 8", "text", 1),
+    (b'{"records": [{"text": "123456789"}]}', "invalid", "column text: 9 characters; expected at most 8", "text", 1),
     (b'{"records": [{"text": "\\ud800"}]}', "invalid", "row 1, column text: .*surrogate", "text", 1),
     (b'{"records": [{"text": "a", "length": true}]}', "invalid", "column length: True; expected a number", "length", 1),
     (b'{"records": [{"text": "a", "length": "5"}]}', "invalid", "column length: '5'; expected a number", "length", 1),
@@ -87,9 +87,11 @@ def test_what_is_wrong_is_named(body: bytes, kind: str, message: str, field: str
     assert len(str(error)) < 300
 
 
-def test_numbers_beyond_32_bits_are_refused() -> None:
-    with pytest.raises(RequestError, match=r"row 1, column b: 1e\+39; expected a number of 32 bits"):
-        asked(b'{"records": [{"a": 1, "b": 1e39}]}', VALUES)
+def test_numbers_that_nobody_measures_are_refused() -> None:
+    with pytest.raises(
+        RequestError, match=r"row 1, column b: 2000000000000000\.0; expected a number from -1e\+15 to 1e\+15"
+    ):
+        asked(b'{"records": [{"a": 1, "b": 2e15}]}', VALUES)
     with pytest.raises(RequestError, match=r"row 1, column b: None; expected a number"):
         asked(b'{"records": [{"a": 1, "b": null}]}', VALUES)
 

@@ -64,7 +64,10 @@ def _add_models(app: FastAPI, roster: Roster, streams: Streams, limits: Limits) 
             frame = await asyncio.wait_for(answer, limits.answer_s)
         except TimeoutError:
             raise RequestError("busy", f"no answer within {limits.answer_s:g} s; try again") from None
-        return _json({"task": task, "version": served.version, "answers": replies.rows(frame)})
+        answers = replies.rows(frame)
+        if any(None in row.values() for row in answers):  # what is no finite number is told as null
+            raise RequestError("invalid", "records: the values lie where the model has no finite answer", "records")
+        return _json({"task": task, "version": served.version, "answers": answers})
 
     @app.post("/v1/{task}/generate")
     async def generate(task: str, request: Request) -> Response:

@@ -101,6 +101,8 @@ def answer(batch: Sequence[Waiting]) -> None:
     try:
         frames = [each.question.frame() for each in batch]
         answers = predictor.predict_all(frames)
+        if len(answers) != len(batch):
+            raise ValueError(f"{len(answers)} answers to {len(batch)} inputs")
     except Exception as error:
         if len(batch) > 1:
             for each in batch:

@@ -73,6 +73,15 @@ class Guard:
         headers = scope["headers"]
         if len(headers) > self.limits.headers:
             raise RequestError("too_many_headers", f"{len(headers)} headers; expected at most {self.limits.headers}")
+        size = (
+            sum(len(name) + len(value) + 4 for name, value in headers)
+            + len(scope["raw_path"])
+            + len(scope["query_string"])
+        )
+        if size > self.limits.header_bytes:
+            raise RequestError(
+                "too_many_headers", f"{size} bytes of headers; expected at most {self.limits.header_bytes}"
+            )
         hosts = [value for name, value in headers if name == b"host"]
         if self.local and (len(hosts) != 1 or not LOCAL.fullmatch(hosts[0])):
             seen = repr(hosts[0].decode("latin-1")[:60]) if hosts else "none"

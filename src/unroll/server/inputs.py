@@ -12,7 +12,8 @@ from unroll.problems.base import Meta
 
 MOST_TOLD = 64
 """Allowed words of a column that are listed in its schema; where there are more, the model checks them alone."""
-FLOAT32_MAX = 3.4028234e38
+LARGEST = 1e15
+"""Of numbers without other bounds: nothing measured is larger, and what is computed from it stays within 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,8 @@ class Column:
     required: bool = True
     nullable: bool = False
     whole: bool = False
-    low: float = -FLOAT32_MAX
-    high: float = FLOAT32_MAX
+    low: float = -LARGEST
+    high: float = LARGEST
     words: Sequence[str] = ()
     """All that it may hold, where they are few."""
     longest: int | None = None
@@ -39,7 +40,7 @@ class Column:
         found: dict[str, Any] = {"type": [name, "null"] if self.nullable else name, "description": self.about}
         found |= {"enum": [*self.words, *([None] if self.nullable else [])]} if self.words else {}
         found |= {"maxLength": self.longest} if self.longest else {}
-        if abs(self.low) < FLOAT32_MAX:
+        if abs(self.low) < LARGEST:
             found |= {"minimum": self.low, "maximum": self.high}
         return found | ({"default": self.default} if self.default is not None else {})
 

@@ -105,9 +105,8 @@ def _number(value: Any, column: Column, row: int) -> float:
     if type(value) not in (int, float):  # True is no number
         _refuse(value, column, row, "a number")
     if not column.low <= value <= column.high or (column.whole and value != int(value)):
-        bounded = abs(column.low) < 1e30
-        between = f" from {column.low:g} to {column.high:g}" if bounded else " of 32 bits"
-        _refuse(value, column, row, f"a {'whole ' if column.whole else ''}number{between}")
+        kind = "a whole number" if column.whole else "a number"
+        _refuse(value, column, row, f"{kind} from {column.low:g} to {column.high:g}")
     return int(value) if column.whole else float(value)
 
 

@@ -5,7 +5,6 @@ old one's place. One that fails is told of, and tried again later.
 """
 
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -67,10 +66,14 @@ class Served:
 
     def require_answer(self) -> None:
         """Ask the model its example; raises DataError or StoreError where it has no sound answer."""
+        named = f"{self.task} version {self.version}"
+        for name, tensor in self.predictor.trained.model.state_dict().items():
+            if not bool(tensor.isfinite().all()):
+                raise StoreError(f"{named}: tensor {name!r} holds what is no number; expected finite weights")
         asked = questions.read(self.example, self.inputs)
         answer = replies.rows(self.predictor.predict(asked.frame()))
-        if not answer or any(isinstance(value, float) and not math.isfinite(value) for value in answer[0].values()):
-            raise StoreError(f"{self.task} version {self.version}: no sound answer to its example: {answer[:1]!r:.200}")
+        if not answer or None in answer[0].values():  # what is no finite number is told as null
+            raise StoreError(f"{named}: no sound answer to its example: {answer[:1]!r:.200}")
 
 
 def _example(path: Path, wanted: Inputs) -> list[dict[str, Any]] | None:
