@@ -3,8 +3,8 @@
     python benchmarks/serving.py PROJECT [--seconds 5] [--no-peer] [--task TASK ...]
 
 PROJECT is a folder in which `unroll repro` has been run. Each server is a process of its own, asked over connections
-that stay open, first by one client, then by 16 at once; what is asked is the example that is registered with the model (one
-row, one window, or a verse of 100 characters). The clients run on the same processors as the server. Milliseconds.
+that stay open, first by one client, then by 16 at once; what is asked is the example that is registered with the model
+(one row, one window, or a verse of 100 characters). The clients run on the same processors as the server. Milliseconds.
 """
 
 import argparse

@@ -15,11 +15,12 @@ from typing import Any
 
 import mlflow
 import pytest
+import torch
 from projects import ROOT, own_code
 from trained_project import NAME, make, write_model
 
 from server.made import Asked, expected
-from unroll import publication, registry, server, tracking
+from unroll import publication, registry, server, store, tracking
 from unroll.errors import ConfigError
 from unroll.tasks import Task
 
@@ -57,10 +58,18 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
         task = make(tmp_path_factory.mktemp("served") / "project")
         for seed in (1, 2):
             write_model(task, seed)
+            unlike(task.layout.model / "weights.safetensors", seed)
             registry.register(task, publication.publish(task))
     promote(task, 1)
     (task.layout.root / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")  # what makes it a project to be in
     return task
+
+
+def unlike(path: Path, seed: int) -> None:
+    """Weights that answer otherwise: untrained ones all answer that nothing changes."""
+    tensors, _ = store.read_tensors(path)
+    generator = torch.Generator().manual_seed(seed)
+    store.write_tensors(path, {k: v + 0.3 * torch.randn(v.shape, generator=generator) for k, v in tensors.items()})
 
 
 def promote(task: Task, version: int) -> None:

@@ -57,7 +57,8 @@ class Address:
             family = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0][0]
             return socket.create_server((self.host, self.port), family=family, backlog=256)
         except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or error
+            known = isinstance(error, OSError) and error.errno and error.errno > 0
+            reason = os.strerror(error.errno) if known else str(error)  # type: ignore[union-attr, arg-type]
             raise ConfigError(f"--host, --port: {self.host}:{self.port}: {reason}; expected a free address") from None
 
 

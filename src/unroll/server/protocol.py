@@ -1,6 +1,7 @@
 """HTTP with time limits: uvicorn bounds how long an idle connection is kept, and this one how slowly it may speak."""
 
 import asyncio
+import socket
 from typing import Any, ClassVar
 
 import h11
@@ -28,8 +29,10 @@ class Bounded(H11Protocol):
     _stuck: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """The first headers are awaited."""
+        """The first headers are awaited; an answer of two parts must not wait for the client to confirm the first."""
         super().connection_made(transport)
+        # asyncio does this for sockets that name their protocol; those of socket.create_server do not
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._start()
 
     def data_received(self, data: bytes) -> None:
