@@ -32,21 +32,25 @@ QUIET = {"MLFLOW_LOGGING_LEVEL": "ERROR", "MLFLOW_DISABLE_TELEMETRY": "true", "D
 @contextmanager
 def process(command: list[str], root: Path, **environment: str) -> "Iterator[subprocess.Popen[str]]":
     """A server's process, ended afterwards with all that it started."""
+    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # MLflow calls uvicorn by name
     started = subprocess.Popen(
-        command, cwd=root, env={**os.environ, **QUIET, **environment},
+        command, cwd=root, env={**os.environ, **QUIET, "PATH": places, **environment},
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
     )  # fmt: skip
     try:
         yield started
     finally:
-        os.killpg(started.pid, 15)
-        started.wait(30)
+        if started.poll() is None:
+            os.killpg(started.pid, 15)
+            started.wait(30)
 
 
-def wait_for(port: int, path: str, seconds: float = 300) -> None:
-    """Until the path answers 200."""
+def wait_for(server: "subprocess.Popen[str]", port: int, path: str, seconds: float = 300) -> None:
+    """Until the path answers 200; raises RuntimeError where the server has ended."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
+        if server.poll() is not None:
+            raise RuntimeError(f"the server of {path} ended with {server.returncode}")
         try:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
             connection.request("GET", path)
@@ -109,7 +113,7 @@ def own(root: Path, chosen: list[str], seconds: float) -> tuple[list[dict[str, A
     with process([sys.executable, "-m", "unroll", "serve", "--port", "0"], root) as server:
         assert server.stdout
         port = int(re.findall(r":(\d+)/", server.stdout.readline())[0])
-        wait_for(port, "/readyz")
+        wait_for(server, port, "/readyz")
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request("GET", "/v1")
         told = json.loads(connection.getresponse().read())["tasks"]
@@ -135,8 +139,8 @@ def peer(root: Path, task: dict[str, Any], seconds: float) -> list[dict[str, Any
     body = json.dumps({"dataframe_records": question(task)}).encode()
     rows = []
     store = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{root.resolve() / 'mlflow.db'}")
-    with process(command, root, MLFLOW_TRACKING_URI=store):
-        wait_for(port, "/ping")
+    with process(command, root, MLFLOW_TRACKING_URI=store) as server:
+        wait_for(server, port, "/ping")
         for clients in CLIENTS:
             found = measure(port, "/invocations", body, clients, seconds)
             rows.append({"task": task["task"], "server": "mlflow models serve", "clients": clients, **found})
