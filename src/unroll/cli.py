@@ -10,6 +10,7 @@ import typer
 
 from unroll.commands import answering, registry
 from unroll.errors import UnrollError
+from unroll.server import command as server_command
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -296,6 +297,9 @@ def ui(
     command = [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port)]
     os.environ.update(NO_TELEMETRY)
     os.execv(command[0], [*command, "--backend-store-uri", tracking.uri(root)])  # noqa: S606
+
+
+app.command()(server_command.serve)
 
 
 def _console(*, stderr: bool = False) -> "Console":

@@ -145,6 +145,20 @@ def patiently(root: Path, call: "Callable[[MlflowClient], T]") -> T:
     raise AssertionError("unreachable")
 
 
+def download(root: Path, where: str, folder: Path) -> None:
+    """Fetch one file of a run or model into ``folder``; raises TrackingError that names it where it is gone."""
+
+    def fetch(_: "MlflowClient") -> None:
+        from mlflow.artifacts import download_artifacts
+
+        try:
+            download_artifacts(artifact_uri=where, dst_path=str(folder), tracking_uri=uri(root))
+        except OSError as error:
+            raise TrackingError(f"{public(where)}: cannot be fetched: {error}") from None
+
+    patiently(root, fetch)
+
+
 @contextmanager
 def as_default(root: Path) -> Iterator[None]:
     """Within it, what MLflow does without a client (such as load a model by name) goes to this store."""

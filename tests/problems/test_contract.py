@@ -382,6 +382,23 @@ def test_an_answer_does_not_depend_on_the_rows_beside_it(made: Made) -> None:
         pd.testing.assert_frame_equal(alone, whole[row : row + 1].reset_index(drop=True), rtol=1e-4)
 
 
+def test_several_inputs_at_once_are_answered_as_each_by_itself(made: Made) -> None:
+    """Inputs of one and of several rows, and of several windows, answered in one pass."""
+    model, meta = made.network(), made.prepared.meta
+    example = made.problem.example(made.prepared)
+    if made.problem.takes == "series":
+        later = pd.to_timedelta(meta["step_s"] * meta["lag"], unit="s")
+        parts = [example, pd.concat([example, example.assign(time=example["time"] + later)], ignore_index=True)]
+    else:
+        parts = [example, example[:1]]
+    inputs = [*parts, *parts[:1]]
+    found = made.problem.predict_all(model, meta, inputs)
+    assert len(found) == len(inputs)
+    for frame, answer in zip(inputs, found, strict=True):
+        pd.testing.assert_frame_equal(answer, made.problem.predict(model, meta, frame), rtol=1e-4)
+    assert len({len(answer) for answer in found}) == (2 if len(example) > 1 else 1)
+
+
 def test_an_example_passes_through_csv_and_json(made: Made, tmp_path: Path) -> None:
     """A caller sends text: what comes back from it is answered as the example itself."""
     model, meta = made.network(), made.prepared.meta

@@ -1,6 +1,6 @@
 """Raw recent rows, as a person has them, to the windows of a trained forecaster. Shapes: N windows, L lag, F inputs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,6 +65,14 @@ def recent_windows(frame: "pd.DataFrame", meta: Mapping[str, Any]) -> tuple[np.n
         )
     inputs = np.concatenate(parts, axis=1)
     return inputs[last[:, None] + np.arange(1 - lag, 1)], times[last]
+
+
+def windows_of_all(
+    frames: "Sequence[pd.DataFrame]", meta: Mapping[str, Any]
+) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """The windows of several raw inputs one behind the other, as of one, and where those of each end."""
+    inputs, last = zip(*(recent_windows(frame, meta) for frame in frames), strict=True)
+    return np.concatenate(inputs), np.concatenate(last), np.cumsum([len(each) for each in last]).tolist()
 
 
 def _lay_out(

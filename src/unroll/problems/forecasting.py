@@ -194,29 +194,24 @@ class Forecasting(Problem[ForecastingPrepare, ForecastingModel | ClassicalModel]
         With several horizons a row for each, and a column ``horizon``. The bands' edges stand in ``low_50``,
         ``high_50`` and so on, unless the head is ``value`` alone.
         """
-        import pandas as pd
+        return self.predict_all(model, meta, [frame])[0]
+
+    def predict_all(self, model: "nn.Module", meta: Meta, frames: "Sequence[pd.DataFrame]") -> "list[pd.DataFrame]":
+        """The windows of all frames in one pass."""
         import torch
 
-        from unroll.features.recent import recent_windows
+        from unroll.features.recent import windows_of_all
 
-        x_NLF, last_N = recent_windows(frame, meta)
+        x_NLF, last_N, ends = windows_of_all(frames, meta)
         ahead_NA = last_N[:, None] + np.arange(1, meta["horizon"] + 1) * meta["step_s"]
         codes_NAC = calendar.codes(ahead_NA.ravel(), meta["calendar"]).reshape(*ahead_NA.shape, -1)
         ahead_NAC = _series.ahead(codes_NAC, meta)
         parts = (slice(low, low + FEW) for low in range(0, len(x_NLF), FEW))
         batches = ({"x_BLF": torch.from_numpy(x_NLF[p]), "ahead_BAC": torch.from_numpy(ahead_NAC[p])} for p in parts)
         mean_NH, _, bands_NH2K = self._forecast(model, batches)
-        horizons = np.array(meta["horizons"])
-        answer = {"time": pd.to_datetime((last_N[:, None] + horizons * meta["step_s"]).ravel(), unit="s", utc=True)}
-        if meta["target_site"]:
-            answer["site"] = meta["target_site"]
-        if len(horizons) > 1:
-            answer["horizon"] = np.tile(horizons, len(last_N))
-        answer[meta["target"]] = _series.unscale(mean_NH, meta).ravel()
-        edges_NH2K = _series.unscale(bands_NH2K, meta)
-        for number, band in enumerate(conformal.BANDS if _model(model).answers_bands else ()):
-            answer[f"low_{band}"], answer[f"high_{band}"] = (edges_NH2K[:, :, side, number].ravel() for side in (0, 1))
-        return pd.DataFrame(answer)
+        bands = conformal.BANDS if _model(model).answers_bands else ()
+        wheres = (slice(low, high) for low, high in pairwise([0, *ends]))
+        return [_table(meta, last_N[where], mean_NH[where], bands_NH2K[where], bands) for where in wheres]
 
     def example(self, prepared: Prepared) -> "pd.DataFrame":
         """The rows of the first test window, as the source has them."""
@@ -236,6 +231,25 @@ class Forecasting(Problem[ForecastingPrepare, ForecastingModel | ClassicalModel]
                 found.append([each.float().cpu().numpy() for each in (*outlook, network.bands(outlook))])
         mean_NH, quantiles_NHQ, bands_NH2K = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return mean_NH, quantiles_NHQ, bands_NH2K
+
+
+def _table(
+    meta: Meta, last_N: np.ndarray, mean_NH: np.ndarray, bands_NH2K: np.ndarray, bands: Sequence[int]
+) -> "pd.DataFrame":
+    """A row for each window and horizon, in the target's own unit."""
+    import pandas as pd
+
+    horizons = np.array(meta["horizons"])
+    answer = {"time": pd.to_datetime((last_N[:, None] + horizons * meta["step_s"]).ravel(), unit="s", utc=True)}
+    if meta["target_site"]:
+        answer["site"] = meta["target_site"]
+    if len(horizons) > 1:
+        answer["horizon"] = np.tile(horizons, len(last_N))
+    answer[meta["target"]] = _series.unscale(mean_NH, meta).ravel()
+    edges_NH2K = _series.unscale(bands_NH2K, meta)
+    for number, band in enumerate(bands):
+        answer[f"low_{band}"], answer[f"high_{band}"] = (edges_NH2K[:, :, side, number].ravel() for side in (0, 1))
+    return pd.DataFrame(answer)
 
 
 def _model(model: "nn.Module") -> "ForecastModel":

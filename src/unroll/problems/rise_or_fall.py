@@ -4,6 +4,7 @@ Shapes: B batch, T rows, L lag, F inputs, N windows, K statistics.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,23 +166,33 @@ class RiseOrFall(Problem[RiseOrFallPrepare, RiseOrFallModel]):
 
     def predict(self, model: "nn.Module", meta: Meta, frame: "pd.DataFrame") -> "pd.DataFrame":
         """Rise or fall and the probability of a rise, for each whole window of the frame: ``lag`` rows give one."""
-        import pandas as pd
+        return self.predict_all(model, meta, [frame])[0]
+
+    def predict_all(self, model: "nn.Module", meta: Meta, frames: "Sequence[pd.DataFrame]") -> "list[pd.DataFrame]":
+        """The windows of all frames in one pass."""
         import torch
 
-        from unroll.features.recent import recent_windows
+        from unroll.features.recent import windows_of_all
 
-        x_NLF, last_N = recent_windows(frame, meta)
-        parts = (torch.from_numpy(x_NLF[low : low + FEW]) for low in range(0, len(x_NLF), FEW))
-        chance_N = _chances(model, parts)
-        answer = {"time": pd.to_datetime(last_N + meta["horizon"] * meta["step_s"], unit="s", utc=True)}
-        if meta["target_site"]:
-            answer["site"] = meta["target_site"]
-        label_N = np.array(CLASSES, dtype=object)[(chance_N > 0.5).astype(np.int64)]
-        return pd.DataFrame({**answer, "label": label_N, "probability_rise": chance_N}).astype({"label": "str"})
+        x_NLF, last_N, ends = windows_of_all(frames, meta)
+        chance_N = _chances(model, (torch.from_numpy(x_NLF[low : low + FEW]) for low in range(0, len(x_NLF), FEW)))
+        wheres = (slice(low, high) for low, high in pairwise([0, *ends]))
+        return [_table(meta, last_N[where], chance_N[where]) for where in wheres]
 
     def example(self, prepared: Prepared) -> "pd.DataFrame":
         """The rows of the first test window, as the source has them."""
         return _series.example(prepared)
+
+
+def _table(meta: Meta, last_N: np.ndarray, chance_N: np.ndarray) -> "pd.DataFrame":
+    """A row for each window."""
+    import pandas as pd
+
+    answer = {"time": pd.to_datetime(last_N + meta["horizon"] * meta["step_s"], unit="s", utc=True)}
+    if meta["target_site"]:
+        answer["site"] = meta["target_site"]
+    label_N = np.array(CLASSES, dtype=object)[(chance_N > 0.5).astype(np.int64)]
+    return pd.DataFrame({**answer, "label": label_N, "probability_rise": chance_N}).astype({"label": "str"})
 
 
 def _rises(prepared: Prepared, last_N: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from unroll.problems import _classification as classification
 from unroll.problems import _pairs as pairs
 from unroll.problems._answerers import SequenceToSequenceModel, build
 from unroll.problems._pairs import COLUMNS, SPLITS, SourceUnit
-from unroll.problems.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
+from unroll.problems.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split, rows_at_once
 from unroll.scores import Scores
 
 if TYPE_CHECKING:
@@ -242,6 +242,10 @@ class SequenceToSequence(Problem[SequenceToSequencePrepare, SequenceToSequenceMo
             texts = [drawn[0][row] if warm else found[0][row] for row, warm in enumerate(warm_N)]
             found = texts, np.where(warm_N, drawn[1], found[1])
         return pd.DataFrame({"answer": pd.Series(found[0], dtype="str"), "probability": found[1]})
+
+    def predict_all(self, model: "nn.Module", meta: Meta, frames: "Sequence[pd.DataFrame]") -> "list[pd.DataFrame]":
+        """All rows of all frames in one pass."""
+        return rows_at_once(lambda frame: self.predict(model, meta, frame), frames)
 
     def example(self, prepared: Prepared) -> "pd.DataFrame":
         """The first questions of the test part."""

@@ -1,7 +1,7 @@
 """Tell the class of a whole series. Shapes: B batch, N series, T steps, C classes, E experts, S shares."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,7 +15,7 @@ from unroll.errors import DataError
 from unroll.expectation import Expectation
 from unroll.features import lengths, scaling, splits, symbols, text_splits
 from unroll.problems import _classification as classification
-from unroll.problems.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
+from unroll.problems.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split, rows_at_once
 from unroll.scores import Scores
 
 if TYPE_CHECKING:
@@ -312,6 +312,10 @@ class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassifica
         answer: dict[str, Any] = {"label": np.array(names, dtype=object)[chances_NC.argmax(axis=1)]}
         answer |= {f"probability_{name}": chances_NC[:, number] for number, name in enumerate(names)}
         return pd.DataFrame(answer).astype({"label": "str"})
+
+    def predict_all(self, model: "nn.Module", meta: Meta, frames: "Sequence[pd.DataFrame]") -> "list[pd.DataFrame]":
+        """All rows of all frames in one pass."""
+        return rows_at_once(lambda frame: self.predict(model, meta, frame), frames)
 
     def example(self, prepared: Prepared) -> "pd.DataFrame":
         """The first test series, as the source has them."""

@@ -15,7 +15,7 @@ from unroll.features import association, batching, ngrams, splits, text, text_sp
 from unroll.features.strings import Flat
 from unroll.features.vocabulary import UNKNOWN, Vocabulary
 from unroll.problems import _classification as classification
-from unroll.problems.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
+from unroll.problems.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split, rows_at_once
 from unroll.scores import Scores
 
 if TYPE_CHECKING:
@@ -302,6 +302,10 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
         answer: dict[str, Any] = {"label": np.array(names, dtype=object)[chances_NC.argmax(axis=1)]}
         answer |= {f"probability_{name}": chances_NC[:, number] for number, name in enumerate(names)}
         return pd.DataFrame(answer).astype({"label": "str"})
+
+    def predict_all(self, model: "nn.Module", meta: Meta, frames: "Sequence[pd.DataFrame]") -> "list[pd.DataFrame]":
+        """All rows of all frames in one pass."""
+        return rows_at_once(lambda frame: self.predict(model, meta, frame), frames)
 
     def example(self, prepared: Prepared) -> "pd.DataFrame":
         """The first test texts, as the source has them."""

@@ -1,0 +1,124 @@
+"""What every request passes before anything looks at it, and what every answer carries: the outermost ASGI layer."""
+
+import hmac
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from unroll.server.faults import RequestError
+from unroll.server.limits import Limits
+from unroll.server.measures import Measures
+
+LOG = logging.getLogger("unroll.server")
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+LOCAL = re.compile(rb"(?i)(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?")
+"""What a browser on this machine calls it; a page from elsewhere whose name was made to point here does not."""
+OPEN = re.compile(r"/(?:healthz|readyz|docs||page/[a-z0-9_.-]+)")
+"""Paths that need no token: they hold nothing of the models."""
+_TASK = re.compile(r"/v1/([^/]+)(?:/|$)")
+_CONTENT = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+SECURITY = [
+    (b"content-security-policy", _CONTENT),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+]
+"""Headers of every answer: nothing from elsewhere in the pages, and the pages in nothing from elsewhere."""
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Host, token, headers and time limits around an app.
+
+    ``token`` None lets everyone in; ``local`` refuses every host name but this machine's own.
+    """
+
+    app: App
+    limits: Limits
+    measures: Measures
+    token: str | None
+    local: bool
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        begun, told = time.perf_counter(), _Told(send)
+        try:
+            self._require_allowed(scope)
+            await self.app(scope, receive, told.send)
+        except RequestError as fault:
+            await told.fault(fault)
+        except Exception:
+            LOG.exception("%s %s failed", scope["method"], scope["path"])
+            if told.status:
+                raise
+            await told.fault(RequestError("internal", "the server failed; its log has the reason"))
+        finally:
+            task = _TASK.match(scope["path"])
+            self.measures.request(task[1] if task else None, told.status or 499, time.perf_counter() - begun)
+
+    def _require_allowed(self, scope: MutableMapping[str, Any]) -> None:
+        headers = scope["headers"]
+        if len(headers) > self.limits.headers:
+            raise RequestError("too_many_headers", f"{len(headers)} headers; expected at most {self.limits.headers}")
+        size = (
+            sum(len(name) + len(value) + 4 for name, value in headers)
+            + len(scope["raw_path"])
+            + len(scope["query_string"])
+        )
+        if size > self.limits.header_bytes:
+            raise RequestError(
+                "too_many_headers", f"{size} bytes of headers; expected at most {self.limits.header_bytes}"
+            )
+        hosts = [value for name, value in headers if name == b"host"]
+        if self.local and (len(hosts) != 1 or not LOCAL.fullmatch(hosts[0])):
+            seen = repr(hosts[0].decode("latin-1")[:60]) if hosts else "none"
+            raise RequestError("wrong_host", f"Host: {seen}; expected localhost, 127.0.0.1 or [::1]")
+        if self.token is None or OPEN.fullmatch(scope["path"]):
+            return
+        given = next((value for name, value in headers if name == b"authorization"), b"")
+        kind, _, secret = given.partition(b" ")
+        if kind.lower() != b"bearer" or not hmac.compare_digest(secret.strip(), self.token.encode("utf-8")):
+            raise RequestError(
+                "unauthorized", "Authorization: expected Bearer and the token that the server was started with"
+            )
+
+
+class _Told:
+    """The answer on its way: security headers on it, and its status noted."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status: int | None = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            there = {name for name, _ in message["headers"]}
+            message["headers"] = [*message["headers"], *SECURITY]
+            if b"cache-control" not in there:
+                message["headers"].append((b"cache-control", b"no-store"))
+        await self._send(message)
+
+    async def fault(self, fault: RequestError) -> None:
+        """Answer with a fault. The body of the request may lie unread: the connection ends with this answer."""
+        if self.status is not None:
+            return
+        body = fault.body()
+        headers = {**fault.headers, "Content-Type": "application/json", "Content-Length": str(len(body))}
+        headers |= {"Connection": "close"} if fault.status in (408, 413, 431) else {}
+        encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        await self.send({"type": "http.response.start", "status": fault.status, "headers": encoded})
+        await self.send({"type": "http.response.body", "body": body})

@@ -1,0 +1,62 @@
+// Scales and axes of the two charts, drawn as SVG in the pixels that there are.
+
+import { s, shown } from "./dom.js";
+
+const PAD = { left: 52, right: 14, top: 14, bottom: 28 };
+
+/** Round steps that span the range. */
+export function ticks(low, high, count = 4) {
+  const span = high - low || 1;
+  const rough = span / count;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= rough);
+  const found = [];
+  for (let value = Math.ceil(low / step) * step; value <= high + step * 1e-6; value += step) found.push(value);
+  return found;
+}
+
+export class Plot {
+  constructor(svg) {
+    this.svg = svg;
+    this.width = Math.max(svg.clientWidth, 200);
+    this.height = Math.max(svg.clientHeight, 150);
+    svg.setAttribute("viewBox", `0 0 ${this.width} ${this.height}`);
+  }
+
+  scales([x0, x1], [y0, y1]) {
+    const { width, height } = this;
+    this.x = (value) => PAD.left + ((value - x0) / (x1 - x0 || 1)) * (width - PAD.left - PAD.right);
+    this.y = (value) => height - PAD.bottom - ((value - y0) / (y1 - y0 || 1)) * (height - PAD.top - PAD.bottom);
+    this.back = (px, py) => [
+      x0 + ((px - PAD.left) / (width - PAD.left - PAD.right)) * (x1 - x0),
+      y0 + ((height - PAD.bottom - py) / (height - PAD.top - PAD.bottom)) * (y1 - y0),
+    ];
+    this.bottom = height - PAD.bottom;
+    return this;
+  }
+
+  axes(low, high, xs, label) {
+    const { width, height } = this;
+    const lines = ticks(low, high).map((value) => s("g", {},
+      s("line", { class: "grid", x1: PAD.left, x2: width - PAD.right, y1: this.y(value), y2: this.y(value) }),
+      s("text", { x: PAD.left - 8, y: this.y(value) + 4, "text-anchor": "end" }, shown(value))));
+    const anchor = (value) => (this.x(value) > width - 40 ? "end" : "middle");
+    const names = xs.map((value) => s("text", { x: Math.min(this.x(value), width - 4), y: height - 8, "text-anchor": anchor(value) }, label(value)));
+    return s("g", { "aria-hidden": "true" }, ...lines, ...names);
+  }
+
+  /** Where a pointer is, in the plot's own units. */
+  at(event) {
+    const box = this.svg.getBoundingClientRect();
+    return this.back(((event.clientX - box.left) * this.width) / box.width, ((event.clientY - box.top) * this.height) / box.height);
+  }
+}
+
+export const path = (points) => points.map(([x, y], number) => `${number ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
+
+/** Draw again whenever the width changes. */
+export function watch(svg, draw) {
+  const observer = new ResizeObserver(() => svg.isConnected && draw());
+  observer.observe(svg);
+  return () => observer.disconnect();
+}
