@@ -8,9 +8,9 @@ import numpy as np
 
 from unroll.datasets._files.columns import Column
 from unroll.datasets._files.config import SourceSplit
-from unroll.datasets._files.labelled import USUAL_PARTS
 from unroll.datasets._files.labels import text_of
 from unroll.datasets._files.seen import Seen
+from unroll.datasets._files.tallies import USUAL_PARTS
 from unroll.errors import DataError
 
 LABELS = ("label", "class", "sentiment", "category", "target", "polarity", "y", "labels", "classes")

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unroll.datasets._files.config import FilesConfig
-from unroll.datasets._files.labelled import Splits, read_text
+from unroll.datasets._files.labelled import read_text
 from unroll.datasets._files.reader import TableReader
 from unroll.datasets._files.rows import Sieve
+from unroll.datasets._files.tallies import Splits
 from unroll.datasets.base import Part
 
 if TYPE_CHECKING:
