@@ -179,6 +179,24 @@ def test_the_gate_names_its_keys(tmp_path: Path) -> None:
     text = "tasks:\n  air:\n    gate: {metric: r2, direction: up, threshold: 0.5, baselines: []}\n"
     with pytest.raises(ConfigError, match=r"tasks\.air\.gate\.direction: 'up' is not allowed; .*'higher' or 'lower'"):
         params(tmp_path, text).block("air", "gate", GateConfig)
+    text = text.replace("up", "higher")
+    gate = params(tmp_path, text).block("air", "gate", GateConfig)
+    assert (gate.margin, gate.confidence) == (0.0, 0.95)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("margin: -0.1", r"gate\.margin: -0\.1 is not allowed; input should be greater than or equal to 0"),
+        ("confidence: 0.999", r"gate\.confidence: 0\.999 is not allowed; input should be less than or equal to 0\.99"),
+        ("confidence: 95", r"gate\.confidence: 95 is not allowed"),
+        ("margins: 0", r"gate\.margins: unknown key \(value 0\); did you mean 'margin'\?"),
+    ],
+)
+def test_what_a_champion_must_be_beaten_by_is_bounded(tmp_path: Path, given: str, message: str) -> None:
+    text = f"tasks:\n  air:\n    gate: {{metric: r2, direction: higher, threshold: 0.5, baselines: [], {given}}}\n"
+    with pytest.raises(ConfigError, match=message):
+        params(tmp_path, text).block("air", "gate", GateConfig)
 
 
 def test_reads_are_recorded_and_nothing_else(tmp_path: Path) -> None:
