@@ -92,7 +92,7 @@ export function seriesPanel(task, state) {
     };
     const keys = { ArrowUp: 0.02, ArrowDown: -0.02, PageUp: 0.1, PageDown: -0.1 };
     const node = s("circle", {
-      class: "point", r: 5, cx: plot.x(one.step), cy: plot.y(one.value), tabindex: first ? 0 : -1, role: "slider",
+      class: "point", r: Math.max(3, Math.min(5, (plot.x(1) - plot.x(0)) / 2.4)), cx: plot.x(one.step), cy: plot.y(one.value), tabindex: first ? 0 : -1, role: "slider",
       "data-step": one.step, "aria-label": one.step ? `${-one.step} steps back` : "now", "aria-orientation": "vertical",
       "aria-valuenow": shown(one.value), "aria-valuetext": `${shown(one.value)} at ${one.row.time}`,
     });
