@@ -81,7 +81,7 @@ def served(root: Path, task: str, folder: Path) -> Iterator[str]:
             command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
         )  # fmt: skip
     try:
-        until = time.monotonic() + 180
+        until = time.monotonic() + 600
         while not answers(f"http://127.0.0.1:{port}/ping"):
             assert server.poll() is None, (folder / "log").read_text()
             assert time.monotonic() < until, (folder / "log").read_text()
