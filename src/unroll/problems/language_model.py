@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from unroll.config import PositiveInt, PrepareConfig, RecurrentConfig, Share
+from unroll.config import DisagreementError, PositiveInt, PrepareConfig, RecurrentConfig, Share
 from unroll.errors import DataError
 from unroll.expectation import Expectation
 from unroll.features import verse, words
@@ -76,14 +76,28 @@ class LanguageModelModel(RecurrentConfig):
     @model_validator(mode="after")
     def _knows_its_direct_scores(self) -> "LanguageModelModel":
         if self.direct_order and None in (self.direct_buckets, self.direct_min_count, self.direct_dropout):
-            raise ValueError("direct_order above 0 needs the keys direct_buckets, direct_min_count and direct_dropout")
+            raise DisagreementError(
+                "direct_order above 0 needs the keys direct_buckets, direct_min_count and direct_dropout",
+                ["direct_order"],
+                {"direct_buckets": 65536, "direct_min_count": 2, "direct_dropout": 0.5},
+            )
+        if self.direct_order and self.architecture == "window":
+            raise DisagreementError(
+                f"direct_order: {self.direct_order} with architecture window, which has no scores of groups; expected "
+                "architecture carried, or no direct_order, direct_buckets, direct_min_count and direct_dropout",
+                ["direct_order", "direct_buckets", "direct_min_count", "direct_dropout"],
+            )
         return self
 
     @model_validator(mode="after")
     def _knows_its_window(self) -> "LanguageModelModel":
         if self.architecture == "window" and not (self.window and self.stride):
-            raise ValueError("architecture window needs the keys window and stride")
+            raise DisagreementError("architecture window needs the keys window and stride", (), {"window": 32, "stride": 4})
         return self
+
+    def one_way(self) -> dict[str, Any] | None:
+        """Unless ``architecture: window``."""
+        return None if self.architecture == "window" else {"architecture": "window"}
 
 
 class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):

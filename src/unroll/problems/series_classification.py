@@ -72,6 +72,10 @@ class SeriesClassificationModel(RecurrentConfig):
     bag_dropout: float = Field(ge=0, lt=1, description="Of single words")
     bag_scale: float = Field(gt=0, description="Factor of the bag of words: how fast it learns beside the rest")
 
+    def one_way(self) -> dict[str, Any] | None:
+        """Unless ``bidirectional``."""
+        return None if self.bidirectional else {"bidirectional": True}
+
 
 class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassificationModel]):
     """Many to one: a class for each series."""

@@ -76,6 +76,10 @@ class TextClassificationModel(RecurrentConfig):
     )
     members: PositiveInt = Field(1, description="Networks that start from other weights and are mixed")
 
+    def one_way(self) -> dict[str, Any] | None:
+        """Unless ``bidirectional``."""
+        return None if self.bidirectional else {"bidirectional": True}
+
 
 class TextClassification(Problem[TextClassificationPrepare, TextClassificationModel]):
     """Many to one: a class for each text, from its words in order and from a bag of its n-grams."""
