@@ -21,6 +21,7 @@ PositiveInt = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Cell = Literal["rnn", "rnn_relu", "rnn_sigmoid", "lstm", "gru"]
 Pooling = Literal["last", "mean", "max", "attention"]
+Vectors = Literal["learned", "tuned", "frozen"]
 C = TypeVar("C", bound="Config")
 BLOCKS = ("data", "prepare", "model", "train", "gate")
 

@@ -26,7 +26,8 @@ def laid_over(kind: type[Config], own: Mapping[str, Any], given: Mapping[str, An
     The block may be faulty all the same: where keys of ``given`` are, or where some are missing.
 
     >>> from unroll.problems.forecasting import PROBLEM
-    >>> own = {"cell": "lstm", "hidden": 8, "layers": 1, "dropout": 0.0, "head": "quantiles", "quantiles": [0.1, 0.5, 0.9]}
+    >>> layers = {"cell": "lstm", "hidden": 8, "layers": 1, "dropout": 0.0}
+    >>> own = {**layers, "head": "quantiles", "quantiles": [0.1, 0.5, 0.9]}
     >>> laid_over(PROBLEM.Model, own, {"head": "value"}).left_out
     ('quantiles',)
     """

@@ -3,13 +3,11 @@
 Shapes: B batch, T tokens, G n-grams of all texts, E width of a word vector, H hidden, C classes, M members.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unroll.config import Pooling, RecurrentConfig
+from unroll.config import Pooling, RecurrentConfig, Vectors
 from unroll.nn.pooling import Pool
 from unroll.nn.recurrent import RecurrentEncoder
 
@@ -36,7 +34,7 @@ class TextClassifier(nn.Module):
         buckets: int,
         bag_dropout: float,
         bag_scale: float,
-        vectors: Literal["learned", "tuned", "frozen"] = "learned",
+        vectors: Vectors = "learned",
         members: int = 1,
     ) -> None:
         """``tokens`` counts the padding, too. With 0 ``buckets`` there is no bag.

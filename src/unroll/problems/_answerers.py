@@ -105,15 +105,25 @@ def build(config: SequenceToSequenceModel, meta: Meta) -> "Answerer":
     return network
 
 
+def disagreement(config: SequenceToSequenceModel, source_unit: str) -> str | None:
+    """Why an architecture cannot read sources of that unit, as ``Problem.disagreement`` says it."""
+    if config.architecture == "one_to_many" and source_unit != "whole":
+        return (
+            "model.architecture: 'one_to_many' needs sources that are one symbol each; expected "
+            f"prepare.source_unit: whole, but it is {source_unit!r}"
+        )
+    if config.architecture == "aligned" and source_unit == "whole":
+        return (
+            "model.architecture: 'aligned' needs a symbol of the source for each one of the answer; expected "
+            "prepare.source_unit: character, but it is 'whole'"
+        )
+    return None
+
+
 def _require_fit(config: SequenceToSequenceModel, meta: Meta) -> None:
     """Refuse an architecture that cannot learn from these pairs."""
-    whole = whole_sources(meta)
-    if config.architecture == "one_to_many" and not whole:
-        raise ConfigError("model.architecture: 'one_to_many' needs sources that are one symbol each; expected "
-                          "prepare.source_unit: whole, but it is 'character'")  # fmt: skip
-    if config.architecture == "aligned" and whole:
-        raise ConfigError("model.architecture: 'aligned' needs a symbol of the source for each one of the answer; "
-                          "expected prepare.source_unit: character, but it is 'whole'")  # fmt: skip
+    if fault := disagreement(config, "whole" if whole_sources(meta) else "character"):
+        raise ConfigError(fault)
     if config.architecture == "aligned" and meta["unequal_lengths"]:
         raise DataError(f"pairs: {meta['unequal_lengths']}; expected equal lengths in every row, as "
                         "model.architecture aligned labels each character of a source")  # fmt: skip

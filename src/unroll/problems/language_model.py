@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from unroll.config import DisagreementError, PositiveInt, PrepareConfig, RecurrentConfig, Share
+from unroll.config import DisagreementError, PositiveInt, PrepareConfig, Share
 from unroll.errors import DataError
 from unroll.expectation import Expectation
 from unroll.features import verse, words
 from unroll.features.vocabulary import Vocabulary
 from unroll.problems import _language
+from unroll.problems import _vectors as word_vectors
 from unroll.problems._language import Language
+from unroll.problems._language_models import LanguageModelModel, begin, build, disagreement
+from unroll.problems._vectors import VectorsFile
 from unroll.problems.base import Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
 from unroll.scores import Scores
 
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 READ_AT_ONCE = 512
 """Tokens of a text that is read from end to end in one piece; the state is carried to the next."""
+VECTORS_SEED = 1
+"""Of the vectors that words get which the file of vectors lacks."""
 ORDERS = range(1, 8)
 """Orders of the n-gram baseline; validation chooses."""
 
@@ -47,57 +52,16 @@ class LanguageModelPrepare(PrepareConfig):
     vocabulary: PositiveInt | None = Field(None, description="Most tokens to know, the most frequent; null: no limit")
     max_unknown_share: Share = Field(description="Share of unknown tokens in a split above which the report warns")
     bptt: PositiveInt = Field(description="Tokens through which gradients flow back; the length of a piece")
+    vectors: VectorsFile = None
 
     @model_validator(mode="after")
     def _leaves_train(self) -> "LanguageModelPrepare":
         if self.validation_share + self.test_share >= 1:
             raise ValueError("validation_share + test_share must be below 1, so that train has text")
+        if self.vectors is not None and self.level != "word":
+            text = f"vectors: {self.vectors!r} with level {self.level}; expected level word, or null"
+            raise DisagreementError(text, ["vectors"], {"level": "word"})
         return self
-
-
-class LanguageModelModel(RecurrentConfig):
-    """The ``model`` block of a language model task."""
-
-    architecture: Literal["carried", "window"] = Field(
-        "carried",
-        description="carried: every token, the state read on; window: bidirectional layers over what is just before",
-    )
-    window: PositiveInt | None = Field(None, description="Tokens that the architecture window reads")
-    stride: PositiveInt | None = Field(None, description="The architecture window learns from one token of so many")
-    direct_order: int = Field(
-        0, ge=0, description="Longest group of characters with scores of its own, if carried; 0: none; none of words"
-    )
-    direct_buckets: PositiveInt | None = Field(None, description="Rows of their table, each as wide as the alphabet")
-    direct_min_count: PositiveInt | None = Field(None, description="Rows that train chooses less often are not used")
-    direct_dropout: float | None = Field(None, ge=0, lt=1, description="Share of the rows left out while training")
-    embedding: PositiveInt = Field(description="Width of the tokens' vectors")
-    embedding_dropout: float = Field(ge=0, lt=1)
-
-    @model_validator(mode="after")
-    def _knows_its_direct_scores(self) -> "LanguageModelModel":
-        if self.direct_order and None in (self.direct_buckets, self.direct_min_count, self.direct_dropout):
-            raise DisagreementError(
-                "direct_order above 0 needs the keys direct_buckets, direct_min_count and direct_dropout",
-                ["direct_order"],
-                {"direct_buckets": 65536, "direct_min_count": 2, "direct_dropout": 0.5},
-            )
-        if self.direct_order and self.architecture == "window":
-            raise DisagreementError(
-                f"direct_order: {self.direct_order} with architecture window, which has no scores of groups; expected "
-                "architecture carried, or no direct_order, direct_buckets, direct_min_count and direct_dropout",
-                ["direct_order", "direct_buckets", "direct_min_count", "direct_dropout"],
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _knows_its_window(self) -> "LanguageModelModel":
-        if self.architecture == "window" and not (self.window and self.stride):
-            raise DisagreementError("architecture window needs the keys window and stride", (), {"window": 32, "stride": 4})
-        return self
-
-    def one_way(self) -> dict[str, Any] | None:
-        """Unless ``architecture: window``."""
-        return None if self.architecture == "window" else {"architecture": "window"}
 
 
 class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
@@ -132,19 +96,29 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
         train = bounds["train"][1]
         vocabulary = Vocabulary.fit(tokens[:train], config.min_count, config.vocabulary)
         _language.prepare(tokens, vocabulary, folder)
-        tight: Meta = {}
+        more: dict[str, Any] = {}
         if config.level == "word":
-            tight = _language.prepare_words(tokens, counts_N, train, vocabulary, folder)
+            more |= _language.prepare_words(tokens, counts_N, train, vocabulary, folder)
+        if config.vectors:
+            more["vectors"] = word_vectors.write(config.vectors, vocabulary.items, VECTORS_SEED, folder)
         return {
             "level": config.level,
             "partition": config.partition,
             "symbols": vocabulary.items,
-            **tight,
+            **more,
             "lower_case": config.lower_case,
             "bptt": config.bptt,
             "bounds": bounds,
             "examples": {split: high - low for split, (low, high) in bounds.items()},
         }
+
+    def files_changed(self, config: LanguageModelPrepare, meta: Meta, root: Path) -> bool:
+        """Whether the file of word vectors is another one now, or away: ``prepare`` then says so."""
+        return word_vectors.changed(config.vectors, meta, root)
+
+    def disagreement(self, prepare: LanguageModelPrepare, model: LanguageModelModel) -> str | None:
+        """Scores of groups of words, and vectors of a file where there is none."""
+        return disagreement(model, prepare.level, prepare.vectors)
 
     def check(self, prepared: Prepared, config: LanguageModelPrepare) -> Check:
         """Every token in one split, few unknown ones."""
@@ -167,27 +141,11 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
 
     def model(self, config: LanguageModelModel, meta: Meta) -> "nn.Module":
         """A recurrent network over vectors of tokens."""
-        from unroll.nn.language_model import CarriedModel, DirectScores, WindowModel
-
-        symbols = len(meta["symbols"]) + 1
-        sizes = (symbols, config.embedding, config.embedding_dropout, config)
-        if config.architecture == "window":
-            return WindowModel(*sizes, config.window or 1, config.stride or 1)  # none is None: the config saw to it
-        direct = None
-        if config.direct_order and meta["level"] == "character":  # a row holds a score for each symbol: few of them
-            table = (config.direct_buckets or 1, config.direct_min_count or 1, config.direct_dropout or 0.0)
-            direct = DirectScores(symbols, config.direct_order, *table)
-        return CarriedModel(*sizes, direct)
+        return build(config, meta)
 
     def begin(self, model: Any, prepared: Prepared) -> None:
-        """Which groups of tokens are frequent enough in train to have scores of their own."""
-        import torch
-
-        from unroll.nn.language_model import CarriedModel
-
-        if isinstance(model, CarriedModel) and model.direct is not None:
-            ids_N = prepared.arrays["ids"][slice(*prepared.meta["bounds"]["train"])]
-            model.direct.leave_out_rare(torch.from_numpy(ids_N.astype(np.int64)))
+        """Vectors of the file, and which groups of tokens are frequent enough in train to have scores of their own."""
+        begin(model, prepared)
 
     def symbols(self, meta: Meta) -> list[str]:
         """Nothing for the unknown token, then the tokens, the most frequent of train first."""
