@@ -116,17 +116,13 @@ def test_another_file_is_seen(prepared: Prepared, file: Path, tmp_path: Path) ->
 def test_what_does_not_fit_together_is_named(prepared: Prepared, tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match=r"vectors: 'v\.txt' with level character; expected level word, or null"):
         PROBLEM.Prepare.model_validate({**CASE.prepare, "vectors": "v.txt"})
-    with pytest.raises(
-        ConfigError, match=r"^model\.embedding: 5 is not allowed; expected 4, the width of prep"
-    ):
+    with pytest.raises(ConfigError, match=r"^model\.embedding: 5 is not allowed; expected 4, the width of prep"):
         build(prepared, vectors="frozen", embedding=5)
     words = CONFIG.model_copy(update={"level": "word"})
     tuned = PROBLEM.Model.model_validate({**CARRIED, "vectors": "tuned"})
     said = PROBLEM.disagreement(words, tuned)
     assert said is not None
-    assert said.startswith(
-        "model.vectors: 'tuned' needs a file of word vectors, and prepare.vectors is null; expected a"
-    )
+    assert said.startswith("model.vectors: 'tuned' needs a file of word vectors, and prepare.vectors is null;")
     assert PROBLEM.disagreement(words.model_copy(update={"vectors": "v.txt"}), tuned) is None
     with pytest.raises(DataError, match=r"^prepare\.vectors: .*absent\.txt: not there; expected a file of lines"):
         CASE.run(tmp_path, level="word", vectors=str(tmp_path / "absent.txt"))
