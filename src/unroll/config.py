@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from unroll.errors import ConfigError
 
@@ -20,14 +21,32 @@ PositiveInt = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Cell = Literal["rnn", "rnn_relu", "rnn_sigmoid", "lstm", "gru"]
 Pooling = Literal["last", "mean", "max", "attention"]
+Vectors = Literal["learned", "tuned", "frozen"]
 C = TypeVar("C", bound="Config")
 BLOCKS = ("data", "prepare", "model", "train", "gate")
+
+
+class DisagreementError(ValueError):
+    """Keys of a block that do not go together, each allowed by itself.
+
+    ``left_out`` are keys without which the others would agree, ``given`` what must stand there beside them, with
+    values to begin with: ``unroll compare`` lays the keys of a person over a task's own by these.
+    """
+
+    def __init__(self, text: str, left_out: Sequence[str] = (), given: Mapping[str, Any] | None = None) -> None:
+        super().__init__(text)
+        self.left_out, self.given = tuple(left_out), dict(given or {})
 
 
 class Config(BaseModel):
     """A block of parameters: unknown keys are refused, types are exact, instances do not change."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
+
+    @classmethod
+    def field(cls, key: str) -> FieldInfo | None:
+        """What is declared of a key, such as its default and examples; None for a key that it does not have."""
+        return cls.model_fields.get(key)
 
 
 class DataConfig(Config):
@@ -74,6 +93,32 @@ class RecurrentConfig(Config):
     merge: Literal["concatenate", "sum"] = Field(
         "concatenate", description="How a bidirectional layer joins its two directions"
     )
+    recurrent_init: Literal["orthogonal", "uniform"] = Field(
+        "orthogonal",
+        description="How the matrices from state to state start: orthogonal (Saxe et al. 2014), or drawn evenly from "
+        "±1/√hidden, as torch does",
+    )
+    forget_bias: float | None = Field(
+        None, description="Bias with which an LSTM's forget gate starts; null: 1, nearly open (Jozefowicz et al. 2015)"
+    )
+
+    def one_way(self) -> dict[str, Any] | None:
+        """None where a layer reads in both directions; else what would make one do so, as a key with its value."""
+        return None
+
+    @model_validator(mode="after")
+    def _has_what_its_keys_are_for(self) -> "RecurrentConfig":
+        if self.merge == "sum" and (both := self.one_way()) is not None:
+            other = "".join(f", or {key}: {str(value).lower()}" for key, value in both.items())
+            text = f"merge: 'sum' adds up two directions, and the network reads in one; expected no such key{other}"
+            raise DisagreementError(text, ["merge"], both)
+        if self.forget_bias is not None and self.cell != "lstm":
+            raise DisagreementError(
+                f"forget_bias: {self.forget_bias} with cell {self.cell}, which has no forget gate; expected cell lstm, "
+                "or no such key",
+                ["forget_bias"],
+            )
+        return self
 
 
 class GateConfig(Config):
@@ -135,6 +180,10 @@ class Params:
             return kind.model_validate(self._at(key))
         except ValidationError as error:
             raise ConfigError(f"{self.path}: {_explain_all(error.errors(), key, kind)}") from None
+
+    def raw(self, task: str, block: str) -> dict[str, Any]:
+        """A copy of the block ``tasks.<task>.<block>`` as the file has it, unchecked."""
+        return copy.deepcopy(self._mapping(f"tasks.{task}.{block}"))
 
     def replaced(self, values: Mapping[str, Any]) -> "Params":
         """The same with other values at some dotted keys; the file stays as it is. Blocks check them as ever."""

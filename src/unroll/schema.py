@@ -47,6 +47,7 @@ def faults_of(task: Task) -> list[str]:
             if str(error) not in faults:
                 faults.append(str(error))
     if not faults:
+        faults += [f"{task.params.path}: tasks.{task.name}.{fault}" for fault in pair_faults(task)]
         faults += _gate_faults(task)
     if not faults and (gives := _given(task)) != (takes := task.problem().takes):
         dataset, problem = (task.params.value(task.name, key) for key in ("data.dataset", "prepare.problem"))
@@ -55,6 +56,12 @@ def faults_of(task: Task) -> list[str]:
             f"problem {problem!r} takes a table of {takes}"
         )
     return faults
+
+
+def pair_faults(task: Task) -> list[str]:
+    """What the blocks prepare and model, each allowed by itself, say against each other: keys below the task."""
+    fault = task.problem().disagreement(task.prepare_config(), task.model_config())
+    return [fault] if fault else []
 
 
 def _given(task: Task) -> str:

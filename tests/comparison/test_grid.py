@@ -1,13 +1,20 @@
 """What may be compared: values as YAML has them, every combination, and every fault told before anything runs."""
 
+import re
+from functools import cache
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 from comparison_parts import write_project
-from projects import change_params
+from projects import ROOT, change_params
 
-from unroll.comparison.grid import Sweep, keys, parse, plan
+from unroll import config
+from unroll.comparison import changing
+from unroll.comparison.grid import REFUSED, Sweep, parse, plan
+from unroll.config import Params
 from unroll.errors import ConfigError
+from unroll.proposal.blocks import flow
 from unroll.tasks import Task
 
 
@@ -69,23 +76,154 @@ def test_another_kind_of_model_takes_the_blocks_place(root: Path) -> None:
 def test_seeds_alone_are_a_comparison(root: Path) -> None:
     grid = plan(root, "addition", [], seeds=2)
     assert [point.label for point in grid.points] == ["as in params.yaml"]
-    assert grid.folder == "seeds"
+    assert grid.folder == "seeds=2"
+    assert plan(root, "addition", [], seeds=3).folder == "seeds=3"  # beside the others, not over them
 
 
 def test_folder_names_are_short_and_safe(root: Path) -> None:
-    assert plan(root, "addition", ["model.cell=rnn,gru"], 1).folder == "model.cell=rnn,gru"
+    assert plan(root, "addition", ["model.cell=rnn,gru"], 1).folder == "model.cell=rnn,gru+seeds=1"
     names = {plan(root, "tweets", [f"model.pooling=[mean,{last}],[last]"], 1).folder for last in ("max", "last")}
-    assert names == {"model.pooling=-mean,max-,-last-", "model.pooling=-mean,last-,-last-"}
+    assert names == {f"model.pooling=-mean,{last}-,-last-+seeds=1" for last in ("max", "last")}
     rates = [",".join(f"0.{digit}{n:03}" for n in range(1, 30)) for digit in (1, 2)]
     long = [plan(root, "addition", [f"train.learning_rate={rate}"], 1).folder for rate in rates]
     assert all(len(name) == 80 for name in long)
     assert long[0] != long[1]
 
 
-def test_every_key_of_every_block_may_be_set(root: Path) -> None:
-    known = list(keys(Task.open(root, "addition")))
-    assert {"data.count", "prepare.reverse_source", "model.cell", "train.clip_norm"} <= set(known)
-    assert not any(key.startswith("gate") for key in known)
+TASKS = Params(ROOT / "params.yaml").tasks()
+NEEDS_OTHERS = {
+    "model.merge": "adds up two directions, and the network reads in one; expected no such key",
+    "model.vectors": "needs a file of word vectors, and prepare.vectors is null; expected a file there",
+    "model.architecture": "needs sources that are one symbol each; expected prepare.source_unit: whole",
+    "prepare.level": "expected model.direct_order: 0, or prepare.level: character",
+    "prepare.grouped": "grouped must be false where split is source",
+}
+"""Keys some of whose values no block form of their own can help, and what is said then."""
+
+
+def others(task: Task, key: str) -> list[Any]:
+    """Values that a key may have beside its own: every one of a choice, the other truth value, a number near by."""
+    block, *path = key.split(".")
+    kind: Any = {**changing.kinds(task), "model": type(task.model_config())}[block]
+    for part in path[:-1]:
+        annotation = kind.model_fields[part].annotation
+        kind = next(one for one in (annotation, *get_args(annotation)) if isinstance(one, type))
+    field, own = kind.model_fields[path[-1]], changing.own_value(task, key)
+    parts = [field.annotation, *get_args(field.annotation)]
+    choices = [value for part in parts if get_origin(part) is Literal for value in get_args(part)]
+    if isinstance(own, bool):
+        choices.append(not own)
+    elif isinstance(own, int | float) and not isinstance(own, bool):
+        choices.append(own / 2 if isinstance(own, float) else own + 1)
+    return [value for value in ([[each] for each in choices] if isinstance(own, list) else choices) if value != own]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_key_of_every_block_may_be_set(root: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each key with its own value, a default's too, is the task itself; each other value runs or is answered."""
+    monkeypatch.setattr(config, "_parse", cache(config._parse))  # the file stays as it is, and reading it takes long
+    task = Task.open(root, name)
+    known = [key for key in changing.keys(task) if key not in REFUSED]
+    assert {key.partition(".")[0] for key in known} == {"data", "prepare", "model", "train"}
+    own = {key: flow(changing.own_value(task, key)) for key in known}
+    same = (grid := plan(root, name, [f"{key}={value}" for key, value in own.items()], seeds=2)).at(grid.points[0])
+    for read in (Task.prepare_config, Task.model_config, Task.train_config):
+        assert read(same) == read(task)
+    assert same.dataset()[1] == task.dataset()[1]
+    for key in known:
+        values = others(task, key)
+        try:
+            grid = plan(root, name, [f"{key}={','.join([own[key], *map(flow, values)])}"], seeds=2)
+        except ConfigError as error:
+            require_answer(root, name, key, str(error), len(values) + 1)
+        else:
+            found = [changing.own_value(grid.at(point), key) for point in grid.points]
+            assert found == [changing.own_value(task, key), *values], key
+
+
+def require_answer(root: Path, name: str, key: str, said: str, points: int) -> None:
+    """What is said of a value that does not go alone has a form to be typed that is planned, or why there is none."""
+    assert "\n" not in said
+    if form := re.search(r"; keys that go together are set together: --set '([^']+)'$", said):
+        assert len(plan(root, name, [form[1]], seeds=1).points) == points, said
+    else:
+        assert NEEDS_OTHERS[key] in said, (key, said)
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "form", "label"),
+    [
+        ("air_quality", "model.kind=recurrent,ar",
+         "model={},{kind: ar, order: null, criterion: bic}", "ar, order null"),
+        ("air_quality", "model.multi_step=direct,autoregressive",
+         "model={},{multi_step: autoregressive, head: gaussian, trajectories: 100}", "autoregressive, gaussian"),
+        ("air_quality", "model.head=value,gaussian", "model={head: value},{head: gaussian}", "gaussian"),
+        ("addition", "model.architecture=plain,attention", "model={},{architecture: attention, attention: dot}",
+         "attention, dot"),
+        ("poetry", "model.architecture=carried,window", "model={},{architecture: window}", "window"),
+    ],
+)  # fmt: skip
+def test_a_value_that_does_not_go_alone_is_answered_with_the_block_that_does(
+    root: Path, task: str, given: str, form: str, label: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        plan(root, task, [given, "train.epochs=1,2"], seeds=1)
+    assert str(error.value).endswith(f"; keys that go together are set together: --set '{form}'")
+    grid = plan(root, task, [form, "train.epochs=1,2"], seeds=1)
+    assert len(grid.points) == 4
+    assert grid.points[2].label.startswith(label)
+    key, _, values = given.partition("=")
+    assert [changing.own_value(grid.at(grid.points[at]), key) for at in (0, 2)] == values.split(",")
+
+
+def test_a_key_of_a_nested_block_that_is_not_there_begins_with_its_defaults(root: Path) -> None:
+    grid = plan(root, "addition", ["model.teacher_forcing.end=0.0,0.5"], seeds=1)
+    found = [grid.at(point).model_config().model_dump()["teacher_forcing"] for point in grid.points]
+    assert found == [{"start": 1.0, "end": end, "schedule": "linear"} for end in (0.0, 0.5)]
+    whole = "model.teacher_forcing={start: 0.9, end: 0.9, schedule: constant},{start: 0.5, end: 0.1, schedule: linear}"
+    assert len(plan(root, "addition", [whole], seeds=1).points) == 2
+    both = plan(root, "addition", ["model.teacher_forcing.end=0.5", "model.teacher_forcing.start=0.9,0.8"], seeds=1)
+    assert [both.at(point).model_config().model_dump()["teacher_forcing"]["start"] for point in both.points] == [
+        0.9,
+        0.8,
+    ]
+
+
+def test_keys_of_the_task_that_do_not_go_with_a_block_are_left_out_and_told(root: Path) -> None:
+    paths = "{multi_step: autoregressive, head: gaussian, trajectories: 50}"
+    grid = plan(root, "air_quality", [f"model={{}},{paths}"], seeds=1)
+    changed = grid.at(grid.points[1]).model_config().model_dump()
+    assert (changed["trajectories"], changed["quantiles"], changed["linear"], changed["weighted"]) == (
+        50,
+        (),
+        (),
+        False,
+    )
+    own = Task.open(root, "air_quality").model_config().model_dump()
+    assert {key for key in own if own[key] != changed[key]} == {
+        "multi_step", "head", "trajectories", "quantiles", "linear", "expert", "weighted", "robust"
+    }  # fmt: skip
+    (told,) = grid.left_out
+    assert told.startswith("model={multi_step: autoregressive,head: gaussian,trajectories: 50}: ")
+    assert told.endswith(": without quantiles, linear, expert, weighted, robust, which do not go with it")
+    assert plan(root, "air_quality", ["model={},{hidden: 4}"], seeds=1).left_out == []
+
+
+def test_keys_of_a_block_that_is_given_may_be_set_too(root: Path) -> None:
+    grid = plan(root, "air_quality", ["model={kind: ar, order: null, criterion: bic}", "model.order=1,2"], seeds=1)
+    assert [grid.at(point).model_config().model_dump()["order"] for point in grid.points] == [1, 2]
+
+
+def test_blocks_that_do_not_go_together_are_told_before_anything_runs(root: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        plan(root, "tweets", ["model.vectors=learned,tuned"], seeds=1)
+    assert str(error.value) == (
+        "--set model.vectors: 'tuned' needs a file of word vectors, and prepare.vectors is null; "
+        "expected a file there, or 'learned' here"
+    )
+    with pytest.raises(ConfigError, match=r"^--set model\.direct_order: 5 with prepare\.level word, whose groups have"):
+        plan(root, "poetry", ["prepare.level=character,word"], seeds=1)
+    assert len(plan(root, "poetry", ["prepare.level=character,word", "model.direct_order=0"], seeds=1).points) == 2
 
 
 @pytest.mark.parametrize(

@@ -439,7 +439,7 @@ def test_too_little_text_for_pieces(prepared: Prepared, tmp_path: Path) -> None:
 
 # ---- the window architecture and direct scores
 
-WINDOW = {"architecture": "window", "window": 8, "stride": 3}
+WINDOW = {"architecture": "window", "window": 8, "stride": 3, "direct_order": 0}
 DIRECT = {"direct_order": 4, "direct_buckets": 512, "direct_min_count": 3, "direct_dropout": 0.3}
 
 
@@ -489,11 +489,25 @@ def test_a_split_is_scored_by_windows_one_by_one(prepared: Prepared) -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"architecture": "window"}, "architecture window needs the keys window and stride"),
-        ({"architecture": "window", "window": 5}, "architecture window needs the keys window and stride"),
+        ({"architecture": "window", "direct_order": 0}, "architecture window needs the keys window and stride"),
+        ({**WINDOW, "stride": None}, "architecture window needs the keys window and stride"),
         ({"direct_buckets": None}, "needs the keys direct_buckets, direct_min_count and direct_dropout"),
+        ({**WINDOW, "direct_order": 3}, "direct_order: 3 with architecture window, which has no scores of groups; "),
+        ({"merge": "sum"}, "merge: 'sum' adds up two .* in one; expected no such key, or architecture: window"),
     ],
 )
 def test_an_architecture_needs_its_keys(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         MODEL.model_validate({**CASE.model, **changed})
+
+
+def test_scores_of_groups_of_words_are_refused_where_a_task_is_checked() -> None:
+    said = PROBLEM.disagreement(CONFIG.model_copy(update={"level": "word"}), MODEL.model_validate(CASE.model))
+    assert said == (
+        "model.direct_order: 3 with prepare.level word, whose groups have no scores; "
+        "expected model.direct_order: 0, or prepare.level: character"
+    )
+    assert PROBLEM.disagreement(CONFIG, MODEL.model_validate(CASE.model)) is None
+    assert PROBLEM.disagreement(
+        CONFIG.model_copy(update={"level": "word"}), MODEL.model_validate({**CASE.model, **WINDOW})
+    ) is None  # fmt: skip

@@ -53,6 +53,8 @@ def main(
     group = Group(grid, watching)
     try:
         with watching:
+            for line in grid.left_out:
+                watching.tell(line)
             run(comparison, jobs, baselines, group, watching)
     except BaseException as error:
         if comparison.runs:

@@ -1,25 +1,24 @@
 """What is compared: the values given with ``--set``, every combination of them, and the seeds. All checked first.
 
 Keys that depend on each other are set together: a value of a whole block is a mapping, such as
-``model={architecture: plain},{architecture: attention, attention: dot}``. It is laid over the task's own block; where
-the two do not go together, as with another kind of model, it takes the block's place.
+``model={architecture: plain},{architecture: attention, attention: dot}``. It is laid over the task's own block, whose
+keys that do not go with it, as those of another kind of model, are left out.
 """
 
 import difflib
 import itertools
-import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from unroll import schema
-from unroll.config import Config, TrainConfig
+from unroll.comparison import changing, fitting
+from unroll.comparison.changing import BLOCKS
 from unroll.errors import ConfigError
 from unroll.store import Layout
 from unroll.tasks import Task
 
-BLOCKS = ("data", "prepare", "model", "train")
 REFUSED = {
     "train.seed": "the seeds are the task's own and those after it; give their number with --seeds",
     "data.dataset": "it decides which other keys there are; make a task of its own in params.yaml",
@@ -88,7 +87,8 @@ class Grid:
     @property
     def folder(self) -> str:
         """The name of a folder for it: keys and values without what a path may not have, and not too long."""
-        text = "+".join(f"{sweep.key}={','.join(map(shown, sweep.values))}" for sweep in self.sweeps) or "seeds"
+        values = [f"{sweep.key}={','.join(map(shown, sweep.values))}" for sweep in self.sweeps]
+        text = "+".join([*values, f"seeds={len(self.seeds)}"])
         safe = "".join(letter if letter.isalnum() or letter in "._=,+-" else "-" for letter in text)
         if len(safe) <= 80:
             return safe
@@ -96,14 +96,23 @@ class Grid:
 
         return f"{safe[:71]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
+    @property
+    def left_out(self) -> list[str]:
+        """For each block that is laid over the task's own, the keys of that which do not go with it, in words."""
+        blocks = [(sweep.key, value) for sweep in self.sweeps if sweep.key in BLOCKS for value in sweep.values]
+        found = [
+            (f"{block}={shown(value)}", changing.fitted(self.task, block, value).left_out) for block, value in blocks
+        ]
+        return [f"{name}: without {', '.join(keys)}, which do not go with it" for name, keys in found if keys]
+
     def at(self, point: Point, seed: int | None = None) -> Task:
         """The task with the values of a point, and with a seed."""
         values = {**point.values, **({} if seed is None else {"train.seed": seed})}
         task = self.task
         for block, mapping in values.items():
             if block in BLOCKS:
-                task = _laid_over(task, block, mapping)
-        return _with(task, {key: value for key, value in values.items() if key not in BLOCKS})
+                task = changing.laid_over(task, block, mapping)
+        return changing.changed(task, {key: value for key, value in values.items() if key not in BLOCKS})
 
 
 def plan(root: Path, name: str, given: Sequence[str], seeds: int) -> Grid:
@@ -116,13 +125,20 @@ def plan(root: Path, name: str, given: Sequence[str], seeds: int) -> Grid:
     if faults := schema.faults_of(task):
         raise ConfigError("\n".join(faults))
     sweeps = tuple(map(parse, given))
-    known = list(keys(task))
+    known = list(dict.fromkeys(key for each in (task, *_blocks_of(task, sweeps)) for key in changing.keys(each)))
     for number, sweep in enumerate(sweeps):
         _require_keys(sweep, known)
         if sweep.key in [other.key for other in sweeps[:number]]:
             raise ConfigError(f"--set {sweep.key}: given twice; expected each key once, as {sweep.key}=V1,V2")
     if seeds < 2 and all(len(sweep.values) < 2 for sweep in sweeps):
         raise ConfigError("nothing to compare: expected --set KEY=V1,V2 with two values or more, or --seeds 2 or more")
+    grid = _grid(Task(name, task.params, Layout(root, name)), sweeps, seeds)
+    if refused := _refused(grid):
+        raise ConfigError("; ".join([*refused, *_way_out(grid)]))
+    return grid
+
+
+def _grid(task: Task, sweeps: tuple[Sweep, ...], seeds: int) -> Grid:
     varied = tuple(sweep.key for sweep in sweeps if len(sweep.values) > 1)
     combined = itertools.product(*(sweep.values for sweep in sweeps))
     points = tuple(
@@ -130,11 +146,44 @@ def plan(root: Path, name: str, given: Sequence[str], seeds: int) -> Grid:
         for number, values in enumerate(combined)
     )
     first = task.train_config().seed
-    grid = Grid(Task(name, task.params, Layout(root, name)), sweeps, points, tuple(range(first, first + seeds)))
-    refused = dict.fromkeys(fault for point in points for fault in _faults(grid.at(point)))
-    if refused:
-        raise ConfigError("; ".join(refused))
-    return grid
+    return Grid(task, sweeps, points, tuple(range(first, first + seeds)))
+
+
+def _refused(grid: Grid) -> list[str]:
+    """What is wrong with any of the points, each fault once."""
+    return list(dict.fromkeys(fault for point in grid.points for fault in changing.faults(grid.at(point))))
+
+
+def _way_out(grid: Grid) -> Iterator[str]:
+    """The ``--set`` that sets keys together which do not go alone, where that helps, ready to be typed.
+
+    A key that is refused by itself becomes one of a block's mapping, with what must stand beside it.
+    """
+    from unroll.proposal.blocks import flow
+
+    whole = [sweep.key for sweep in grid.sweeps]
+    alone: dict[str, list[Sweep]] = {}
+    for sweep in grid.sweeps:
+        block = sweep.key.partition(".")[0]
+        if block not in whole and _refused(_grid(grid.task, (sweep,), 1)):
+            alone.setdefault(block, []).append(sweep)
+    together = [found for block, sweeps in alone.items() if (found := _together(grid.task, block, sweeps))]
+    others = [sweep for sweep in grid.sweeps if sweep not in itertools.chain(*alone.values())]
+    if len(together) == len(alone) > 0 and not _refused(_grid(grid.task, (*together, *others), 1)):
+        typed = " ".join(f"--set '{sweep.key}={','.join(map(flow, sweep.values))}'" for sweep in together)
+        yield f"keys that go together are set together: {typed}"
+
+
+def _together(task: Task, block: str, sweeps: Sequence[Sweep]) -> Sweep | None:
+    """Keys of a block as mappings of the block, each with all that it needs; None where one cannot be had."""
+    kind, own, values = changing.kinds(task)[block], task.params.raw(task.name, block), list[Any]()
+    for point in _grid(task, tuple(sweeps), 1).points:
+        other = {key: value for key, value in point.values.items() if value != changing.own_value(task, key)}
+        found = fitting.completed(kind, own, changing.by_block(task, other).get(block, {}))
+        if found is None:
+            return None
+        values.append(found)
+    return Sweep(block, tuple(values))
 
 
 def parse(text: str) -> Sweep:
@@ -196,37 +245,14 @@ def short(key: str) -> str:
     return key.rpartition(".")[2]
 
 
-def keys(task: Task) -> Iterator[str]:
-    """Every dotted key below a task that a comparison may set, those of nested blocks, too."""
-    dataset, _ = task.dataset()
-    problem = task.problem()
-    kinds = (dataset.Config, problem.Prepare, type(task.model_config()), TrainConfig)
-    for block, kind in zip(BLOCKS, kinds, strict=True):
-        yield from _fields(kind, f"{block}.")
-
-
-def _fields(kind: Any, prefix: str) -> Iterator[str]:
-    for name, field in kind.model_fields.items():
-        yield prefix + name
-        for inner in (field.annotation, *typing.get_args(field.annotation)):
-            if isinstance(inner, type) and issubclass(inner, Config):
-                yield from _fields(inner, f"{prefix}{name}.")
-
-
-def _with(task: Task, values: Mapping[str, Any]) -> Task:
-    """The task with other values at keys below it."""
-    return Task(
-        task.name,
-        task.params.replaced({f"tasks.{task.name}.{key}": value for key, value in values.items()}),
-        task.layout,
-    )
-
-
-def _laid_over(task: Task, block: str, mapping: Mapping[str, Any]) -> Task:
-    """The task whose ``block`` has the keys of ``mapping``; it alone is the block where the others do not fit it."""
-    over = _with(task, {f"{block}.{key}": value for key, value in mapping.items()})
-    alone = _with(task, {block: dict(mapping)})
-    return alone if list(_faults(over)) and not list(_faults(alone)) else over
+def _blocks_of(task: Task, sweeps: Sequence[Sweep]) -> Iterator[Task]:
+    """The task with each of the blocks that are given: they may have keys that it has not."""
+    for sweep in sweeps:
+        for value in sweep.values:
+            if sweep.key in BLOCKS and isinstance(value, dict):
+                other = changing.laid_over(task, sweep.key, value)
+                if not changing.faults(other):
+                    yield other
 
 
 def _require_keys(sweep: Sweep, known: Sequence[str]) -> None:
@@ -254,11 +280,3 @@ def _require_key(key: str, known: Sequence[str]) -> None:
     allowed = [other for other in known if other.startswith(f"{block}.")] or [f"{block}.…" for block in BLOCKS]
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ConfigError(f"--set {key}: unknown key{hint}; allowed: {', '.join(allowed)}")
-
-
-def _faults(task: Task) -> Iterator[str]:
-    for read in (task.dataset, task.prepare_config, task.model_config, task.train_config):
-        try:
-            read()
-        except ConfigError as error:
-            yield f"--set {str(error).removeprefix(f'{task.params.path}: ').removeprefix(f'tasks.{task.name}.')}"

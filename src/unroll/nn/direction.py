@@ -10,7 +10,8 @@ from unroll.nn.recurrent import RecurrentEncoder
 class DirectionNetwork(nn.Module):
     """The log-odds of a rise: a recurrent network's last state, and a linear map of the window's last rows.
 
-    p = σ(linear(last rows) + head(h_L)), one sigmoid unit. Both parts start at zero, at even odds.
+    p = σ(linear(last rows) + head(h_L)), one sigmoid unit (logistic regression, Cox 1958, on learned features beside
+    the rows themselves), learned by binary cross-entropy. Both parts start at zero, at even odds.
     """
 
     def __init__(self, inputs: int, series: int, config: RecurrentConfig, linear: int) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unroll.config import RecurrentConfig
+from unroll.config import RecurrentConfig, Vectors
 from unroll.nn.cells import State
 from unroll.nn.recurrent import RecurrentEncoder
 
@@ -63,9 +63,25 @@ class DirectScores(nn.Module):
         return torch.stack(rows, dim=2)
 
 
-class CarriedModel(nn.Module):
-    """Recurrent layers that tell, after each token, how probable each next one is.
+class TokenReader(nn.Module):
+    """What every language model begins with: the vector of each token (Bengio et al. 2003)."""
 
+    def __init__(self, symbols: int, embedding: int, vectors: Vectors) -> None:
+        super().__init__()
+        self.vectors = vectors
+        self.embedding = nn.Embedding(symbols, embedding)
+        self.embedding.weight.requires_grad_(vectors != "frozen")
+
+    def begin_with(self, vectors_VE: Tensor) -> None:
+        """Give every token its vector, the unknown one's first."""
+        with torch.no_grad():
+            self.embedding.weight.copy_(vectors_VE)
+
+
+class CarriedModel(TokenReader):
+    """Recurrent layers that tell, after each token, how probable each next one is (Mikolov et al. 2010).
+
+    P(w_{t+1} | w_1 … w_t) = softmax(W h_t + b): a softmax layer on each state, learned by cross-entropy (Bridle 1990).
     Their state can be carried: a text read in pieces gives what it gives when read at once.
     """
 
@@ -76,10 +92,13 @@ class CarriedModel(nn.Module):
         embedding_dropout: float,
         config: RecurrentConfig,
         direct: DirectScores | None = None,
+        vectors: Vectors = "learned",
     ) -> None:
-        """``embedding`` is the width of the vector of each of ``symbols``; ``direct`` adds its scores."""
-        super().__init__()
-        self.embedding = nn.Embedding(symbols, embedding)
+        """``embedding`` is the width of the vector of each of ``symbols``; ``direct`` adds its scores.
+
+        ``vectors``: learned from a random start, or given to ``begin_with`` and tuned by training or frozen.
+        """
+        super().__init__(symbols, embedding, vectors)
         self.embedding_dropout = nn.Dropout(embedding_dropout)
         self.encoder = RecurrentEncoder(embedding, config)
         self.dropout = nn.Dropout(config.dropout)
@@ -99,21 +118,29 @@ class CarriedModel(nn.Module):
         return scores_BTV, (inner, before_BC)
 
 
-class WindowModel(nn.Module):
+class WindowModel(TokenReader):
     """The textbook architecture: what follows a window of tokens, from a network that reads nothing else.
 
+    A window of fixed length as in Bengio et al. 2003, read by recurrent layers in both directions (Schuster & Paliwal
+    1997) instead of a layer for each place in it; softmax and cross-entropy as of CarriedModel.
     Embedding, bidirectional layers, one more layer in reading order, and of that the last vector. No state of the
     layers is carried: what stands for it are the tokens before, so that a window may begin in an earlier piece. Where
     a text begins the windows are shorter.
     """
 
     def __init__(
-        self, symbols: int, embedding: int, embedding_dropout: float, config: RecurrentConfig, window: int, stride: int
+        self,
+        symbols: int,
+        embedding: int,
+        embedding_dropout: float,
+        config: RecurrentConfig,
+        window: int,
+        stride: int,
+        vectors: Vectors = "learned",
     ) -> None:
         """While it is trained it predicts one token of ``stride``; the rest as for CarriedModel."""
-        super().__init__()
+        super().__init__(symbols, embedding, vectors)
         self.window, self.stride = window, stride
-        self.embedding = nn.Embedding(symbols, embedding)
         self.embedding_dropout = nn.Dropout(embedding_dropout)
         self.encoder = RecurrentEncoder(embedding, config, bidirectional=True)
         self.between = nn.Dropout(config.dropout)

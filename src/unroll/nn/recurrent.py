@@ -16,6 +16,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from unroll.config import Cell, RecurrentConfig
 from unroll.nn.cells import CELLS, RecurrentCell, State, outputs, steps, turned
 
+FORGET_BIAS = 1.0
+"""Of an LSTM's forget gate at the start, unless the config says another: open, σ(1) = 0.73 (Jozefowicz et al. 2015)."""
 _FUSED: dict[Cell, Callable[..., nn.RNNBase]] = {
     "rnn": nn.RNN,
     "rnn_relu": lambda *args, **options: nn.RNN(*args, nonlinearity="relu", **options),
@@ -28,8 +30,10 @@ class RecurrentEncoder(nn.Module):
     """Layers of Elman's RNN, LSTM (Hochreiter & Schmidhuber 1997; Gers et al. 2000) or GRU (Cho et al. 2014).
 
     Torch's fused layers wherever they have what the config asks for, else the cells of ``nn.cells`` step by step:
-    ``rnn_sigmoid`` and ``layer_norm``. Recurrent matrices start orthogonal (Saxe et al. 2014), the LSTM's forget gate
-    starts open with a bias of 1 (Jozefowicz et al. 2015).
+    ``rnn_sigmoid`` and ``layer_norm``. Both directions: Schuster & Paliwal 1997. Dropout between layers, not from step
+    to step: Zaremba et al. 2014. Matrices of the input start as Glorot & Bengio 2010, recurrent ones orthogonal
+    (Saxe et al. 2014) or, with ``recurrent_init: uniform``, as torch draws them; the LSTM's forget gate starts open
+    with the bias ``forget_bias``, 1 unless told (Jozefowicz et al. 2015).
 
     >>> config = RecurrentConfig(cell="gru", hidden=5, layers=1, dropout=0.0)
     >>> encoder = RecurrentEncoder(3, config, bidirectional=True)
@@ -283,15 +287,19 @@ def cells_of(layer: nn.Module) -> list[RecurrentCell]:
 
 
 def _initialise(layers: nn.Module, config: RecurrentConfig) -> None:
-    hidden = config.hidden
+    """The start of the weights; matrices of the input as Glorot & Bengio (2010), equation 16."""
+    hidden, bound = config.hidden, config.hidden**-0.5
     for path, parameter in layers.named_parameters():
         name = path.rpartition(".")[2]
         if name.startswith("weight_ih"):
             nn.init.xavier_uniform_(parameter)
+        elif name.startswith("weight_hh") and config.recurrent_init == "uniform":
+            nn.init.uniform_(parameter, -bound, bound)
         elif name.startswith("weight_hh"):
             for gate in torch.split(parameter.data, hidden):  # one square matrix a gate
                 nn.init.orthogonal_(gate)
         elif name.startswith("bias_"):
             nn.init.zeros_(parameter)
             if config.cell == "lstm" and name.startswith("bias_ih"):
-                parameter.data[hidden : 2 * hidden] = 1.0  # torch's order of gates: input, forget, cell, output
+                forget = FORGET_BIAS if config.forget_bias is None else config.forget_bias
+                parameter.data[hidden : 2 * hidden] = forget  # torch's order of gates: input, forget, cell, output

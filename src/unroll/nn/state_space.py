@@ -169,6 +169,7 @@ def subspace(y_NTM: Tensor, states: int, seed: int, inputs: int = 0) -> StateSpa
 def stationary(model: StateSpace, u_U: Tensor | None = None) -> StateSpace:
     """The same model, started from where it settles: P = A P A' + Q and m = A m + B u, of a constant input u.
 
+    Solved as vec P = (I - A ⊗ A)⁻¹ vec Q (Hamilton 1994, section 13.2).
     Raises DataError where the model does not settle: an eigenvalue of A outside the unit circle, or upon it.
     """
     radius = float(torch.linalg.eigvals(model.A).abs().amax())
@@ -187,8 +188,8 @@ def affine_of(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What filtering a window and forecasting come to: weights (H, L, M), bias (H,) and deviation of the error (H,).
 
-    The filter's gains do not depend on the observations, so a forecast is an affine map of the window: its value at
-    a window of zeros and its slopes there say all of it. The window starts from the model's own prior; give
+    The filter's gains do not depend on the observations (Kalman 1960), so a forecast is an affine map of the window:
+    its value at a window of zeros and its slopes there say all of it. The window starts from the model's own prior; give
     ``stationary(model)`` for a window out of the middle of a series. ``u_U`` is the constant input, if there is any.
     """
     last, rows = max(horizons), torch.as_tensor(horizons) - 1

@@ -3,13 +3,11 @@
 Shapes: B batch, T tokens, G n-grams of all texts, E width of a word vector, H hidden, C classes, M members.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unroll.config import Pooling, RecurrentConfig
+from unroll.config import Pooling, RecurrentConfig, Vectors
 from unroll.nn.pooling import Pool
 from unroll.nn.recurrent import RecurrentEncoder
 
@@ -20,7 +18,7 @@ PADDING = 0
 class TextClassifier(nn.Module):
     """Wide and deep (Cheng et al. 2016): a linear layer over a bag of hashed n-grams beside a recurrent network.
 
-    The two add up before the softmax. The bag's weights start at zero: it starts silent. Several such members, each
+    The two add up before the softmax, which is learned by cross-entropy (Bridle 1990). The bag's weights start at zero: it starts silent. Several such members, each
     from another random start and with its own loss, are mixed by the mean of their log-probabilities (a logarithmic
     opinion pool, Hinton 2002; ensembles of networks: Hansen & Salamon 1990).
     """
@@ -36,7 +34,7 @@ class TextClassifier(nn.Module):
         buckets: int,
         bag_dropout: float,
         bag_scale: float,
-        vectors: Literal["learned", "tuned", "frozen"] = "learned",
+        vectors: Vectors = "learned",
         members: int = 1,
     ) -> None:
         """``tokens`` counts the padding, too. With 0 ``buckets`` there is no bag.

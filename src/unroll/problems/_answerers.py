@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from unroll.config import Config, PositiveInt, RecurrentConfig, Share
+from unroll.config import Config, DisagreementError, PositiveInt, RecurrentConfig, Share
 from unroll.errors import ConfigError, DataError
 from unroll.problems._pairs import whole_sources
 from unroll.problems.base import Meta
@@ -34,6 +34,11 @@ class TeacherForcing(Config):
             raise ValueError(f"end must be {self.start} as start is, where the schedule is constant")
         return self
 
+    @property
+    def is_always(self) -> bool:
+        """Whether a decoder reads the truth and nothing else, all the time."""
+        return self.start == self.end == 1.0
+
     def at(self, progress: float) -> float:
         """The share when ``progress`` of the training is over.
 
@@ -50,7 +55,8 @@ def _fall(progress: float) -> float:
     return (here - low) / (high - low)
 
 
-ALWAYS_TRUTH = TeacherForcing(start=1.0, end=1.0, schedule="constant")
+ALWAYS_TRUTH = TeacherForcing(start=1.0, end=1.0, schedule="linear")
+"""Linear, so that another start or end alone is a schedule."""
 
 
 class SequenceToSequenceModel(RecurrentConfig):
@@ -63,21 +69,30 @@ class SequenceToSequenceModel(RecurrentConfig):
     beam_width: PositiveInt = Field(1, description="Hypotheses kept while answering; 1: greedy")
     length_penalty: float = Field(0.0, ge=0, description="Wu et al. 2016; above 0 favours longer answers of a beam")
 
+    def one_way(self) -> dict[str, Any] | None:
+        """Unless ``bidirectional_encoder``."""
+        return None if self.bidirectional_encoder else {"bidirectional_encoder": True}
+
     @model_validator(mode="after")
     def _fits_together(self) -> "SequenceToSequenceModel":
         if (self.architecture == "attention") != (self.attention is not None):
-            raise ValueError(
+            raise DisagreementError(
                 f"attention is {self.attention!r} where architecture is {self.architecture!r}; expected additive or "
-                "dot for the architecture attention, and no such key for another"
+                "dot for the architecture attention, and no such key for another",
+                ["attention"],
+                {"attention": "dot"} if self.architecture == "attention" else {"architecture": "attention"},
             )
-        if self.teacher_forcing != ALWAYS_TRUTH and self.architecture not in FEEDBACK:
-            raise ValueError(
+        if not self.teacher_forcing.is_always and self.architecture not in FEEDBACK:
+            raise DisagreementError(
                 f"teacher_forcing is of no use where architecture is {self.architecture!r}, which does not read its own"
-                f" symbols; expected one of {', '.join(FEEDBACK)}"
+                f" symbols; expected one of {', '.join(FEEDBACK)}",
+                ["teacher_forcing"],
+                {"architecture": FEEDBACK[0]},
             )
         if self.architecture == "one_to_many" and self.bidirectional_encoder:
-            raise ValueError(
-                "bidirectional_encoder must be false where architecture is 'one_to_many': it has no encoder"
+            raise DisagreementError(
+                "bidirectional_encoder must be false where architecture is 'one_to_many': it has no encoder",
+                ["bidirectional_encoder"],
             )
         return self
 
@@ -90,15 +105,25 @@ def build(config: SequenceToSequenceModel, meta: Meta) -> "Answerer":
     return network
 
 
+def disagreement(config: SequenceToSequenceModel, source_unit: str) -> str | None:
+    """Why an architecture cannot read sources of that unit, as ``Problem.disagreement`` says it."""
+    if config.architecture == "one_to_many" and source_unit != "whole":
+        return (
+            "model.architecture: 'one_to_many' needs sources that are one symbol each; expected "
+            f"prepare.source_unit: whole, but it is {source_unit!r}"
+        )
+    if config.architecture == "aligned" and source_unit == "whole":
+        return (
+            "model.architecture: 'aligned' needs a symbol of the source for each one of the answer; expected "
+            "prepare.source_unit: character, but it is 'whole'"
+        )
+    return None
+
+
 def _require_fit(config: SequenceToSequenceModel, meta: Meta) -> None:
     """Refuse an architecture that cannot learn from these pairs."""
-    whole = whole_sources(meta)
-    if config.architecture == "one_to_many" and not whole:
-        raise ConfigError("model.architecture: 'one_to_many' needs sources that are one symbol each; expected "
-                          "prepare.source_unit: whole, but it is 'character'")  # fmt: skip
-    if config.architecture == "aligned" and whole:
-        raise ConfigError("model.architecture: 'aligned' needs a symbol of the source for each one of the answer; "
-                          "expected prepare.source_unit: character, but it is 'whole'")  # fmt: skip
+    if fault := disagreement(config, "whole" if whole_sources(meta) else "character"):
+        raise ConfigError(fault)
     if config.architecture == "aligned" and meta["unequal_lengths"]:
         raise DataError(f"pairs: {meta['unequal_lengths']}; expected equal lengths in every row, as "
                         "model.architecture aligned labels each character of a source")  # fmt: skip

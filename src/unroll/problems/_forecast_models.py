@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, ModelWrapValidatorHandler, model_validator
+from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 
-from unroll.config import Config, PositiveInt, RecurrentConfig, Share
+from unroll.config import Config, DisagreementError, PositiveInt, RecurrentConfig, Share
 from unroll.errors import TrainingError
 from unroll.features import conformal
 from unroll.problems import _series
@@ -71,20 +72,32 @@ class ForecastingModel(RecurrentConfig):
             found.require_agreement()
             return found
         config = _KINDS[kind]
-        for key in values:
-            if key not in config.model_fields:
-                known = ", ".join(config.model_fields)
-                raise ValueError(f"{key}: not a key of kind {kind}; expected some of {known}")
+        if others := [key for key in values if key not in config.model_fields]:
+            known = ", ".join(config.model_fields)
+            raise DisagreementError(f"{others[0]}: not a key of kind {kind}; expected some of {known}", others)
         return config.model_validate(values)
+
+    @classmethod
+    def field(cls, key: str) -> FieldInfo | None:
+        """Of a network's key, or one of a classical model's."""
+        kinds = (cls, *_KINDS.values())
+        return next((kind.model_fields[key] for kind in kinds if key in kind.model_fields), None)
+
+    def one_way(self) -> dict[str, Any]:
+        """Windows are read forward alone."""
+        return {}
 
     def require_agreement(self) -> None:
         """Raise ValueError that names a key whose value does not go with the others."""
         one_step = self.multi_step == "autoregressive"
         heads = ("gaussian", "student_t") if one_step else ("value", "quantiles", "gaussian")
         if self.head not in heads:
-            raise ValueError(f"head: {self.head!r} with multi_step {self.multi_step}; expected {' or '.join(heads)}")
+            other = "direct" if one_step else "autoregressive"
+            text = f"head: {self.head!r} with multi_step {self.multi_step}; expected {' or '.join(heads)}"
+            raise DisagreementError(text, ["head", "quantiles"], {"head": "gaussian", "multi_step": other})
         if (self.head == "quantiles") != bool(self.quantiles):
-            raise ValueError(f"quantiles: {list(self.quantiles)} with head {self.head}; only head quantiles has levels")
+            text = f"quantiles: {list(self.quantiles)} with head {self.head}; only head quantiles has levels"
+            raise DisagreementError(text, ["quantiles"], {"head": "quantiles", "quantiles": [0.1, 0.5, 0.9]})
         levels = self.quantiles
         if levels and (list(levels) != sorted(set(levels)) or 0.5 not in levels[1:-1]):
             raise ValueError(f"quantiles: {list(levels)}; expected ascending levels with 0.5 between others")
@@ -94,15 +107,16 @@ class ForecastingModel(RecurrentConfig):
             "weighted": self.weighted,
             "robust": self.robust is not None,
         }
-        for key, given in beside.items():
-            if one_step and given:
-                value = list(self.linear) if key == "linear" else getattr(self, key)
-                raise ValueError(f"{key}: {value} with multi_step autoregressive; it is for multi_step direct alone")
+        if others := [key for key, given in beside.items() if one_step and given]:
+            value = list(self.linear) if others[0] == "linear" else getattr(self, others[0])
+            text = f"{others[0]}: {value} with multi_step autoregressive; it is for multi_step direct alone"
+            raise DisagreementError(text, others, {"multi_step": "direct"})
         if one_step != (self.trajectories is not None):
-            raise ValueError(
+            text = (
                 f"trajectories: {self.trajectories} with multi_step {self.multi_step}; expected a number of paths "
                 "where autoregressive, and none where direct"
             )
+            raise DisagreementError(text, ["trajectories"], {"trajectories": 100, "multi_step": "autoregressive"})
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> JsonSchemaValue:
@@ -117,8 +131,12 @@ class LinearModel(Config):
     """The ``model`` block of an AR, VAR or ARMA."""
 
     kind: Literal["ar", "var", "arma"]
-    order: PositiveInt | Pair | None = Field(description="p, or [p, q] of an ARMA; null: chosen by the criterion")
-    criterion: Literal["aic", "bic", "validation"] = Field(description="What chooses an order that is null")
+    order: PositiveInt | Pair | None = Field(
+        description="p, or [p, q] of an ARMA; null: chosen by the criterion", examples=[None]
+    )
+    criterion: Literal["aic", "bic", "validation"] = Field(
+        description="What chooses an order that is null", examples=["bic"]
+    )
     method: Literal["yule_walker", "maximum_likelihood"] = Field(
         "maximum_likelihood", description="How an AR is estimated"
     )
@@ -138,10 +156,12 @@ class StateSpaceModel(Config):
     """The ``model`` block of a linear-Gaussian state-space model, learned by EM."""
 
     kind: Literal["state_space"]
-    states: PositiveInt = Field(description="Dimensions of the hidden state")
-    iterations: PositiveInt = Field(description="Iterations of EM at most")
-    tolerance: float = Field(ge=0, description="Relative gain of the log-likelihood below which EM stops")
-    rows: PositiveInt = Field(description="Rows of train that EM learns from at most, the last ones")
+    states: PositiveInt = Field(description="Dimensions of the hidden state", examples=[8])
+    iterations: PositiveInt = Field(description="Iterations of EM at most", examples=[30])
+    tolerance: float = Field(
+        ge=0, description="Relative gain of the log-likelihood below which EM stops", examples=[1e-4]
+    )
+    rows: PositiveInt = Field(description="Rows of train that EM learns from at most, the last ones", examples=[20000])
 
 
 ClassicalModel = LinearModel | StateSpaceModel

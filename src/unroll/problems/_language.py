@@ -14,6 +14,7 @@ import numpy as np
 from unroll import store
 from unroll.features import verse, words
 from unroll.features.vocabulary import UNKNOWN, Vocabulary
+from unroll.problems import _vectors
 from unroll.problems.base import Asked, Batch, Figure, Meta, Prepared, Split
 from unroll.scores import Scores
 
@@ -169,6 +170,7 @@ def facts(prepared: Prepared) -> dict[str, float]:
         "distinct_tokens": len(np.unique(parts["train"])),
         "tokens_not_in_one_split": int((uses_T != 1).sum()),
         **{f"{split}_unknown_share": float((part == UNKNOWN).mean()) for split, part in parts.items()},
+        **(_vectors.facts(prepared.arrays["vectors_found"], parts) if "vectors" in prepared.meta else {}),
     }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from unroll import store
-from unroll.config import PositiveInt, PrepareConfig
+from unroll.config import DisagreementError, PositiveInt, PrepareConfig
 from unroll.errors import DataError
 from unroll.expectation import Expectation, Severity
 from unroll.features import calendar, categories, filling, scaling, series, windows
@@ -80,7 +80,8 @@ class SeriesPrepare(PrepareConfig):
         if self.validation_share and self.test_share and self.validation_share + self.test_share >= 1:
             raise ValueError("validation_share + test_share must be below 1, so that train has rows")
         if (self.missing == "interpolate") != (self.interpolate_steps is not None):
-            raise ValueError("interpolate_steps must be given where missing is interpolate, and only there")
+            text = "interpolate_steps must be given where missing is interpolate, and only there"
+            raise DisagreementError(text, ["interpolate_steps"], {"interpolate_steps": 3, "missing": "interpolate"})
         return self
 
     @property

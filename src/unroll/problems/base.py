@@ -132,6 +132,10 @@ class Problem(ABC, Generic[P, M]):
         """The keys of ``metrics`` for a task with this ``prepare`` block: what its gate may name."""
         return self.metric_names
 
+    def disagreement(self, prepare: P, model: M) -> str | None:  # noqa: ARG002
+        """Why the two blocks do not go together: a key, its value and what was expected; None where they do."""
+        return None
+
     @abstractmethod
     def prepare(self, table: "pd.DataFrame", config: P, folder: Path, fitted: Meta | None = None) -> dict[str, Any]:
         """Write the arrays of all three splits into ``folder`` (``.npy``) and return the meta (JSON).

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from unroll.config import PositiveInt, PrepareConfig, RecurrentConfig, Share
+from unroll.config import DisagreementError, PositiveInt, PrepareConfig, Share
 from unroll.errors import DataError
 from unroll.expectation import Expectation
 from unroll.features import verse, words
 from unroll.features.vocabulary import Vocabulary
 from unroll.problems import _language
+from unroll.problems import _vectors as word_vectors
 from unroll.problems._language import Language
+from unroll.problems._language_models import LanguageModelModel, begin, build, disagreement
+from unroll.problems._vectors import VectorsFile
 from unroll.problems.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
 from unroll.scores import Scores
 
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 READ_AT_ONCE = 512
 """Tokens of a text that is read from end to end in one piece; the state is carried to the next."""
+VECTORS_SEED = 1
+"""Of the vectors that words get which the file of vectors lacks."""
 ORDERS = range(1, 8)
 """Orders of the n-gram baseline; validation chooses."""
 
@@ -47,42 +52,15 @@ class LanguageModelPrepare(PrepareConfig):
     vocabulary: PositiveInt | None = Field(None, description="Most tokens to know, the most frequent; null: no limit")
     max_unknown_share: Share = Field(description="Share of unknown tokens in a split above which the report warns")
     bptt: PositiveInt = Field(description="Tokens through which gradients flow back; the length of a piece")
+    vectors: VectorsFile = None
 
     @model_validator(mode="after")
     def _leaves_train(self) -> "LanguageModelPrepare":
         if self.validation_share + self.test_share >= 1:
             raise ValueError("validation_share + test_share must be below 1, so that train has text")
-        return self
-
-
-class LanguageModelModel(RecurrentConfig):
-    """The ``model`` block of a language model task."""
-
-    architecture: Literal["carried", "window"] = Field(
-        "carried",
-        description="carried: every token, the state read on; window: bidirectional layers over what is just before",
-    )
-    window: PositiveInt | None = Field(None, description="Tokens that the architecture window reads")
-    stride: PositiveInt | None = Field(None, description="The architecture window learns from one token of so many")
-    direct_order: int = Field(
-        0, ge=0, description="Longest group of characters with scores of its own, if carried; 0: none; none of words"
-    )
-    direct_buckets: PositiveInt | None = Field(None, description="Rows of their table, each as wide as the alphabet")
-    direct_min_count: PositiveInt | None = Field(None, description="Rows that train chooses less often are not used")
-    direct_dropout: float | None = Field(None, ge=0, lt=1, description="Share of the rows left out while training")
-    embedding: PositiveInt = Field(description="Width of the tokens' vectors")
-    embedding_dropout: float = Field(ge=0, lt=1)
-
-    @model_validator(mode="after")
-    def _knows_its_direct_scores(self) -> "LanguageModelModel":
-        if self.direct_order and None in (self.direct_buckets, self.direct_min_count, self.direct_dropout):
-            raise ValueError("direct_order above 0 needs the keys direct_buckets, direct_min_count and direct_dropout")
-        return self
-
-    @model_validator(mode="after")
-    def _knows_its_window(self) -> "LanguageModelModel":
-        if self.architecture == "window" and not (self.window and self.stride):
-            raise ValueError("architecture window needs the keys window and stride")
+        if self.vectors is not None and self.level != "word":
+            text = f"vectors: {self.vectors!r} with level {self.level}; expected level word, or null"
+            raise DisagreementError(text, ["vectors"], {"level": "word"})
         return self
 
 
@@ -123,15 +101,19 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
         else:
             vocabulary = Vocabulary.fit(tokens[:train], config.min_count, config.vocabulary)
         _language.prepare(tokens, vocabulary, folder)
-        tight: Meta = {}
+        more: dict[str, Any] = {}
         if config.level == "word":
-            tight = _language.prepare_words(tokens, counts_N, train, vocabulary, folder)
-            tight = {key: fitted[key] for key in tight} if fitted else tight
+            more |= _language.prepare_words(tokens, counts_N, train, vocabulary, folder)
+            more = {key: fitted[key] for key in more} if fitted else more
+        if fitted:  # a trained model has its vectors among its weights
+            more |= {"vectors": fitted["vectors"]} if "vectors" in fitted else {}
+        elif config.vectors:
+            more["vectors"] = word_vectors.write(config.vectors, vocabulary.items, VECTORS_SEED, folder)
         return {
             "level": config.level,
             "partition": config.partition,
             "symbols": vocabulary.items,
-            **tight,
+            **more,
             "lower_case": config.lower_case,
             "bptt": config.bptt,
             "bounds": bounds,
@@ -142,6 +124,14 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
         """The tokens. An unknown one is cheap, so both models must know the same ones, unless it is spelled, too."""
         spelled = prepared.meta["level"] == "word" and metric == "bits_per_character"
         return _language.asked(prepared, split, spelled)
+
+    def files_changed(self, config: LanguageModelPrepare, meta: Meta, root: Path) -> bool:
+        """Whether the file of word vectors is another one now, or away: ``prepare`` then says so."""
+        return word_vectors.changed(config.vectors, meta, root)
+
+    def disagreement(self, prepare: LanguageModelPrepare, model: LanguageModelModel) -> str | None:
+        """Scores of groups of words, and vectors of a file where there is none."""
+        return disagreement(model, prepare.level, prepare.vectors)
 
     def check(self, prepared: Prepared, config: LanguageModelPrepare) -> Check:
         """Every token in one split, few unknown ones."""
@@ -164,27 +154,11 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
 
     def model(self, config: LanguageModelModel, meta: Meta) -> "nn.Module":
         """A recurrent network over vectors of tokens."""
-        from unroll.nn.language_model import CarriedModel, DirectScores, WindowModel
-
-        symbols = len(meta["symbols"]) + 1
-        sizes = (symbols, config.embedding, config.embedding_dropout, config)
-        if config.architecture == "window":
-            return WindowModel(*sizes, config.window or 1, config.stride or 1)  # none is None: the config saw to it
-        direct = None
-        if config.direct_order and meta["level"] == "character":  # a row holds a score for each symbol: few of them
-            table = (config.direct_buckets or 1, config.direct_min_count or 1, config.direct_dropout or 0.0)
-            direct = DirectScores(symbols, config.direct_order, *table)
-        return CarriedModel(*sizes, direct)
+        return build(config, meta)
 
     def begin(self, model: Any, prepared: Prepared) -> None:
-        """Which groups of tokens are frequent enough in train to have scores of their own."""
-        import torch
-
-        from unroll.nn.language_model import CarriedModel
-
-        if isinstance(model, CarriedModel) and model.direct is not None:
-            ids_N = prepared.arrays["ids"][slice(*prepared.meta["bounds"]["train"])]
-            model.direct.leave_out_rare(torch.from_numpy(ids_N.astype(np.int64)))
+        """Vectors of the file, and which groups of tokens are frequent enough in train to have scores of their own."""
+        begin(model, prepared)
 
     def symbols(self, meta: Meta) -> list[str]:
         """Nothing for the unknown token, then the tokens, the most frequent of train first."""

@@ -42,6 +42,10 @@ class RiseOrFallModel(RecurrentConfig):
 
     linear: int = Field(0, ge=0, description="Last rows of the window that go linearly to the output, too")
 
+    def one_way(self) -> dict[str, Any]:
+        """Windows are read forward alone."""
+        return {}
+
 
 class RiseOrFall(Problem[RiseOrFallPrepare, RiseOrFallModel]):
     """Many to one, one sigmoid unit: the probability that the target rises within the horizon."""

@@ -12,14 +12,14 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from unroll import store
-from unroll.config import PrepareConfig, Share
+from unroll.config import DisagreementError, PrepareConfig, Share
 from unroll.expectation import Expectation
 from unroll.features import batching, strings, sums, text_splits
 from unroll.features.strings import UNKNOWN
 from unroll.problems import _answers as answers
 from unroll.problems import _classification as classification
 from unroll.problems import _pairs as pairs
-from unroll.problems._answerers import SequenceToSequenceModel, build
+from unroll.problems._answerers import SequenceToSequenceModel, build, disagreement
 from unroll.problems._pairs import COLUMNS, SPLITS, SourceUnit
 from unroll.problems.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split, rows_at_once
 from unroll.scores import Scores
@@ -56,11 +56,14 @@ class SequenceToSequencePrepare(PrepareConfig):
     @model_validator(mode="after")
     def _leaves_train(self) -> "SequenceToSequencePrepare":
         if fault := text_splits.shares_fault(self.split, self.validation_share, self.test_share, "pairs"):
-            raise ValueError(fault)
+            beside = ["test_share"] if self.split == "source" else []
+            raise DisagreementError(fault, beside, {"validation_share": 0.1, "test_share": 0.1})
         if self.grouped and (self.split == "source" or self.source_unit == "whole"):
-            raise ValueError("grouped must be false where split is source or source_unit is whole")
+            text = "grouped must be false where split is source or source_unit is whole"
+            raise DisagreementError(text, ["grouped"])
         if self.source_unit == "whole" and self.reverse_source:
-            raise ValueError("reverse_source must be false where source_unit is whole: one symbol has no order")
+            text = "reverse_source must be false where source_unit is whole: one symbol has no order"
+            raise DisagreementError(text, given={"reverse_source": False})
         return self
 
 
@@ -79,6 +82,10 @@ class SequenceToSequence(Problem[SequenceToSequencePrepare, SequenceToSequenceMo
     def columns(self, config: SequenceToSequencePrepare) -> Sequence[str]:
         """Both columns of the pairs, and what the split needs."""
         return (*COLUMNS, *["split"] * (config.split == "source"), *["group"] * config.grouped)
+
+    def disagreement(self, prepare: SequenceToSequencePrepare, model: SequenceToSequenceModel) -> str | None:
+        """An architecture that cannot read sources of ``source_unit``."""
+        return disagreement(model, prepare.source_unit)
 
     def prepare(
         self, table: "pd.DataFrame", config: SequenceToSequencePrepare, folder: Path, fitted: Meta | None = None

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from unroll import store
-from unroll.config import Pooling, PrepareConfig, RecurrentConfig
+from unroll.config import DisagreementError, Pooling, PrepareConfig, RecurrentConfig
 from unroll.errors import DataError
 from unroll.expectation import Expectation
 from unroll.features import lengths, scaling, splits, symbols, text_splits
@@ -53,9 +53,11 @@ class SeriesClassificationPrepare(PrepareConfig):
     @model_validator(mode="after")
     def _affordable(self) -> "SeriesClassificationPrepare":
         if fault := text_splits.shares_fault(self.split, self.validation_share, self.test_share, "series"):
-            raise ValueError(fault)
+            beside = ["test_share"] if self.split == "source" else []
+            raise DisagreementError(fault, beside, {"validation_share": 0.1, "test_share": 0.1})
         if self.grouped and self.split == "source":
-            raise ValueError("grouped must be false where split is source: the source has parted its groups itself")
+            text = "grouped must be false where split is source: the source has parted its groups itself"
+            raise DisagreementError(text, ["grouped"])
         if self.word_letters**self.word_length > MAX_WORDS:
             raise ValueError(
                 f"word_letters {self.word_letters} to the power of word_length {self.word_length} must be at most "
@@ -72,6 +74,10 @@ class SeriesClassificationModel(RecurrentConfig):
     difference: bool = Field(description="Whether the change from step to step is a second input")
     bag_dropout: float = Field(ge=0, lt=1, description="Of single words")
     bag_scale: float = Field(gt=0, description="Factor of the bag of words: how fast it learns beside the rest")
+
+    def one_way(self) -> dict[str, Any] | None:
+        """Unless ``bidirectional``."""
+        return None if self.bidirectional else {"bidirectional": True}
 
 
 class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassificationModel]):

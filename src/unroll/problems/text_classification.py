@@ -2,19 +2,21 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from unroll import store
-from unroll.config import Pooling, PositiveInt, PrepareConfig, RecurrentConfig, Share
-from unroll.errors import ConfigError, DataError
+from unroll.config import DisagreementError, Pooling, PositiveInt, PrepareConfig, RecurrentConfig, Share
+from unroll.errors import DataError
 from unroll.expectation import Expectation
-from unroll.features import association, batching, ngrams, splits, text, text_splits, word_vectors
+from unroll.features import association, batching, ngrams, splits, text, text_splits
 from unroll.features.strings import Flat
 from unroll.features.vocabulary import UNKNOWN, Vocabulary
 from unroll.problems import _classification as classification
+from unroll.problems import _vectors, as, word_vectors
+from unroll.problems._vectors import VectorsFile, VectorsKey
 from unroll.problems.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split, rows_at_once
 from unroll.scores import Scores
 
@@ -46,18 +48,16 @@ class TextClassificationPrepare(PrepareConfig):
     hashed_buckets: int = Field(ge=0, le=1 << 24, description="Buckets of the bag of n-grams; 0: no bag")
     character_ngrams: Lengths = Field(description="Bytes of the n-grams within words")
     word_ngrams: Lengths = Field(description="Words of the n-grams of words")
-    vectors: str | None = Field(
-        None,
-        min_length=1,
-        description="File of word vectors, GloVe's or word2vec's text; relative to the project",
-    )
+    vectors: VectorsFile = None
 
     @model_validator(mode="after")
     def _leaves_train(self) -> "TextClassificationPrepare":
         if fault := text_splits.shares_fault(self.split, self.validation_share, self.test_share, "texts"):
-            raise ValueError(fault)
+            beside = ["test_share"] if self.split == "source" else []
+            raise DisagreementError(fault, beside, {"validation_share": 0.1, "test_share": 0.1})
         if self.grouped and self.split == "source":
-            raise ValueError("grouped must be false where split is source: the source has parted its groups itself")
+            text = "grouped must be false where split is source: the source has parted its groups itself"
+            raise DisagreementError(text, ["grouped"])
         if self.hashed_buckets and not (self.character_ngrams or self.word_ngrams):
             raise ValueError("character_ngrams or word_ngrams must name a length, or hashed_buckets must be 0")
         return self
@@ -71,10 +71,12 @@ class TextClassificationModel(RecurrentConfig):
     pooling: tuple[Pooling, ...] = Field(strict=False, min_length=1)
     bag_dropout: float = Field(ge=0, lt=1, description="Of single n-grams")
     bag_scale: float = Field(gt=0, description="Factor of the bag of n-grams: how fast it learns beside the rest")
-    vectors: Literal["learned", "tuned", "frozen"] = Field(
-        "learned", description="Word vectors: learned from nothing, or those of prepare.vectors, trained on or kept"
-    )
+    vectors: VectorsKey = "learned"
     members: PositiveInt = Field(1, description="Networks that start from other weights and are mixed")
+
+    def one_way(self) -> dict[str, Any] | None:
+        """Unless ``bidirectional``."""
+        return None if self.bidirectional else {"bidirectional": True}
 
 
 class TextClassification(Problem[TextClassificationPrepare, TextClassificationModel]):
@@ -128,10 +130,11 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
         store.write_array(folder / "labels.npy", labels_N)
         for split, index in rows.items():
             store.write_array(folder / f"{split}.npy", index.astype(np.int32))
+        vectors = None
         if fitted:
             vectors = fitted.get("vectors")  # a trained model has its vectors among its weights
-        else:
-            vectors = _write_vectors(config.vectors, vocabulary, config.seed, folder) if config.vectors else None
+        elif config.vectors:
+            vectors = word_vectors.write(config.vectors, vocabulary.items, config.seed, folder)
         return {
             "classes": classes,
             "vocabulary": vocabulary.items,
@@ -151,10 +154,11 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
 
     def files_changed(self, config: TextClassificationPrepare, meta: Meta, root: Path) -> bool:
         """Whether the file of word vectors is another one now, or away: ``prepare`` then says so."""
-        if config.vectors is None:
-            return False
-        path = _vectors_path(config.vectors, root)
-        return not path.is_file() or store.sha256(path) != meta.get("vectors", {}).get("sha256")
+        return word_vectors.changed(config.vectors, meta, root)
+
+    def disagreement(self, prepare: TextClassificationPrepare, model: TextClassificationModel) -> str | None:
+        """Vectors of a file, and no file."""
+        return word_vectors.disagreement(prepare.vectors, model.vectors)
 
     def check(self, prepared: Prepared, config: TextClassificationPrepare) -> Check:
         """Texts and every class in each split, no text in two of them, few unknown words."""
@@ -184,7 +188,7 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
         """Recurrent networks, each beside a bag of hashed n-grams."""
         from unroll.nn.text_classifier import TextClassifier
 
-        _require_vectors(config, meta)
+        word_vectors.require(config.vectors, config.embedding, meta)
         return TextClassifier(
             len(meta["vocabulary"]) + 2,
             len(meta["classes"]),
@@ -324,40 +328,6 @@ def _strings(frame: "pd.DataFrame", column: str, what: str = "labelled text", fi
     return found
 
 
-def _write_vectors(name: str, vocabulary: Vocabulary, seed: int, folder: Path) -> dict[str, Any]:
-    """Write ``vectors`` (V, E) and ``vectors_found`` (V,), the unknown word's first; what meta tells of them."""
-    path = Path(name).expanduser()
-    path = path if path.is_absolute() else _vectors_path(name, store.project_root(folder))
-    words = [word_vectors.UNKNOWN_WORD, *vocabulary.items]
-    try:
-        vectors_VE, found_V = word_vectors.initial(path, words, np.random.default_rng(seed))
-    except DataError as error:
-        raise DataError(f"prepare.vectors: {error}") from None
-    store.write_array(folder / "vectors.npy", vectors_VE)
-    store.write_array(folder / "vectors_found.npy", found_V)
-    known = int(found_V[1:].sum())
-    return {"sha256": store.sha256(path), "width": vectors_VE.shape[1], "words_found": known}
-
-
-def _vectors_path(name: str, root: Path) -> Path:
-    return root / Path(name).expanduser()  # of an absolute path nothing is changed
-
-
-def _require_vectors(config: TextClassificationModel, meta: Meta) -> None:
-    """Raises ConfigError where the network cannot begin with the vectors that were prepared."""
-    if config.vectors == "learned":
-        return
-    if "vectors" not in meta:
-        raise ConfigError(
-            f"model.vectors: {config.vectors!r} needs a file of word vectors, and prepare.vectors is null; "
-            "expected a file there, or 'learned' here"
-        )
-    if config.embedding != (width := meta["vectors"]["width"]):
-        raise ConfigError(
-            f"model.embedding: {config.embedding} is not allowed; expected {width}, the width of prepare.vectors"
-        )
-
-
 def _class_counts(prepared: Prepared) -> np.ndarray:
     """How often each word, the unknown one first, stands in train's texts of each class (V, C)."""
     classes, tokens = len(prepared.meta["classes"]), _flat(prepared, "tokens")
@@ -404,16 +374,10 @@ def _facts(prepared: Prepared) -> dict[str, float]:
 
 
 def _vector_facts(prepared: Prepared, index: Mapping[Split, np.ndarray]) -> dict[str, float]:
-    """How many words of the vocabulary, and which share of each split's words, have a vector of the file's."""
-    found_V, tokens = np.asarray(prepared.arrays["vectors_found"]), _flat(prepared, "tokens")
-    return {
-        "vocabulary_words": len(found_V) - 1,
-        "vocabulary_words_with_a_vector": int(found_V[1:].sum()),
-        **{
-            f"{split}_share_with_a_vector": float(found_V[tokens.characters(rows)].mean()) if len(rows) else 0.0
-            for split, rows in index.items()
-        },
-    }
+    """Which words have a vector of the file's; a part's texts need not be there."""
+    tokens = _flat(prepared, "tokens")
+    ids = {split: tokens.characters(rows) if len(rows) else np.zeros(0, np.int32) for split, rows in index.items()}
+    return word_vectors.facts(np.asarray(prepared.arrays["vectors_found"]), ids)
 
 
 def _batch(prepared: Prepared, index: np.ndarray) -> Batch:

@@ -83,7 +83,7 @@ def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
             ],
             "model": [
                 Line("architecture", "carried"),
-                *_direct(len(known)),
+                *_direct(len(known), wanted),
                 Line("embedding", 64),
                 Line("embedding_dropout", 0.1),
                 Line("cell", "lstm"),
@@ -99,8 +99,13 @@ def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
     )
 
 
-def _direct(alphabet: int) -> list[Line]:
-    """Scores of groups of characters, as many as memory has room for; none where the alphabet is too large."""
+def _direct(alphabet: int, wanted: Asked) -> list[Line]:
+    """Scores of groups of characters, as many as memory has room for; none where the alphabet is too large.
+
+    Nor where a person asks for words, or for windows, which have none.
+    """
+    if wanted.given.get("prepare.level") == "word" or wanted.given.get("model.architecture") == "window":
+        return []
     buckets = 65_536
     while buckets * alphabet > MOST_SCORES and buckets > 1024:
         buckets //= 2
