@@ -15,7 +15,7 @@ from unroll.features import association, batching, ngrams, splits, text, text_sp
 from unroll.features.strings import Flat
 from unroll.features.vocabulary import UNKNOWN, Vocabulary
 from unroll.problems import _classification as classification
-from unroll.problems import _vectors, as, word_vectors
+from unroll.problems import _vectors as word_vectors
 from unroll.problems._vectors import VectorsFile, VectorsKey
 from unroll.problems.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split, rows_at_once
 from unroll.scores import Scores
