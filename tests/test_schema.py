@@ -101,6 +101,41 @@ def test_check_offers_the_nearest_name_and_key(root: Path) -> None:
     assert "tasks.poetry.train.epoch: unknown key (value 3); did you mean 'epochs'?" in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        (
+            "tweets.model.vectors",
+            "tuned",
+            "tweets.model.vectors: 'tuned' needs a file of word vectors, and prepare.vec",
+        ),
+        (
+            "poetry.prepare.level",
+            "word",
+            "poetry.model.direct_order: 5 with prepare.level word, whose groups have no s",
+        ),
+        ("addition.model.architecture", "one_to_many", "addition.model.architecture: 'one_to_many' needs sources that"),
+        ("poetry.model.architecture", "window", "poetry.model: direct_order: 5 with architecture window, which has no"),
+        ("tweets.model.merge", "sum", None),
+        (
+            "addition.model.merge",
+            "sum",
+            "addition.model: merge: 'sum' adds up two directions, and the network reads in",
+        ),
+        ("air_quality.model.merge", "sum", "air_quality.model: merge: 'sum' adds up two directions, and the network"),
+    ],
+)
+def test_check_refuses_keys_that_would_have_no_effect(root: Path, key: str, value: str, said: str | None) -> None:
+    change_params(root, {f"tasks.{key}": value})
+    if said is None:
+        schema.check(root)
+        return
+    with pytest.raises(ConfigError) as raised:
+        schema.check(root)
+    assert str(raised.value).startswith(f"{root / 'params.yaml'}: tasks.{said}")
+    assert "\n" not in str(raised.value)
+
+
 def test_check_refuses_a_dataset_whose_table_the_problem_does_not_take(root: Path) -> None:
     blocks = read_yaml(root / "params.yaml")["tasks"]
     change_params(root, {"tasks.poetry.data": blocks["tweets"]["data"]})

@@ -1,5 +1,6 @@
 """What may be compared: values as YAML has them, every combination, and every fault told before anything runs."""
 
+import io
 import re
 from functools import cache
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 from comparison_parts import write_project
 from projects import ROOT, change_params
+from rich.console import Console
 
-from unroll import config
+from unroll import comparison, config
 from unroll.comparison import changing
 from unroll.comparison.grid import REFUSED, Sweep, parse, plan
 from unroll.config import Params
@@ -207,6 +209,20 @@ def test_keys_of_the_task_that_do_not_go_with_a_block_are_left_out_and_told(root
     assert told.startswith("model={multi_step: autoregressive,head: gaussian,trajectories: 50}: ")
     assert told.endswith(": without quantiles, linear, expert, weighted, robust, which do not go with it")
     assert plan(root, "air_quality", ["model={},{hidden: 4}"], seeds=1).left_out == []
+
+
+def test_what_is_left_out_is_told_before_anything_runs(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: Any) -> None:
+        raise ConfigError("stopped")
+
+    monkeypatch.setattr(comparison, "run", stop)
+    monkeypatch.setenv("UNROLL_PROGRESS", "plain")
+    progress = Console(file=io.StringIO(), width=300)
+    with pytest.raises(ConfigError, match="stopped"):
+        comparison.main(root, "air_quality", ["model={},{head: value}"], 1, None, None, False, progress, Console())
+    assert isinstance(progress.file, io.StringIO)
+    said = "compare air_quality: model={head: value}: without quantiles, which do not go with it\n"
+    assert progress.file.getvalue() == said
 
 
 def test_keys_of_a_block_that_is_given_may_be_set_too(root: Path) -> None:

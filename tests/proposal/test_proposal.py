@@ -2,6 +2,7 @@
 
 import io
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +297,19 @@ def test_the_floor_of_a_language_model_is_the_entropy_of_its_characters(root: Pa
     counts = pd.Series(list((root / "prose.txt").read_text())).value_counts(normalize=True)
     bits = float(-(counts * np.log2(counts)).sum())
     assert proposal.propose(root, "mine", asked).values()["gate"]["threshold"] == pytest.approx(bits, abs=0.006)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"prepare.level": "word", "prepare.vocabulary": 500},
+        {"model.architecture": "window", "model.window": 8, "model.stride": 4},
+    ],
+)
+def test_scores_of_groups_are_proposed_only_where_there_are_any(root: Path, given: dict[str, Any]) -> None:
+    asked = files.prose(root)
+    assert "direct_order" in proposal.propose(root, "mine", asked).values()["model"]
+    assert "direct_order" not in proposal.propose(root, "mine", replace(asked, given=given)).values()["model"]
 
 
 def test_the_same_files_give_the_same_block(root: Path) -> None:

@@ -70,7 +70,8 @@ class EncoderDecoder(Answerer):
     """An encoder's last state, repeated at every step of a decoder, with a softmax layer's scores at each step.
 
     The vector c enters every step, as in Cho et al. 2014, but no symbol does: s_t = cell(c, s_{t-1}), and
-    P(y_t | x) = softmax(W s_t + b), learned by cross-entropy (Bridle 1990). The symbols of an answer are independent of each other given the source: no step sees what an earlier one said.
+    P(y_t | x) = softmax(W s_t + b), learned by cross-entropy (Bridle 1990). So the symbols of an answer are independent
+    of each other given the source: no step sees what an earlier one said.
     Symbol numbers below 0 are padding: no input unit is on.
 
     >>> config = RecurrentConfig(cell="lstm", hidden=8, layers=1, dropout=0.0)

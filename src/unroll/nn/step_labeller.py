@@ -16,7 +16,8 @@ from unroll.nn.recurrent import RecurrentEncoder
 class StepLabeller(Answerer):
     """Many to many of equal length: the state at each step of the source tells the answer's symbol at that step.
 
-    One direction sees what stands before a step, both see the whole source. A source that is given from its end
+    P(y_t | x) = softmax(W h_t + b), learned by cross-entropy (Bridle 1990). One direction sees what stands before a
+    step, both see the whole source (Schuster & Paliwal 1997). A source that is given from its end
     (``reversed_source``) is read so, and its labels are put back into the answer's order. An answer ends where its
     source does: the end after it is certain, and never among the labels.
 

@@ -18,9 +18,9 @@ PADDING = 0
 class TextClassifier(nn.Module):
     """Wide and deep (Cheng et al. 2016): a linear layer over a bag of hashed n-grams beside a recurrent network.
 
-    The two add up before the softmax, which is learned by cross-entropy (Bridle 1990). The bag's weights start at zero: it starts silent. Several such members, each
-    from another random start and with its own loss, are mixed by the mean of their log-probabilities (a logarithmic
-    opinion pool, Hinton 2002; ensembles of networks: Hansen & Salamon 1990).
+    The two add up before the softmax, which is learned by cross-entropy (Bridle 1990). The bag's weights start at zero:
+    it starts silent. Several such members, each from another random start and with its own loss, are mixed by the mean
+    of their log-probabilities (a logarithmic opinion pool, Hinton 2002; ensembles of networks: Hansen & Salamon 1990).
     """
 
     def __init__(
