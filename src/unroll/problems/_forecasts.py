@@ -201,5 +201,5 @@ def _autocorrelation(prepared: Prepared) -> Figure:
     columns = {"autocorrelation": acf[1:], "partial autocorrelation": pacf[1:], "bound": bound}
     frame = pd.DataFrame({"lag": np.arange(1, lags + 1), **columns})
     title = "Autocorrelations of the target, train part"
-    note = f"shaded: ±{bound:.3f}, where white noise stays 19 times in 20"
+    note = f"between the dashed lines, ±{bound:.3f}, white noise stays 19 times in 20"
     return Figure("autocorrelation", "stems", title, frame, "lag", "steps back", "correlation", note=note)
