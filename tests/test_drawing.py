@@ -208,7 +208,7 @@ def test_stems_stand_on_zero_between_bounds_on_both_sides() -> None:
     assert [axes.get_ylabel() for axes in canvas.axes] == ["autocorrelation", "partial"]
     for axes, name in zip(canvas.axes, ("autocorrelation", "partial"), strict=True):
         levels = [np.asarray(line.get_ydata()).tolist() for line in axes.lines]
-        assert [[0, 0], [-0.2, -0.2], [0.2, 0.2]] == levels
+        assert levels == [[0, 0], [-0.2, -0.2], [0.2, 0.2]]
         (stems,) = [each for each in axes.collections if isinstance(each, LineCollection)]
         ends = np.array([segment[:, 1] for segment in stems.get_segments()])
         np.testing.assert_allclose(ends, np.stack([np.zeros(48), frame[name]], axis=1))

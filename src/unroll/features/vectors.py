@@ -18,6 +18,7 @@ def rows(texts: Sequence[object], where: Callable[[int], str], width: int | None
     [[0.5, -2.0], [1000.0, 7.0]]
     """
     found: list[list[float]] = []
+    as_many = ", as the first row has" if width is None else ""
     for number, text in enumerate(texts):
         parts = text.split() if isinstance(text, str) else []
         if not parts:
@@ -27,7 +28,7 @@ def rows(texts: Sequence[object], where: Callable[[int], str], width: int | None
                 raise DataError(f"{where(number)}: number {place} is {part!r:.60}; expected a finite number like 0.25")
         width = width or len(parts)
         if len(parts) != width:
-            raise DataError(f"{where(number)}: {len(parts)} numbers; expected {width}, as the first row has")
+            raise DataError(f"{where(number)}: {len(parts)} numbers; expected {width}{as_many}")
         found.append([float(part) for part in parts])
     return np.array(found, dtype=np.float32).reshape(len(found), width or 0)
 

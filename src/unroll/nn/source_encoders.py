@@ -2,7 +2,8 @@
 
 Either gives what it remembers of each source and the state in which the decoder starts.
 
-Shapes: B batch, S source steps, D numbers of a vector, L decoder layers, H hidden units, C width of what an encoder gives.
+Shapes: B batch, S source steps, D numbers of a vector, L decoder layers, H hidden units, C width of what an encoder
+gives.
 """
 
 from abc import ABC, abstractmethod

@@ -174,8 +174,8 @@ def affine_of(
     """What filtering a window and forecasting come to: weights (H, L, M), bias (H,) and deviation of the error (H,).
 
     The filter's gains do not depend on the observations (Kalman 1960), so a forecast is an affine map of the window:
-    its value at a window of zeros and its slopes there say all of it. The window starts from the model's own prior; give
-    ``anywhere(model)`` for a window out of the middle of a series. ``u_U`` is the constant input, if there is any.
+    its value at a window of zeros and its slopes there say all of it. The window starts from the model's own prior;
+    give ``anywhere(model)`` for a window out of the middle of a series. ``u_U`` is the constant input, if there is any.
     """
     last, rows = max(horizons), torch.as_tensor(horizons) - 1
     u_TU = None if u_U is None else u_U.expand(lag + last, -1)

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 SourceUnit = Literal["character", "whole", "numbers"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 COLUMNS = ("source", "target")
-LEARNED = ("sources", "source_characters", "target_characters", "longest_source", "longest_target", "unequal_lengths")
+LEARNED = (
+    "sources", "source_characters", "source_scaler", "target_characters", "longest_source", "longest_target",
+    "unequal_lengths",
+)  # fmt: skip
 """What a model knows of its train part; ``reading`` is of no use to it, and tells of the pairs at hand."""
 SHOWN_QUESTIONS = 6
 """Questions whose attention is drawn."""

@@ -124,7 +124,7 @@ class SequenceToSequence(Problem[SequenceToSequencePrepare, SequenceToSequenceMo
             **({"pairs_left_out": left_out} if left_out else {}),
         }
         if fitted:
-            meta |= {key: fitted[key] for key in pairs.LEARNED}
+            meta |= {key: fitted[key] for key in pairs.LEARNED if key in fitted}
         flats = pairs.encode_sources(sources, meta), strings.encode(targets, meta["target_characters"])
         for name, flat in zip(COLUMNS, flats, strict=True):
             store.write_array(folder / f"{name}_ids.npy", flat.ids_C)
