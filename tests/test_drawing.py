@@ -8,8 +8,14 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import dates as mdates
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure as Canvas
+from matplotlib.transforms import BboxBase
 
-from unroll import canvases, drawing
+from unroll import canvases, drawing, series_drawing
 from unroll.problems.base import Figure
 
 RNG = np.random.default_rng(0)
@@ -29,6 +35,7 @@ FRAMES = {
     "bands": pd.DataFrame(
         {"time": HOURS, "truth": WAVE, "forecast": WAVE + 0.1, "low_50": WAVE - 0.2, "high_50": WAVE + 0.3}
     ).assign(low_95=WAVE - 1, high_95=WAVE + 1, path_1=WAVE),
+    "stems": pd.DataFrame({"lag": range(1, 49), "autocorrelation": WAVE, "partial": -WAVE / 2, "bound": 0.2}),
 }
 FIGURES = [
     Figure(kind, kind, f"The {kind}", frame, x=str(frame.columns[0]), x_label="x", y_label="y, $")
@@ -153,3 +160,57 @@ def test_forecasts_are_drawn_like_guesses(name: str) -> None:
     assert {line.get_label(): line.get_linestyle() for line in axes.lines}[name] == "-"
     assert {line.get_label(): line.get_linestyle() for line in axes.lines}["persistence"] == "--"
     assert [line.get_label() for line in scatter.axes[0].lines] == ["forecast = truth"]
+
+
+def drawn(canvas: Canvas) -> np.ndarray:
+    """Red, green and blue of every pixel."""
+    canvas.draw_without_rendering()
+    agg = canvas.canvas
+    assert isinstance(agg, FigureCanvasAgg)
+    agg.draw()
+    return np.asarray(agg.buffer_rgba())[..., :3].astype(int)
+
+
+def middle(canvas: Canvas, box: BboxBase) -> tuple[int, int]:
+    """Row and column of the pixel in the middle of a box."""
+    x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+    return int(canvas.bbox.height - y), int(x)
+
+
+def test_a_band_looks_as_its_mark_in_the_legend_which_says_what_was_measured() -> None:
+    wide = FRAMES["bands"][["time"]].assign(truth=9.0, forecast=9.0)
+    for level, half in ((50, 1), (80, 2), (95, 3)):
+        wide = wide.assign(**{f"low_{level}": -float(half), f"high_{level}": float(half)})
+    said = {"50": "50 % (measured 51.0 %)", "80": "80 % (measured 82.7 %)", "95": "95 % (measured 96.1 %)"}
+    with canvases.own_style():
+        canvas = series_drawing.bands(Figure("b", "bands", "B", wide, "time", legend=said, note="on 20 windows"))
+        pixels = drawn(canvas)
+    (axes,), (legend,) = canvas.axes, canvas.legends
+    marks = dict(zip([text.get_text() for text in legend.get_texts()], legend.legend_handles, strict=True))
+    assert set(said.values()) <= set(marks)
+    shades = []
+    for level, height in ((50, 0.3), (80, 1.6), (95, 2.6)):
+        column, row = axes.transData.transform((float(mdates.date2num(HOURS[10])) + 0.01, height))
+        mark = marks[said[str(level)]]
+        assert mark is not None
+        inside = pixels[int(canvas.bbox.height - row), int(column)]
+        assert inside.tolist() == pixels[middle(canvas, mark.get_window_extent())].tolist(), level
+        shades.append(int(inside.sum()))
+    assert shades == sorted(shades)  # the narrowest is the darkest
+    assert len(set(shades)) == 3
+    assert [text.get_text() for text in axes.texts] == ["on 20 windows"]
+
+
+def test_stems_stand_on_zero_between_bounds_on_both_sides() -> None:
+    frame = FRAMES["stems"]
+    with canvases.own_style():
+        canvas = series_drawing.stems(Figure("s", "stems", "S", frame, "lag", "steps back"))
+    assert [axes.get_ylabel() for axes in canvas.axes] == ["autocorrelation", "partial"]
+    for axes, name in zip(canvas.axes, ("autocorrelation", "partial"), strict=True):
+        levels = [np.asarray(line.get_ydata()).tolist() for line in axes.lines]
+        assert levels == [[0, 0], [-0.2, -0.2], [0.2, 0.2]]
+        (stems,) = [each for each in axes.collections if isinstance(each, LineCollection)]
+        ends = np.array([segment[:, 1] for segment in stems.get_segments()])
+        np.testing.assert_allclose(ends, np.stack([np.zeros(48), frame[name]], axis=1))
+        grey = np.array([to_hex(colour).upper() == canvases.MUTED for colour in stems.get_colors()])
+        np.testing.assert_array_equal(grey, frame[name].abs() <= 0.2)

@@ -261,6 +261,12 @@ def test_names_on_a_map_do_not_overlap_and_stay_inside() -> None:
     assert all(inside.x0 <= box.x0 and box.x1 <= inside.x1 for box in boxes)
 
 
+def test_one_name_without_room_is_told_in_the_singular() -> None:
+    frame = pd.DataFrame({"name": ["a", "b", "long " * 80], "x": [0.0, 1.0, 2.0], "y": [0.0, 1.0, 0.0]})
+    label = embedding_map.draw(frame, "planted").axes[0].get_xlabel()
+    assert label == "1 name has no room and is a dot; the table beside this picture has all"
+
+
 def test_a_map_of_too_few_names() -> None:
     two = Embedding("two.txt", ["a", "b"], np.eye(2), [])
     with pytest.raises(ConfigError, match=r"^two\.txt: 2 names; expected at least 3 for a map"):

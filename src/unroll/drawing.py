@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unroll import canvases, store
+from unroll import canvases, series_drawing, store
 from unroll.canvases import INK, MUTED, PALETTE, SHADE
 from unroll.problems.base import Figure
 from unroll.wording import cell, label, number, shorten, words
@@ -78,32 +78,6 @@ def _lines(figure: Figure) -> "Canvas":
     axes.margins(x=0.01)
     if len(ys) > 1:
         canvases.legend_below(canvas, axes)
-    return canvas
-
-
-def _bands(figure: Figure) -> "Canvas":
-    """Truth in ink, forecast in colour between its bands, the narrowest darkest; single paths as hairlines."""
-    canvas, axes = canvases.with_axes(figure, 4.4)
-    frame, x = figure.frame, figure.frame[figure.x]
-    levels = sorted((int(name.removeprefix("low_")) for name in frame if name.startswith("low_")), reverse=True)
-    for rank, level in enumerate(levels):
-        low, high = (frame[f"{side}_{level}"].to_numpy(dtype=np.float64) for side in ("low", "high"))
-        shade: dict[str, Any] = {"color": PALETTE[0], "alpha": 0.14 + 0.1 * rank, "linewidth": 0}
-        axes.fill_between(x.to_numpy(), low, high, label=f"{level} %", **shade)
-    paths = [name for name in frame if name.startswith("path_")]
-    for rank, name in enumerate(paths):
-        named: dict[str, Any] = {"label": "sampled paths"} if rank == 0 else {}
-        axes.plot(x.to_numpy(), frame[name].to_numpy(), color=PALETTE[1], linewidth=0.7, alpha=0.7, **named)
-    axes.plot(x.to_numpy(), frame["truth"].to_numpy(), color=INK, linewidth=1.7, label="truth")
-    axes.plot(x.to_numpy(), frame["forecast"].to_numpy(), color=PALETTE[0], linewidth=1.5, label="forecast")
-    if x.dtype.kind in "iu":
-        axes.axvline(0, color=MUTED, linewidth=0.8)
-        canvases.whole_numbers(axes)
-    else:
-        canvases.date_axis(axes)
-    axes.margins(x=0.01)
-    handles, labels = axes.get_legend_handles_labels()
-    canvas.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 6))
     return canvas
 
 
@@ -360,7 +334,8 @@ def _fold(text: str) -> list[str]:
 
 _DRAW: dict[str, "Callable[[Figure], Canvas]"] = {
     "lines": _lines,
-    "bands": _bands,
+    "bands": series_drawing.bands,
+    "stems": series_drawing.stems,
     "histogram": _histogram,
     "confusion": _confusion,
     "heatmap": _heatmap,

@@ -52,7 +52,8 @@ def draw(frame: "pd.DataFrame", title: str) -> "Canvas":
     canvas.draw_without_rendering()  # the layout is final from here on: names know where they stand
     left_out = _write_names(axes, frame, [colours[group] for group in groups])
     if left_out:
-        axes.set_xlabel(f"{left_out} names have no room and are dots; the table beside this picture has all")
+        names = "1 name has no room and is a dot" if left_out == 1 else f"{left_out} names have no room and are dots"
+        axes.set_xlabel(f"{names}; the table beside this picture has all")
     return canvas
 
 

@@ -96,7 +96,8 @@ TASKS = Params(ROOT / "params.yaml").tasks()
 NEEDS_OTHERS = {
     "model.merge": "adds up two directions, and the network reads in one; expected no such key",
     "model.vectors": "needs a file of word vectors, and prepare.vectors is null; expected a file there",
-    "model.architecture": "needs sources that are one symbol each; expected prepare.source_unit: whole",
+    "model.architecture": "needs sources that are one symbol or one vector each; expected prepare.source_unit: whole",
+    "prepare.source_unit": "reverse_source must be false where source_unit is numbers",
     "prepare.level": "expected model.direct_order: 0, or prepare.level: character",
     "prepare.grouped": "grouped must be false where split is source",
 }

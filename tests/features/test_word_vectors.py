@@ -59,10 +59,22 @@ def test_words_with_spaces_as_large_files_have_them(tmp_path: Path) -> None:
     assert found.vectors_WD[3].tolist() == [7, 8, 9]
 
 
+@pytest.mark.parametrize("name", ["vectors.txt", "vectors.txt.gz"])
+def test_the_first_word_may_have_spaces_in_it(name: str, tmp_path: Path) -> None:
+    found = word_vectors.read(write(tmp_path, ". . . 7 8 9\n1 2 3 4\n" + GLOVE, name))
+    assert found.words == [". . .", "1", "the", "flight", "late"]
+    assert found.vectors_WD[:2].tolist() == [[7, 8, 9], [2, 3, 4]]
+    alone = word_vectors.read(write(tmp_path, ". . . 1 2\n", name))
+    assert (alone.words, alone.vectors_WD.tolist()) == ([". . ."], [[1, 2]])
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("", "empty; expected lines: a word and its numbers"),
+        ("0 2\n", "line 1: '0 2': no vectors of 2 numbers; expected at least one"),
+        ("a 1 x\nb 3 4\n", "line 1: number 2 of 'a' is 'x'; expected a finite number"),
+        (". . . 1 2\nb 3 4\nc 5\n", "line 3: 'c 5': a word and 1 numbers; expected a word and 2 numbers"),
         ("alone\n", "line 1: 'alone': a word and 0 numbers; expected a word and its numbers"),
         ("a 1 2\nb 3\n", "line 2: 'b 3': a word and 1 numbers; expected a word and 2 numbers"),
         ("a 1 2\nb 3 4 5\n", "line 2: 'b 3 4 5': a word and 3 numbers; expected a word and 2 numbers"),

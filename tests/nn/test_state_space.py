@@ -3,6 +3,7 @@
 The letters are those of ``unroll.nn.kalman``: n states, M observed, T steps, U inputs, N sequences.
 """
 
+import tracemalloc
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,13 +13,26 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from scipy.linalg import block_diag
+from statsmodels.tsa.statespace.initialization import Initialization
 from statsmodels.tsa.statespace.kalman_smoother import KalmanSmoother
 from torch import Tensor
 
 from unroll.errors import DataError
 from unroll.nn import state_space
 from unroll.nn.kalman import StateSpace
-from unroll.nn.state_space import AffineForecaster, affine_of, em, forecast, segments, simulate, smooth, stationary
+from unroll.nn.state_space import (
+    AffineForecaster,
+    affine_of,
+    anywhere,
+    em,
+    forecast,
+    segments,
+    simulate,
+    smooth,
+    stationary,
+)
+from unroll.nn.window_start import DIFFUSE
 
 STATES, SERIES, INPUTS, STEPS = 3, 2, 2, 40
 EXACT: dict[str, Any] = {"rtol": 1e-8, "atol": 1e-8}
@@ -241,6 +255,84 @@ def test_the_stationary_start_stays() -> None:
     torch.testing.assert_close(cov, settled.cov)
     with pytest.raises(DataError, match=r"largest eigenvalue 1\.8.*expected below 1"):
         stationary(replace(model, A=2 * model.A))
+
+
+def test_a_stationary_start_of_many_states_needs_no_matrix_of_all_pairs() -> None:
+    model = random_model(13, states=60)
+    tracemalloc.start()
+    settled = stationary(model)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    _, cov = state_space.predict(settled, settled.mean, settled.cov)
+    torch.testing.assert_close(cov, settled.cov)
+    assert peak < 60**4, peak  # bytes; the matrix of all pairs alone has eight times as many
+
+
+TREND = [[1.0, 1.0], [0.0, 1.0]]  # a level and its slope, one Jordan block
+UNSETTLED: dict[str, tuple[list[list[list[float]]], int]] = {  # blocks on the diagonal, and states that settle
+    "growth": ([[[1.02]]], 0),
+    "trend": ([TREND], 0),
+    "wave": ([[[0.6, 0.8], [-0.8, 0.6]]], 0),
+    "noise and trend": ([[[0.7, 0.2], [-0.2, 0.5]], TREND], 2),
+    "noise and growth": ([[[0.7]], [[1.05]]], 1),
+}
+
+
+@pytest.mark.parametrize("name", UNSETTLED)
+def test_a_window_of_what_does_not_settle_starts_as_diffuse_as_in_statsmodels(name: str) -> None:
+    """The exact diffuse start, and a stationary one of the states that settle; in other coordinates than theirs."""
+    blocks, settled = UNSETTLED[name]
+    rng, lag, ahead = np.random.default_rng(4), 9, 4
+    A = block_diag(*blocks)
+    states = len(A)
+    Q = covariance(rng, states).numpy()
+    Q[:settled, settled:], Q[settled:, :settled] = 0, 0
+    C, turn = rng.normal(size=(1, states)), rng.normal(size=(states, states))
+    y_T1 = rng.normal(size=(lag + ahead, 1)).cumsum(0)
+    y_T1[[2, *range(lag, lag + ahead)]] = np.nan
+    other = KalmanSmoother(1, states, states)
+    other.bind(y_T1)
+    other["transition"], other["design"], other["state_cov"], other["selection"] = A, C, Q, np.eye(states)
+    other["obs_cov"] = np.array([[0.5]])
+    start = Initialization(states)
+    if settled:
+        start.set((0, settled), "stationary")
+    start.set((settled, states), "diffuse")
+    other.initialize(start)
+    theirs = other.filter()
+    assert theirs.nobs_diffuse > 0
+    model = StateSpace(
+        A=torch.from_numpy(turn @ A @ np.linalg.inv(turn)),
+        B=None,
+        C=torch.from_numpy(C @ np.linalg.inv(turn)),
+        D=None,
+        Q=torch.from_numpy(turn @ Q @ turn.T),
+        R=torch.tensor([[0.5]]),
+        mean=torch.zeros(states),
+        cov=torch.eye(states),
+    )
+    mine = state_space.filter(anywhere(model), torch.from_numpy(y_T1[:lag]))
+    means, covs = forecast(model, mine, ahead)
+    np.testing.assert_allclose(means[:, 0], theirs.forecasts[0, lag:], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(covs[:, 0, 0], theirs.forecasts_error_cov[0, 0, lag:], rtol=1e-4)
+
+
+def test_a_start_anywhere_is_the_stationary_one_where_the_model_settles() -> None:
+    model, u_U = random_model(7, inputs=True), torch.tensor([1.0, -2.0], dtype=torch.float64)
+    found, expected = anywhere(model, u_U), stationary(model, u_U)
+    assert torch.equal(found.cov, expected.cov)
+    assert torch.equal(found.mean, expected.mean)
+
+
+def test_inputs_push_the_states_that_settle_beside_one_that_does_not() -> None:
+    """Half of the state settles at m = A m + B u; the walk beside it starts around 0, as wide as it may be."""
+    A, B = torch.tensor([[0.5, 0.0], [0.0, 1.0]]), torch.tensor([[1.0], [1.0]])
+    eye = torch.eye(2)
+    model = StateSpace(A=A, B=B, C=eye, D=None, Q=eye, R=eye, mean=torch.zeros(2), cov=eye)
+    found = anywhere(model, torch.tensor([3.0]))
+    torch.testing.assert_close(found.mean, torch.tensor([6.0, 0.0], dtype=torch.float64))
+    expected = torch.tensor([[4 / 3, 0.0], [0.0, DIFFUSE]], dtype=torch.float64)
+    torch.testing.assert_close(found.cov, expected)
 
 
 @pytest.mark.parametrize("inputs", [False, True])

@@ -380,7 +380,7 @@ def test_an_unknown_category_is_critical(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("architecture", "whole", "message"),
     [
-        ("one_to_many", False, "expected prepare.source_unit: whole, but it is 'character'"),
+        ("one_to_many", False, "expected prepare.source_unit: whole or numbers, but it is 'character'"),
         ("aligned", True, "expected prepare.source_unit: character, but it is 'whole'"),
     ],
 )
@@ -426,3 +426,113 @@ def test_maps_show_weights_at_the_characters_as_they_are_written(reverse: bool, 
     np.testing.assert_allclose(shown[:, ::-1] if reverse else shown, weights, atol=1e-5)
     drawing.write(figure, tmp_path / "figures")
     assert (tmp_path / "figures" / "attention.png").stat().st_size > 10_000
+
+
+# ---- one to many: a vector of numbers starts an answer
+
+
+def measured_verses(seed: int = 0, count: int = 400) -> pd.DataFrame:
+    """A line's length and, by its sign, its metre, both with noise: no two sources are equal."""
+    rng = np.random.default_rng(seed)
+    feet, iamb = rng.integers(1, 5, count), rng.random(count) < 0.5
+    length, sign = feet + rng.uniform(-0.3, 0.3, count), np.where(iamb, 1, -1) * rng.uniform(20, 90, count)
+    lines = [" ".join(["da DUM" if one else "DUM da"] * many) for many, one in zip(feet, iamb, strict=True)]
+    return table([(f"{a:.3f}  {b:.2e}", line) for a, b, line in zip(length, sign, lines, strict=True)])
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Prepared]:
+    prepared = prepare(tmp_path_factory.mktemp("measured"), measured_verses(), source_unit="numbers")
+    return fit(prepared, model(architecture="one_to_many", hidden=32), epochs=20, batch_size=8)[0], prepared
+
+
+def test_an_answer_starts_from_a_vector(measured: tuple[Any, Prepared], tmp_path: Path) -> None:
+    network, prepared = measured
+    assert exact(network, prepared) > 0.9
+    assert exact_of_baseline(prepared) < 0.3
+    unseen = measured_verses(seed=9, count=50)
+    answer = PROBLEM.predict(network, prepared.meta, unseen[["source"]])
+    assert (answer["answer"] == unseen["target"]).mean() > 0.9
+    store.write_tensors(tmp_path / "w.safetensors", network.state_dict())
+    again = PROBLEM.model(model(architecture="one_to_many", hidden=32), prepared.meta)
+    again.load_state_dict(store.read_tensors(tmp_path / "w.safetensors")[0])
+    pd.testing.assert_frame_equal(PROBLEM.predict(again, prepared.meta, unseen[["source"]]), answer)
+    example = PROBLEM.example(prepared)
+    assert len(PROBLEM.predict(network, prepared.meta, example)) == len(example) == 3
+
+
+def test_numbers_reach_the_network_as_they_stand_in_the_table_and_are_scaled_by_train(
+    measured: tuple[Any, Prepared],
+) -> None:
+    network, prepared = measured
+    raw = np.array([[float(part) for part in text.split()] for text in measured_verses()["source"]])
+    for split in ("train", "validation", "test"):
+        seen = np.concatenate([batch["source_BS"].numpy() for batch in PROBLEM.batches(prepared, split, 7)])
+        np.testing.assert_allclose(seen, raw[prepared.arrays[split]], rtol=1e-6)
+    train = raw[prepared.arrays["train"]]
+    np.testing.assert_allclose(network.source.mean_D, train.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(network.source.deviation_D, train.std(0), rtol=1e-5)
+    batch = next(iter(PROBLEM.batches(prepared, "test", 5)))
+    _, (hidden, cell) = network.source(batch["source_BS"], batch["lengths_B"])
+    weight, bias = (each.detach().numpy() for each in (network.source.start.weight, network.source.start.bias))
+    scaled = (raw[prepared.arrays["test"][:5]] - train.mean(0)) / train.std(0)
+    expected = scaled @ weight.T + bias
+    np.testing.assert_allclose(np.concatenate([hidden[0].detach(), cell[0].detach()], 1), expected, atol=1e-5)
+
+
+def test_equal_vectors_stand_in_one_split_however_they_are_written(tmp_path: Path) -> None:
+    rows = [(f"{place % 20}{end}", "ab"[place % 2]) for end in ("", ".0", "e0") for place in range(20)]
+    prepared = prepare(tmp_path, table(rows), source_unit="numbers")
+    places = [{int(row) % 20 for row in prepared.arrays[split]} for split in ("train", "validation", "test")]
+    assert sum(map(len, places)) == len(set().union(*places)) == 20
+    config = SequenceToSequencePrepare.model_validate({
+        "problem": "x", "validation_share": 0.1, "test_share": 0.2, "seed": 1, "reverse_source": False,
+        "max_unknown_share": 0.0, "source_unit": "numbers",
+    })  # fmt: skip
+    check = PROBLEM.check(prepared, config)
+    assert validation.check(check.facts, check.expectations, title="prepared").failed("critical") == []
+    assert validation.check(check.facts, check.expectations, title="prepared").failed("warning") == []
+
+
+def test_vectors_have_a_score_and_pictures(measured: tuple[Any, Prepared]) -> None:
+    network, prepared = measured
+    scores = PROBLEM.score(network, prepared, "test", 16)
+    assert PROBLEM.breakdown(scores, prepared.meta) == {}
+    assert [figure.name for figure in PROBLEM.figures(network, prepared, scores, {})] == ["questions"]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("1.5 x", "column source: number 2 is 'x'; expected a finite number like 0.25"),
+        ("nan 1", "column source: number 1 is 'nan'; expected a finite number"),
+        ("1 1e39", "column source: number 2 is '1e39'; expected a finite number"),
+        ("1_0 1", "column source: number 1 is '1_0'; expected a finite number"),
+        ("1", "column source: 1 numbers; expected 2"),
+        ("1 2 3", "column source: 3 numbers; expected 2"),
+    ],
+)
+def test_a_faulty_number_is_named_by_its_row(
+    measured: tuple[Any, Prepared], source: str, message: str, tmp_path: Path
+) -> None:
+    network, prepared = measured
+    asked = pd.DataFrame({"source": ["1 20", source]})
+    with pytest.raises(DataError) as raised:
+        PROBLEM.predict(network, prepared.meta, asked)
+    assert f"input: row 2, {message}" in str(raised.value)
+    rows = measured_verses(count=30)
+    rows.loc[17, "source"] = source
+    with pytest.raises(DataError) as raised:
+        prepare(tmp_path, rows, source_unit="numbers")
+    assert f"pairs: row 17, {message}" in str(raised.value)
+
+
+@pytest.mark.parametrize("architecture", ["repeat", "plain", "aligned"])
+def test_only_one_to_many_starts_from_numbers(measured: tuple[Any, Prepared], architecture: str) -> None:
+    with pytest.raises(ConfigError, match=f"{architecture}' reads symbols; expected one_to_many"):
+        PROBLEM.model(model(architecture=architecture), measured[1].meta)
+    with pytest.raises(ValueError, match="must be false where source_unit is numbers: numbers are not read one by one"):
+        SequenceToSequencePrepare.model_validate({
+            "problem": "x", "validation_share": 0.1, "test_share": 0.2, "seed": 1, "reverse_source": True,
+            "max_unknown_share": 0.0, "source_unit": "numbers",
+        })  # fmt: skip

@@ -313,6 +313,43 @@ def test_every_kind_has_its_pictures(several: Prepared, simple: Mapping[str, Sco
     assert any(name.startswith("path_") for name in cone) is (kind == "paths")
 
 
+@pytest.mark.parametrize(("kind", "cone"), [("paths", True), ("gaussian", False), ("ar", False)])
+def test_paths_have_a_cone_with_the_last_step_as_the_only_horizon(
+    several: Prepared, tmp_path: Path, kind: str, cone: bool
+) -> None:
+    alone = CASE.run(tmp_path, horizon=6)
+    model = made(kind, alone)
+    scores = PROBLEM.score(model, alone, "test", 32)
+    found = {figure.name: figure for figure in PROBLEM.figures(model, alone, scores, PROBLEM.baselines(alone, "test"))}
+    assert ("cone" in found) is cone
+    if cone:
+        frame = found["cone"].frame.set_index("steps").loc[1:]
+        assert frame.index.tolist() == [1, 2, 3, 4, 5, 6]
+        assert frame[["low_95", "low_50", "forecast", "high_50", "high_95", "path_1"]].notna().all(axis=None)
+        steps = frame["path_1"].diff().dropna()
+        assert steps.nunique() == 5  # each is a draw, not a line between two horizons
+
+
+@pytest.mark.parametrize(("picture", "end", "ahead"), [("bands", "", "one step"), ("cone", "_6", "6 steps")])
+def test_legends_of_bands_say_what_was_measured_on_the_rows_of_that_horizon(
+    several: Prepared, simple: Mapping[str, Scores], raw: pd.DataFrame, picture: str, end: str, ahead: str
+) -> None:
+    model = made("gaussian", several)
+    scores = PROBLEM.score(model, several, "test", 32)
+    found = {figure.name: figure for figure in PROBLEM.figures(model, several, scores, simple)}[picture]
+    answer = PROBLEM.predict(model, several.meta, tables.series()) if end else None
+    rows = scores.table()
+    for band in (50, 80, 95):
+        if answer is None:
+            inside = rows["truth"].between(rows[f"low_{band}"], rows[f"high_{band}"])
+        else:
+            ends = answer[answer["horizon"] == 6].set_index("time").loc[rows["time"] + 5 * HOUR]
+            truth = raw[("a_ug_m3", "south")].loc[ends.index]
+            inside = truth.between(ends[f"low_{band}"], ends[f"high_{band}"])
+        assert found.legend[str(band)] == f"{band} % (measured {100 * inside.mean():.1f} %)"
+    assert found.note == f"coverage measured on {len(rows):,} test windows, {ahead} ahead"
+
+
 def test_a_weighted_expert_is_iterated_from_one_weight_a_row(several: Prepared) -> None:
     model = PROBLEM.model(PROBLEM.Model.model_validate(KINDS["weighted"]), several.meta)
     PROBLEM.begin(model, several)
@@ -333,6 +370,21 @@ def test_a_weighted_expert_is_iterated_from_one_weight_a_row(several: Prepared) 
         if step in HORIZONS:
             expected = window[-1][:, several.meta["target_column"]]
             np.testing.assert_allclose(found[:, HORIZONS.index(step)], expected, atol=1e-4, err_msg=f"{step} ahead")
+
+
+@pytest.mark.parametrize(("trend", "beats"), [("growth", 0.9), ("line", 0.9)])
+def test_a_state_space_model_forecasts_a_series_that_never_settles(tmp_path: Path, trend: str, beats: float) -> None:
+    table = tables.series()
+    hours = ((table["time"] - table["time"].min()) / HOUR).to_numpy()
+    noise = np.random.default_rng(0).normal(size=len(table))
+    values = {"growth": 1.02**hours, "line": 3.0 * hours + noise}
+    one = table.assign(a_ug_m3=values[trend])[lambda rows: rows["site"] == "south"]
+    made = CASE.run(tmp_path, one, sites=["south"], variables=["a_ug_m3"], horizon=[1, 3, 6])
+    block = {"kind": "state_space", "states": 2, "iterations": 20, "tolerance": 0.0, "rows": 300}
+    model = PROBLEM.solve(PROBLEM.Model.model_validate(block), made)
+    assert model is not None
+    found = PROBLEM.metrics(PROBLEM.score(model, made, "test", 64).sums(), made.meta)
+    assert found["skill_6"] > beats, found  # over persistence, on values beyond all of train
 
 
 def test_a_solved_model_has_a_history_of_one_row(several: Prepared) -> None:
@@ -401,6 +453,10 @@ def test_keys_of_the_model_that_do_not_go_together_are_named(changed: dict[str, 
         ({"kind": "var", "order": 2, "criterion": "aic", "method": "yule_walker"}, "it estimates an ar alone"),
         ({"kind": "ar", "order": 2}, "criterion"),
         ({"kind": "state_space", "states": 0, "iterations": 5, "tolerance": 0.1, "rows": 9}, "states"),
+        (
+            {"kind": "state_space", "states": 100, "iterations": 5, "tolerance": 0.1, "rows": 20000},
+            "states: 100 with rows 20000; expected rows · states² of at most 25,000,000, .* at most 35 states",
+        ),
     ],
 )
 def test_keys_of_classical_models_are_strict(block: dict[str, Any], message: str) -> None:

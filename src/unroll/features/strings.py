@@ -12,7 +12,10 @@ LOST = "\N{REPLACEMENT CHARACTER}"
 
 
 class Flat(NamedTuple):
-    """String ``n`` is ``ids_C[offsets[n]:offsets[n + 1]]``; ``offsets`` has N + 1 entries."""
+    """String ``n`` is ``ids_C[offsets[n]:offsets[n + 1]]``; ``offsets`` has N + 1 entries.
+
+    Rows of real numbers, all of one length, can stand there as well.
+    """
 
     ids_C: np.ndarray
     offsets: np.ndarray
@@ -30,7 +33,7 @@ class Flat(NamedTuple):
         lengths_B = self.offsets[np.asarray(index_B) + 1] - starts_B
         steps_T = np.arange(lengths_B.max(initial=0))
         inside_BT = steps_T < lengths_B[:, None]
-        ids_BT = np.full(inside_BT.shape, UNKNOWN, dtype=np.int64)
+        ids_BT = np.full(inside_BT.shape, UNKNOWN, dtype=np.int64 if self.ids_C.dtype.kind in "iu" else np.float32)
         ids_BT[inside_BT] = self.ids_C[(starts_B[:, None] + steps_T)[inside_BT]]
         return ids_BT, lengths_B
 

@@ -7,10 +7,11 @@ Sources: Pennington et al. 2014 (GloVe), Mikolov et al. 2013 (word2vec).
 import codecs
 import gzip
 import zlib
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from io import BufferedReader
-from itertools import islice
+from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ MAX_LINE = 1 << 20
 LARGEST = float(np.finfo(np.float32).max)
 ALSO = {LINK: "<url>", NAME: "<user>"}
 """What GloVe's vectors of tweets call the marks that ``features.text`` puts in."""
+PEEKED = 50
+"""Lines at the beginning that tell how wide the vectors are."""
 UNKNOWN_WORD = "<unk>"
 """What files call the vector of all words that have none."""
 
@@ -45,8 +48,9 @@ class Initial(NamedTuple):
 def read(path: Path, only: Collection[str] | None = None, first: int | None = None) -> WordVectors:
     """The vectors of the words ``only`` (None: of all), in the file's order, of the ``first`` words that it has.
 
-    The file is read line by line and memory holds no more than what is asked for. Every line must have the width of
-    the first and a word in UTF-8; numbers and repetitions are looked at for the words asked for.
+    The file is read line by line and memory holds no more than what is asked for. The width is what the header says, or
+    else how many numbers most of the first lines end with: a word may have blanks in it. Every line must have that
+    width and a word in UTF-8; numbers and repetitions are looked at for the words asked for.
     Raises DataError that names the file, the line, what stands there and what was expected.
 
     >>> from tempfile import TemporaryDirectory
@@ -95,10 +99,11 @@ class _Line:
 
 
 class _Reader:
-    """One file from its first line to its last; ``number`` is the line that was read last, ``width`` that of all."""
+    """One file from its first line to its last; ``number`` is the line that is looked at, ``width`` that of all."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.number, self.width = path, 0, 0
+        self._read = 0
 
     def fault(self, text: str) -> DataError:
         return DataError(f"{self.path}: line {self.number}: {text}")
@@ -118,12 +123,13 @@ class _Reader:
         except FileNotFoundError:
             raise DataError(f"{self.path}: not there; expected a file of lines: a word and its numbers") from None
         except (OSError, EOFError, zlib.error) as error:  # gzip's own error is an OSError
-            where = f"{self.path}: after line {self.number}"
+            where = f"{self.path}: after line {self._read}"
             raise DataError(f"{where}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
     def _lines(self, handle: gzip.GzipFile | BufferedReader) -> Iterator[_Line]:
         announced: int | None = None
-        while raw := handle.readline(MAX_LINE + 1):
+        raw_lines = self._raw(handle)
+        for raw in chain(self._peek(raw_lines), raw_lines):
             self.number += 1
             if len(raw) > MAX_LINE:
                 raise self.fault(f"longer than {MAX_LINE:,} bytes; expected a word and its numbers")
@@ -131,12 +137,28 @@ class _Reader:
                 raw = raw.removeprefix(codecs.BOM_UTF8)
                 if header := _header(raw):
                     announced, self.width = header
+                    if not announced:
+                        raise self.fault(f"{_shown(raw)}: no vectors of {self.width} numbers; expected at least one")
                     continue
             yield self._split(raw)
         if announced is not None and announced != self.number - 1:
             raise self.fault(f"the last of {self.number - 1} vectors; expected {announced}, as the first line says")
         if not self.number:
             raise DataError(f"{self.path}: empty; expected lines: a word and its numbers")
+
+    def _raw(self, handle: gzip.GzipFile | BufferedReader) -> Iterator[bytes]:
+        while raw := handle.readline(MAX_LINE + 1):
+            self._read += 1
+            yield raw
+
+    def _peek(self, raw_lines: Iterator[bytes]) -> list[bytes]:
+        """The first lines, no more than one may be long, and from them the width."""
+        peeked: list[bytes] = []
+        while len(peeked) < PEEKED and sum(map(len, peeked)) <= MAX_LINE and (raw := next(raw_lines, b"")):
+            peeked.append(raw)
+        widths = Counter(width for width in map(_numbers_at_end, peeked) if width)
+        self.width = widths.most_common(1)[0][0] if widths else 0  # of equally many the first
+        return peeked
 
     def _split(self, raw: bytes) -> _Line:
         self.width = self.width or len(raw.split()) - 1
@@ -163,6 +185,11 @@ def _header(raw: bytes) -> tuple[int, int] | None:
         return None
     count, width = map(int, parts)
     return (count, width) if width > 0 else None
+
+
+def _numbers_at_end(raw: bytes) -> int:
+    """How many numbers a line ends with, the first word aside, whatever it is."""
+    return sum(1 for _ in takewhile(_is_number, raw.split()[:0:-1]))
 
 
 def _is_number(part: bytes) -> bool:

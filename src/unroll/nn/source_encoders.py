@@ -1,11 +1,13 @@
-"""How a source is read before an answer is given: symbol by symbol, or as one category.
+"""How a source is read before an answer is given: symbol by symbol, as one category, or as one vector of numbers.
 
 Either gives what it remembers of each source and the state in which the decoder starts.
 
-Shapes: B batch, S source steps, L decoder layers, H hidden units, C width of what an encoder gives.
+Shapes: B batch, S source steps, D numbers of a vector, L decoder layers, H hidden units, C width of what an encoder
+gives.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -91,8 +93,44 @@ class CategorySource(SourceEncoder):
 
     def forward(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Memory, State]:  # noqa: ARG002
         """An empty memory, and the state of each source's category."""
-        state_PLBH = self.start(source_BS[:, 0] + 1).view(-1, *self.shape).permute(1, 2, 0, 3).contiguous()
-        return {}, (state_PLBH[0], state_PLBH[1]) if len(state_PLBH) == 2 else state_PLBH[0]
+        return {}, _state(self.start(source_BS[:, 0] + 1), self.shape)
+
+
+class VectorSource(SourceEncoder):
+    """The source is a vector of numbers, brought by a linear layer to the state in which the decoder starts.
+
+    As a vector of an image starts a sentence (Xu et al. 2015, section 3.1.2): s_0 = W (x − mean) / deviation + b, an
+    LSTM's cell by rows of W of its own.
+
+    >>> config = RecurrentConfig(cell="lstm", hidden=4, layers=2, dropout=0.0)
+    >>> source = VectorSource({"mean": [0.0, 1.0, 2.0], "deviation": [1.0, 1.0, 5.0]}, config)
+    >>> memory, (hidden, cell) = source(torch.tensor([[0.5, -2.0, 7.0]]), torch.tensor([3]))
+    >>> memory, hidden.shape, cell.shape
+    ({}, torch.Size([2, 1, 4]), torch.Size([2, 1, 4]))
+    """
+
+    width = 0
+    mean_D: Tensor
+    deviation_D: Tensor
+
+    def __init__(self, scaler: Mapping[str, Sequence[float]], config: RecurrentConfig) -> None:
+        """``scaler`` has the ``mean`` and the ``deviation`` of each of the D numbers in train."""
+        super().__init__()
+        self.shape = parts(config), config.layers, config.hidden
+        for name in ("mean", "deviation"):
+            self.register_buffer(f"{name}_D", torch.tensor(scaler[name], dtype=torch.float32), persistent=False)
+        self.start = nn.Linear(len(self.mean_D), parts(config) * config.layers * config.hidden)
+
+    def forward(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Memory, State]:  # noqa: ARG002
+        """An empty memory, and the state that each source's numbers (B, D) give."""
+        scaled_BD = ((source_BS - self.mean_D) / self.deviation_D).to(self.start.weight.dtype)
+        return {}, _state(self.start(scaled_BD), self.shape)
+
+
+def _state(numbers_BK: Tensor, shape: tuple[int, int, int]) -> State:
+    """The state of ``shape`` (parts, layers, hidden) whose numbers stand in a row of each source."""
+    state_PLBH = numbers_BK.view(-1, *shape).permute(1, 2, 0, 3).contiguous()
+    return (state_PLBH[0], state_PLBH[1]) if len(state_PLBH) == 2 else state_PLBH[0]
 
 
 def parts(config: RecurrentConfig) -> int:

@@ -24,6 +24,7 @@ from unroll.nn.kalman import (
     smooth,
     update,
 )
+from unroll.nn.window_start import anywhere, stationary
 
 __all__ = [
     "AffineForecaster",
@@ -31,6 +32,7 @@ __all__ = [
     "Smoothed",
     "StateSpace",
     "affine_of",
+    "anywhere",
     "em",
     "filter",
     "forecast",
@@ -166,23 +168,6 @@ def subspace(y_NTM: Tensor, states: int, seed: int, inputs: int = 0) -> StateSpa
     )
 
 
-def stationary(model: StateSpace, u_U: Tensor | None = None) -> StateSpace:
-    """The same model, started from where it settles: P = A P A' + Q and m = A m + B u, of a constant input u.
-
-    Solved as vec P = (I - A ⊗ A)⁻¹ vec Q (Hamilton 1994, section 13.2).
-    Raises DataError where the model does not settle: an eigenvalue of A outside the unit circle, or upon it.
-    """
-    radius = float(torch.linalg.eigvals(model.A).abs().amax())
-    if radius >= 1:
-        raise DataError(f"state space, A: largest eigenvalue {radius:.6f}; expected below 1 for a stationary start")
-    eye = torch.eye(len(model.A), dtype=model.A.dtype)
-    twice = torch.kron(model.A, model.A)  # vec(A P A') = (A ⊗ A) vec P
-    unmoved = torch.eye(len(twice), dtype=twice.dtype) - twice
-    cov = torch.linalg.solve(unmoved, model.Q.reshape(-1)).reshape(model.Q.shape)
-    push = torch.zeros_like(model.mean) if model.B is None or u_U is None else model.B @ u_U.double()
-    return replace(model, mean=torch.linalg.solve(eye - model.A, push), cov=(cov + cov.mT) / 2)
-
-
 def affine_of(
     model: StateSpace, lag: int, horizons: Sequence[int], target: int, u_U: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -190,7 +175,7 @@ def affine_of(
 
     The filter's gains do not depend on the observations (Kalman 1960), so a forecast is an affine map of the window:
     its value at a window of zeros and its slopes there say all of it. The window starts from the model's own prior;
-    give ``stationary(model)`` for a window out of the middle of a series. ``u_U`` is the constant input, if there is
+    give ``anywhere(model)`` for a window out of the middle of a series. ``u_U`` is the constant input, if there is
     any.
     """
     last, rows = max(horizons), torch.as_tensor(horizons) - 1

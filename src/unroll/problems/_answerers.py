@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from unroll.config import Config, DisagreementError, PositiveInt, RecurrentConfig, Share
 from unroll.errors import ConfigError, DataError
-from unroll.problems._pairs import whole_sources
+from unroll.problems._pairs import unit, whole_sources
 from unroll.problems.base import Meta
 
 if TYPE_CHECKING:
@@ -107,10 +107,15 @@ def build(config: SequenceToSequenceModel, meta: Meta) -> "Answerer":
 
 def disagreement(config: SequenceToSequenceModel, source_unit: str) -> str | None:
     """Why an architecture cannot read sources of that unit, as ``Problem.disagreement`` says it."""
-    if config.architecture == "one_to_many" and source_unit != "whole":
+    if config.architecture == "one_to_many" and source_unit == "character":
         return (
-            "model.architecture: 'one_to_many' needs sources that are one symbol each; expected "
-            f"prepare.source_unit: whole, but it is {source_unit!r}"
+            "model.architecture: 'one_to_many' needs sources that are one symbol or one vector each; expected "
+            "prepare.source_unit: whole or numbers, but it is 'character'"
+        )
+    if config.architecture != "one_to_many" and source_unit == "numbers":
+        return (
+            f"model.architecture: {config.architecture!r} reads symbols; expected one_to_many, as prepare.source_unit "
+            "is 'numbers'"
         )
     if config.architecture == "aligned" and source_unit == "whole":
         return (
@@ -122,7 +127,7 @@ def disagreement(config: SequenceToSequenceModel, source_unit: str) -> str | Non
 
 def _require_fit(config: SequenceToSequenceModel, meta: Meta) -> None:
     """Refuse an architecture that cannot learn from these pairs."""
-    if fault := disagreement(config, "whole" if whole_sources(meta) else "character"):
+    if fault := disagreement(config, unit(meta)):
         raise ConfigError(fault)
     if config.architecture == "aligned" and meta["unequal_lengths"]:
         raise DataError(f"pairs: {meta['unequal_lengths']}; expected equal lengths in every row, as "
@@ -149,11 +154,15 @@ def _aligned(config: SequenceToSequenceModel, meta: Meta) -> "Answerer":
 
 def _one_to_many(config: SequenceToSequenceModel, meta: Meta) -> "Answerer":
     from unroll.nn.encoder_decoder import FeedbackDecoder
-    from unroll.nn.source_encoders import CategorySource
+    from unroll.nn.source_encoders import CategorySource, SourceEncoder, VectorSource
     from unroll.nn.source_views import FirstStateOnly
 
     categories, targets = _symbols(meta)
-    source, view = CategorySource(categories, config), FirstStateOnly(config.hidden)
+    sources: dict[str, Callable[[], SourceEncoder]] = {
+        "whole": lambda: CategorySource(categories, config),
+        "numbers": lambda: VectorSource(meta["source_scaler"], config),
+    }
+    source, view = sources[unit(meta)](), FirstStateOnly(config.hidden)
     return FeedbackDecoder(source, view, targets, config, config.teacher_forcing.at)
 
 

@@ -3,7 +3,7 @@
 Shapes: N questions, K statistics.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,11 +28,11 @@ def scores(
     guesses: Sequence[str],
     probability_N: np.ndarray | None,
     reading: sums.Reading | None,
-    recurring: bool = False,
+    unit: str = "character",
 ) -> Scores:
     """Statistics of each answer: 1, whether it is exact, its characters that are right, characters of the true one.
 
-    ``recurring`` questions, each asked many times, are groups of their own.
+    Questions that are a ``whole`` unit, each asked many times, are groups of their own; those of ``numbers`` have none.
     """
     import pandas as pd
 
@@ -43,8 +43,12 @@ def scores(
         (1, truth == guess, sum(map(str.__eq__, truth, guess)), len(truth))
         for truth, guess in zip(truths, guesses, strict=True)
     ]
-    grouped = {"by_source": np.array(questions, dtype=object)} if recurring else groups(questions, reading)
-    return Scores(np.array(statistics, dtype=np.int32), rows=rows, groups=grouped)
+    grouped: dict[str, Callable[[], dict[str, np.ndarray]]] = {
+        "character": lambda: groups(questions, reading),
+        "whole": lambda: {"by_source": np.array(questions, dtype=object)},
+        "numbers": dict,
+    }
+    return Scores(np.array(statistics, dtype=np.int32), rows=rows, groups=grouped[unit]())
 
 
 def groups(questions: Sequence[str], reading: sums.Reading | None) -> dict[str, np.ndarray]:

@@ -163,6 +163,16 @@ class StateSpaceModel(Config):
     )
     rows: PositiveInt = Field(description="Rows of train that EM learns from at most, the last ones", examples=[20000])
 
+    @model_validator(mode="after")
+    def _fits_memory(self) -> "StateSpaceModel":
+        if self.rows * self.states**2 > MOST_NUMBERS:
+            most = int((MOST_NUMBERS / self.rows) ** 0.5)
+            raise ValueError(
+                f"states: {self.states} with rows {self.rows}; expected rows · states² of at most {MOST_NUMBERS:,}, "
+                f"which a pass of EM holds several times: at most {most} states, or fewer rows"
+            )
+        return self
+
 
 ClassicalModel = LinearModel | StateSpaceModel
 _KINDS: dict[str, type[Config]] = {
@@ -315,9 +325,11 @@ def _state_space(config: StateSpaceModel, prepared: Prepared) -> "tuple[Any, Any
     values_TF = torch.from_numpy(np.array(prepared.arrays["values"][: meta["bounds"]["train"][1]]))
     sequences = state_space.segments(values_TF, _series.runs(prepared, "train").tolist(), SEGMENT, config.rows)
     model, _ = state_space.em(sequences, config.states, config.iterations, config.tolerance, SEED)
-    return state_space.affine_of(state_space.stationary(model), meta["lag"], meta["horizons"], meta["target_column"])
+    return state_space.affine_of(state_space.anywhere(model), meta["lag"], meta["horizons"], meta["target_column"])
 
 
+MOST_NUMBERS = 25_000_000
+"""Of one array of EM's, the covariance of each row's state: 200 MB."""
 CHUNK = 1 << 12
 """Rows of a VAR's equations that are in memory at a time."""
 SEGMENT, SEED = 500, 1

@@ -96,7 +96,8 @@ def figures(
     yield Figure("forecast", "lines", "Around the highest value of the test part", lines, "time", "time", unit)
     edges = [f"{side}_{band}" for band in BANDS for side in ("low", "high")]
     banded = stretch[["time", "truth", "forecast", *edges]]
-    yield Figure("bands", "bands", f"Bands of 50, 80 and 95 %, {_ahead(horizons[0])}", banded, "time", "time", unit)
+    title = f"Bands of 50, 80 and 95 %, {_ahead(horizons[0])}"
+    yield Figure("bands", "bands", title, banded, "time", "time", unit, *_measured(scores, horizons, 0))
     residuals = (rows["forecast"] - rows["truth"]).to_frame("residual")
     label = f"forecast − truth, {unit}"
     yield Figure("residuals", "histogram", "Forecast minus truth", residuals, "residual", label, "windows")
@@ -105,13 +106,20 @@ def figures(
     yield Figure("scatter", "scatter", "Forecast against truth", thin, "truth", *labels)
     if len(horizons) > 1:
         yield _by_horizon(prepared, scores, baselines)
-        yield _cone(model, prepared, scores)
+    yield from _cone(model, prepared, scores)
     yield _coverage(prepared, scores)
     yield _autocorrelation(prepared)
 
 
 def _ahead(horizon: int) -> str:
     return "one step ahead" if horizon == 1 else f"{horizon} steps ahead"
+
+
+def _measured(scores: Scores, horizons: Sequence[int], number: int) -> tuple[dict[str, str], str]:
+    """What a legend says of each band's coverage at one of the horizons, and of what it was measured on."""
+    named, end = metrics(scores.sums(), horizons), _ends(horizons)[number]
+    legend = {str(band): f"{band} % (measured {100 * float(named[f'coverage_{band}{end}']):.1f} %)" for band in BANDS}
+    return legend, f"coverage measured on {len(scores.statistics_NK):,} test windows, {_ahead(horizons[number])}"
 
 
 def _by_horizon(prepared: Prepared, scores: Scores, baselines: Mapping[str, Scores]) -> Figure:
@@ -139,14 +147,17 @@ def _coverage(prepared: Prepared, scores: Scores) -> Figure:
     return Figure("coverage", "lines", title, pd.DataFrame(columns), "nominal", "nominal coverage, %", "measured, %")
 
 
-def _cone(model: "ForecastModel", prepared: Prepared, scores: Scores) -> Figure:
-    """What is forecast from one window of the test part, and what came; nine in ten are followed by less change."""
+def _cone(model: "ForecastModel", prepared: Prepared, scores: Scores) -> Iterator[Figure]:
+    """What is forecast from one window of the test part, and what came; nine in ten are followed by less change.
+
+    None where the model tells of a single step: one band is no cone. One that samples paths tells of every step.
+    """
     import pandas as pd
     import torch
 
     meta, target_T = prepared.meta, _series.target(prepared)
     last_N = _series.last_rows(prepared, "test")
-    moved_N = np.abs(scores.table()[f"truth_{meta['horizon']}"].to_numpy() - target_T[last_N])
+    moved_N = np.abs(scores.table()[f"truth{_ends(meta['horizons'])[-1]}"].to_numpy() - target_T[last_N])
     last = int(last_N[np.argsort(moved_N, kind="stable")[int(0.9 * (len(last_N) - 1))]])
     x_BLF = torch.from_numpy(_series.inputs(prepared, np.array([last])))
     codes_AC = prepared.arrays["calendar"][last + 1 : last + 1 + meta["horizon"]]
@@ -154,6 +165,8 @@ def _cone(model: "ForecastModel", prepared: Prepared, scores: Scores) -> Figure:
     model.eval()
     with torch.inference_mode():
         cone = model.cone(x_BLF, ahead_BAC)
+    if len(cone.steps) == 1:
+        return
     steps = np.arange(1 - meta["lag"], meta["horizon"] + 1)
     frame = pd.DataFrame({"steps": steps, "truth": target_T[last + steps]}).set_index("steps")
     asked = [0, *cone.steps]
@@ -170,9 +183,8 @@ def _cone(model: "ForecastModel", prepared: Prepared, scores: Scores) -> Figure:
         frame[f"path_{number + 1}"] = along(path_A)
     time = pd.to_datetime(int(prepared.arrays["seconds"][last]), unit="s", utc=True)
     title = f"What was forecast at {time:%Y-%m-%d %H:%M}, and what came"
-    return Figure(
-        "cone", "bands", title, frame.reset_index(), "steps", "steps from the window's last row", meta["target"]
-    )
+    told = frame.reset_index(), "steps", "steps from the window's last row", meta["target"]
+    yield Figure("cone", "bands", title, *told, *_measured(scores, meta["horizons"], -1))
 
 
 def _autocorrelation(prepared: Prepared) -> Figure:
@@ -186,8 +198,8 @@ def _autocorrelation(prepared: Prepared) -> Figure:
     values_T = prepared.arrays["values"][low:high, meta["target_column"]]
     lags = min(2 * max(meta["season"], meta["lag"]), len(values_T) // 4)
     acf, pacf, bound = acf_pacf(values_T, lags)
-    frame = pd.DataFrame(
-        {"lag": np.arange(1, lags + 1), "autocorrelation": acf[1:], "partial": pacf[1:], "bound of white noise": bound}
-    )
+    columns = {"autocorrelation": acf[1:], "partial autocorrelation": pacf[1:], "bound": bound}
+    frame = pd.DataFrame({"lag": np.arange(1, lags + 1), **columns})
     title = "Autocorrelations of the target, train part"
-    return Figure("autocorrelation", "lines", title, frame, "lag", "steps back", "correlation")
+    note = f"between the dashed lines, ±{bound:.3f}, white noise stays 19 times in 20"
+    return Figure("autocorrelation", "stems", title, frame, "lag", "steps back", "correlation", note=note)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from unroll.errors import DataError
-from unroll.features import splits, strings, sums, text_splits
+from unroll.features import splits, strings, sums, text_splits, vectors
 from unroll.features.strings import UNKNOWN, Flat
 from unroll.problems.base import Batch, Figure, Meta, Prepared, Split
 
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
     from unroll.nn.encoder_decoder import Answerer
 
-SourceUnit = Literal["character", "whole"]
+SourceUnit = Literal["character", "whole", "numbers"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 COLUMNS = ("source", "target")
-LEARNED = ("sources", "source_characters", "target_characters", "longest_source", "longest_target", "unequal_lengths")
+LEARNED = (
+    "sources", "source_characters", "source_scaler", "target_characters", "longest_source", "longest_target",
+    "unequal_lengths",
+)  # fmt: skip
 """What a model knows of its train part; ``reading`` is of no use to it, and tells of the pairs at hand."""
 SHOWN_QUESTIONS = 6
 """Questions whose attention is drawn."""
@@ -86,11 +89,22 @@ def unequal(sources: Sequence[str], targets: Sequence[str]) -> str | None:
 
 def whole_sources(meta: Meta) -> bool:
     """Whether a source is one symbol."""
-    return bool(meta.get("source_unit", "character") == "whole")
+    return unit(meta) == "whole"
+
+
+def unit(meta: Meta) -> SourceUnit:
+    """What a source is made of."""
+    found: SourceUnit = meta.get("source_unit", "character")
+    return found
 
 
 def encode_sources(sources: Sequence[str], meta: Meta) -> Flat:
-    """Sources as the network reads them: their characters, from the end if the task says so, or one number each."""
+    """Sources as the network reads them: their characters, from the end if the task says so, one number each, or the
+    numbers that they are the text of.
+    """
+    if unit(meta) == "numbers":
+        found_ND = vectors.rows(sources, "pairs: row {}, column source".format, meta["longest_source"])
+        return Flat(found_ND.ravel(), np.arange(len(found_ND) + 1, dtype=np.int64) * found_ND.shape[1])
     if not whole_sources(meta):
         inputs = [source[::-1] for source in sources] if meta["reverse_source"] else sources
         return strings.encode(inputs, meta["source_characters"])
@@ -111,6 +125,8 @@ def texts_of(prepared: Prepared, column: str, index: np.ndarray) -> list[str]:
     if column == "source" and whole_sources(meta):
         named = [*meta["sources"], "\N{REPLACEMENT CHARACTER}"]  # UNKNOWN, -1, is the last
         return [named[number] for number in flat(prepared, column).ids_C[index].tolist()]
+    if column == "source" and unit(meta) == "numbers":
+        return [vectors.text(row_D) for row_D in flat(prepared, column).padded(index)[0]]
     found = strings.decode(flat(prepared, column), index, meta[f"{column}_characters"])
     back = column == "source" and meta["reverse_source"]
     return [text[::-1] for text in found] if back else found
@@ -124,8 +140,8 @@ def facts(prepared: Prepared) -> dict[str, float]:
     left_out = prepared.meta.get("pairs_left_out", 0)  # what stands in a later part, too
     uses_N = np.bincount(np.concatenate([*index.values()]), minlength=len(flats["source"].offsets) - 1)
     questions = [_questions_of(prepared, rows) for rows in index.values()]
-    whole = whole_sources(prepared.meta)
-    ids = np.concatenate([each.characters(held) for name, each in flats.items() if name == "target" or not whole])
+    whole, read = whole_sources(prepared.meta), unit(prepared.meta) == "character"
+    ids = np.concatenate([each.characters(held) for name, each in flats.items() if name == "target" or read])
     longest = {column: int(np.diff(each.offsets)[held].max(initial=0)) for column, each in flats.items()}
     return {
         **{f"{split}_pairs": len(rows) for split, rows in index.items()},
@@ -164,8 +180,11 @@ def sources_asked(frame: "pd.DataFrame", meta: Meta) -> list[str]:
     """The sources of a raw input, or DataError that names the row."""
     if "source" not in frame:
         raise DataError(f"input: column 'source' is missing; expected it among {', '.join(map(str, frame.columns))}")
-    check = _require_known if whole_sources(meta) else _require_readable
     found: list[str] = frame["source"].tolist()
+    if unit(meta) == "numbers":
+        vectors.rows(found, lambda row: f"input: row {row + 1}, column source", meta["longest_source"])
+        return found
+    check = _require_known if whole_sources(meta) else _require_readable
     for row, text in enumerate(found, start=1):
         check(f"input: row {row}, column source: {text!r:.60}", text, meta)
     return found

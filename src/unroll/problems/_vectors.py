@@ -64,7 +64,7 @@ def require(asked: Vectors, embedding: int, meta: Meta) -> None:
     known = meta.get("vectors")
     if fault := disagreement(known and known["sha256"], asked):
         raise ConfigError(fault)
-    if asked != "learned" and embedding != known["width"]:
+    if known and asked != "learned" and embedding != known["width"]:
         wanted = f"expected {known['width']}, the width of prepare.vectors"
         raise ConfigError(f"model.embedding: {embedding} is not allowed; {wanted}")
 

@@ -62,17 +62,23 @@ class Figure:
     count. ``bars``: ``frame[x]`` against value, with low and high, and count where known. ``scatter``: two columns.
     ``table``: the rows as they are. ``text``: column ``text`` under column ``heading``, after column ``given`` if any.
     ``bands``: ``frame[x]`` against ``truth`` and ``forecast``, between the columns ``low_50`` and ``high_50`` and so on
-    for each level in percent, with single paths in columns ``path_1``, ``path_2``, … if any. ``heatmap``: small maps,
-    one for each ``map``, of ``value`` at ``row`` and ``column``, which are named in ``row_label`` and ``column_label``.
+    for each level in percent, with single paths in columns ``path_1``, ``path_2``, … if any. ``stems``: ``frame[x]``
+    against each other column, with the bound ±``bound``. ``heatmap``: small maps, one for each ``map``, of ``value`` at
+    ``row`` and ``column``, which are named in ``row_label`` and ``column_label``.
+
+    ``legend``: what the legend of ``bands`` says of a level, such as ``"80"``, in place of its percent. ``note``: a
+    remark under ``bands`` or ``stems``.
     """
 
     name: str
-    kind: Literal["lines", "histogram", "confusion", "bars", "scatter", "table", "text", "bands", "heatmap"]
+    kind: Literal["lines", "histogram", "confusion", "bars", "scatter", "table", "text", "bands", "stems", "heatmap"]
     title: str
     frame: "pd.DataFrame"
     x: str = ""
     x_label: str = ""
     y_label: str = ""
+    legend: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
 
 
 @dataclass(frozen=True)

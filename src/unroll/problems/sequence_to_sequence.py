@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from unroll import store
 from unroll.config import DisagreementError, PrepareConfig, Share
 from unroll.expectation import Expectation
-from unroll.features import batching, strings, sums, text_splits
+from unroll.features import batching, scaling, strings, sums, text_splits, vectors
 from unroll.features.strings import UNKNOWN
 from unroll.problems import _answers as answers
 from unroll.problems import _classification as classification
@@ -50,7 +50,9 @@ class SequenceToSequencePrepare(PrepareConfig):
     )
     max_unknown_share: Share = Field(description="Share of characters of validation and test that train may lack")
     source_unit: SourceUnit = Field(
-        "character", description="whole: a source is one symbol, a category that starts many answers"
+        "character",
+        description="whole: a source is one symbol, a category that starts many answers; numbers: as many numbers in "
+        "each, separated by blanks, a vector that starts an answer",
     )
 
     @model_validator(mode="after")
@@ -61,8 +63,9 @@ class SequenceToSequencePrepare(PrepareConfig):
         if self.grouped and (self.split == "source" or self.source_unit == "whole"):
             text = "grouped must be false where split is source or source_unit is whole"
             raise DisagreementError(text, ["grouped"])
-        if self.source_unit == "whole" and self.reverse_source:
-            text = "reverse_source must be false where source_unit is whole: one symbol has no order"
+        if self.source_unit != "character" and self.reverse_source:
+            one = "one symbol has no order" if self.source_unit == "whole" else "numbers are not read one by one"
+            text = f"reverse_source must be false where source_unit is {self.source_unit}: {one}"
             raise DisagreementError(text, given={"reverse_source": False})
         return self
 
@@ -96,6 +99,10 @@ class SequenceToSequence(Problem[SequenceToSequencePrepare, SequenceToSequenceMo
         must have, equal pairs do.
         """
         sources, targets = (pairs.texts(table, column) for column in COLUMNS)
+        numbers_ND = None
+        if config.source_unit == "numbers":  # as text again, so that 0.5 and 0.50 are one question
+            numbers_ND = vectors.rows(sources, "pairs: row {}, column source".format)
+            sources = [vectors.text(row_D) for row_D in numbers_ND]
         whole, groups = config.source_unit == "whole", table["group"].tolist() if config.grouped else None
         shares, parts_N = (config.validation_share, config.test_share), classification.parts(table, config.split)
         parting = pairs.Parting(config.split, *shares, np.random.default_rng(config.seed), parts_N)
@@ -108,15 +115,16 @@ class SequenceToSequence(Problem[SequenceToSequencePrepare, SequenceToSequenceMo
             "sources": sorted(set(train_sources)) if whole else None,
             "source_characters": strings.alphabet(train_sources),
             "target_characters": strings.alphabet(train_targets),
-            "longest_source": max(map(len, train_sources)),
+            "longest_source": max(map(len, train_sources)) if numbers_ND is None else numbers_ND.shape[1],
             "longest_target": max(map(len, train_targets)),
             "unequal_lengths": pairs.unequal(sources, targets),
-            "reading": None if whole else sums.find_reading(train_sources, train_targets),
+            "reading": sums.find_reading(train_sources, train_targets) if config.source_unit == "character" else None,
+            **({} if numbers_ND is None else {"source_scaler": scaling.fit(numbers_ND[rows["train"]], slice(None))}),
             "examples": {split: len(index) for split, index in rows.items()},
             **({"pairs_left_out": left_out} if left_out else {}),
         }
         if fitted:
-            meta |= {key: fitted[key] for key in pairs.LEARNED}
+            meta |= {key: fitted[key] for key in pairs.LEARNED if key in fitted}
         flats = pairs.encode_sources(sources, meta), strings.encode(targets, meta["target_characters"])
         for name, flat in zip(COLUMNS, flats, strict=True):
             store.write_array(folder / f"{name}_ids.npy", flat.ids_C)
@@ -270,8 +278,9 @@ def _scores(
     prepared: Prepared, index: np.ndarray, guesses: Sequence[str], probability_N: np.ndarray | None = None
 ) -> Scores:
     questions, truths = (pairs.texts_of(prepared, column, index) for column in COLUMNS)
-    recurring = pairs.whole_sources(prepared.meta)
-    return answers.scores(questions, truths, guesses, probability_N, prepared.meta["reading"], recurring)
+    return answers.scores(
+        questions, truths, guesses, probability_N, prepared.meta["reading"], pairs.unit(prepared.meta)
+    )
 
 
 PROBLEM = SequenceToSequence()

@@ -376,7 +376,8 @@ def _facts(prepared: Prepared) -> dict[str, float]:
 def _vector_facts(prepared: Prepared, index: Mapping[Split, np.ndarray]) -> dict[str, float]:
     """Which words have a vector of the file's; a part's texts need not be there."""
     tokens = _flat(prepared, "tokens")
-    ids = {split: tokens.characters(rows) if len(rows) else np.zeros(0, np.int32) for split, rows in index.items()}
+    empty: np.ndarray = np.zeros(0, np.int32)
+    ids = {str(split): tokens.characters(rows) if len(rows) else empty for split, rows in index.items()}
     return word_vectors.facts(np.asarray(prepared.arrays["vectors_found"]), ids)
 
 
