@@ -39,10 +39,11 @@ def test_check_says_that_all_is_well(root: Path) -> None:
     assert unroll(root, "check") == (0, "params.yaml: 5 tasks, all keys and values allowed\n", "")
 
 
-@pytest.mark.parametrize("command", ["check", "repro"])
-def test_a_faulty_value_ends_in_one_line_and_exit_code_1(root: Path, command: str) -> None:
+@pytest.mark.parametrize("command", [["check"], ["repro", "poetry"]])
+def test_a_faulty_value_ends_in_one_line_and_exit_code_1(root: Path, command: list[str]) -> None:
+    (root / ".dvc").mkdir()
     change_params(root, {"tasks.poetry.train.batch_size": "many"})
-    code, out, error = unroll(root, command)
+    code, out, error = unroll(root, *command)
     assert (code, out) == (1, "")
     path = root / "params.yaml"
     assert error == (
@@ -108,7 +109,7 @@ def test_new_without_a_terminal_shows_the_block_and_writes_nothing(root: Path) -
     [
         (["new", "poetry", "--from", "a.csv", "--problem", "forecasting"], "tasks.poetry: is there already"),
         (["new", "b", "--from", "a.csv", "--problem", "forecasting"], "path 'a.csv': missing; expected a file"),
-        (["predict", "poetry", "a.csv"], "config.json: not there; expected the output of an earlier stage"),
+        (["predict", "poetry", "a.csv"], "a.csv: missing; expected a file of raw input"),
         (["predict", "sonnets", "a.csv"], "tasks.sonnets: no such task"),
         (["doctor", "sonnets"], "tasks.sonnets: no such task"),
     ],

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import contest
 import pytest
@@ -13,9 +14,9 @@ from contest import NAME, Contest
 from projects import ROOT
 from typer.testing import CliRunner
 
-from unroll import history, promotion, registry, store, versions
+from unroll import history, promotion, registry, serving, store, versions
 from unroll.cli import app
-from unroll.errors import ConfigError, StoreError
+from unroll.errors import ConfigError, StoreError, TrackingError
 from unroll.tasks import Task
 
 PROMOTE = """
@@ -242,3 +243,33 @@ def test_a_server_is_asked_through_its_client(project: Contest, monkeypatch: pyt
 def test_gate_json_tells_who_is_in_use(project: Contest) -> None:
     written = store.read_json(project.task.layout.reports / "gate.json")
     assert (written["version"], written["alias"], written["champion"]) == (3, "challenger", 2)
+
+
+def test_a_store_that_is_busy_at_the_last_moment_does_not_take_a_rollback_further(
+    project: Contest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    promotion.promote(project.root, NAME, 3, "tried")
+    call, left = MlflowClient.set_registered_model_alias, ["once"]
+
+    def busy(*arguments: Any, **named: Any) -> None:
+        call(*arguments, **named)
+        if left:
+            raise TrackingError(f"{left.pop()}: database is locked")
+
+    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", busy)
+    assert promotion.rollback(project.root, NAME).champion == 2
+    assert project.aliases()["champion"] == 2
+    assert told(project)[-2:] == [("promoted", 3, 2), ("rolled back", 2, 3)]
+
+
+def test_a_rollback_passes_over_the_same_model_served_by_other_code(
+    project: Contest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.build(2)
+    monkeypatch.setattr(serving, "code_hash", lambda: "other")
+    project.register()
+    newest = project.aliases()["champion"]
+    assert newest > 3
+    assert promotion.rollback(project.root, NAME).champion == 1

@@ -218,7 +218,7 @@ def test_force_runs_every_stage_of_the_named_tasks(tmp_path: Path, recorded: lis
 def test_a_model_is_published_only_where_its_files_belong_together(
     tmp_path: Path, recorded: list[Recorded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verdict = Verdict(True, "r2 0.8 ≥ 0.75", "r2", 0.8, 0.75, "higher", {})
+    verdict = Verdict(True, "r2 0.8 ≥ 0.75", "r2", 0.8, 0.75, "higher", 0.0, 0.95, {}, "champion")
     published: list[str] = []
 
     def publish_all(root: Path, names: Sequence[str]) -> dict[str, Verdict]:

@@ -53,7 +53,7 @@ def promote(root: Path, task: str, number: int, why: str) -> Event:
             raise ConfigError(f"{task}: version {number} is champion already; expected another one")
         return found
 
-    return tracking.patiently(root, lambda client: _put_in_use(client, root, task, "promoted", why, choose))
+    return _put_in_use(root, task, "promoted", why, choose)
 
 
 def rollback(root: Path, task: str, why: str = "") -> Event:
@@ -66,32 +66,36 @@ def rollback(root: Path, task: str, why: str = "") -> Event:
     def choose(registered: Registered) -> Version:
         champion, line = registered.champion, history.line(history.events(registered))
         earlier = [registered.find(number) for number in line if not champion or number != champion.number]
-        there = [version for version in earlier if version is not None]
+        same = champion.model_hash if champion else None  # served by other code it is the same model
+        there = [version for version in earlier if version is not None and version.model_hash != same]
         if not there:
             raise ConfigError(
                 f"{task}: no champion before this one in the history; see: unroll registry history {task}"
             )
         return there[-1]
 
-    return tracking.patiently(root, lambda client: _put_in_use(client, root, task, "rolled back", why, choose))
+    return _put_in_use(root, task, "rolled back", why, choose)
 
 
-def _put_in_use(
-    client: "MlflowClient",
-    root: Path,
-    task: str,
-    kind: history.Kind,
-    why: str,
-    choose: Callable[[Registered], Version],
-) -> Event:
+def _put_in_use(root: Path, task: str, kind: history.Kind, why: str, choose: Callable[[Registered], Version]) -> Event:
+    """Choose once: where a busy store has the change tried again, it is the same one, or done already."""
     _require_registered(root, task)
-    with history.locked(root):
-        registered = history.heal(client, root, task)
-        version = choose(registered)
-        with files(client, version) as folder:
-            Trained.load(folder)  # nothing is put in use that cannot be
-        event = history.change(client, registered, kind, version, why, hand=True)
-        set_challenger(client, registered, version, is_one=False)
+    chosen: list[Version] = []
+
+    def change(client: "MlflowClient") -> tuple[Event, Registered]:
+        with history.locked(root):
+            registered = history.heal(client, root, task)
+            champion = registered.champion
+            if chosen and champion and champion.number == chosen[0].number:
+                return history.events(registered)[-1], registered
+            version = chosen[0] if chosen else choose(registered)
+            with files(client, version) as folder:
+                Trained.load(folder)  # nothing is put in use that cannot be
+            chosen[:] = [version]
+            return history.change(client, registered, kind, version, why, hand=True), registered
+
+    event, registered = tracking.patiently(root, change)
+    tracking.patiently(root, lambda client: set_challenger(client, registered, chosen[0], is_one=False))
     return event
 
 

@@ -58,6 +58,10 @@ def _register(client: "MlflowClient", task: Task, run_id: str, floor: Verdict) -
     for _ in range(ROUNDS):
         with history.locked(task.layout.root):
             registered = history.heal(client, task.layout.root, task.name)
+        if registered.find(version.number) is None:  # whoever does not see it would not see a champion either
+            raise TrackingError(
+                f"{task.name}: version {version.number} is registered and not found; nothing is promoted"
+            )
         verdict = _decide(client, task, floor, version, registered)
         try:
             return _settle(client, task, version, verdict, registered.champion)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from server.made import Registry, model
-from unroll import store
+from unroll import store, tracking
 from unroll.errors import TrackingError
 from unroll.server import questions
 from unroll.server.faults import RequestError
@@ -177,6 +177,19 @@ def test_models_go_on_while_the_registry_cannot_be_read(
     registry.unreadable = None
     roster.poll()
     assert "registry" not in roster.state()
+
+
+def test_models_go_on_where_the_store_is_moved_away(roster: Roster, registry: Registry, folders: list[Path]) -> None:
+    path = tracking.database(roster.root)
+    assert path is not None
+    path.touch()
+    registry.promote(TASK, 1, folders[0])
+    roster.poll()
+    path.unlink()
+    registry.versions.clear()
+    roster.poll()
+    assert roster.state()["registry"] == "mlflow.db: not there any more"
+    assert answer(roster)
 
 
 @pytest.mark.parametrize("content", [None, "{", '{"columns": ["source"], "data": [[5]]}', '{"columns": 1, "data": []}'])

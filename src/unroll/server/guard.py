@@ -61,7 +61,7 @@ class Guard:
         except RequestError as fault:
             await told.fault(fault)
         except Exception:
-            LOG.exception("%s %s failed", scope["method"], scope["path"])
+            LOG.exception("%s %r failed", scope["method"], scope["path"])
             if told.status:
                 raise
             await told.fault(RequestError("internal", "the server failed; its log has the reason"))

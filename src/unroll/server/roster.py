@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unroll import champions, store
+from unroll import champions, store, tracking
 from unroll.config import Params
 from unroll.errors import ConfigError, StoreError, UnrollError
 from unroll.server import inputs, questions, replies
@@ -120,6 +120,7 @@ class Roster:
         self._slots = {task: Slot(self._batcher(task, threads)) for task in tasks}
         self._ended = threading.Event()
         self._unreadable: str | None = None
+        self._seen = False  # the registry's file, if it has one
         self._polled = False
         self._thread = threading.Thread(target=self._watch, name="unroll-champions", daemon=True)
 
@@ -192,6 +193,12 @@ class Roster:
             LOG.exception("the registry cannot be read")
             self._tell_unreadable("the registry cannot be read; the server's log has the reason")
             return
+        path = tracking.database(self.root)
+        there = path is not None and path.is_file()
+        if path is not None and not there and self._seen:
+            self._tell_unreadable(f"{path.name}: not there any more")  # which says nothing of who is champion
+            return
+        self._seen = there
         self._unreadable = None
         for task, slot in self._slots.items():
             slot.champion = found.get(task)
