@@ -11,6 +11,25 @@ from projects import copy_project, init_git, run, run_cli
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Workers keep a file's tests together, and those of all files that need ``reproduced``, which is made once.
+
+    What takes long comes first, so that no worker is left with it when the others are done.
+    """
+    if not getattr(config.option, "loadgroup", False):
+        return
+    slow: set[Path] = set()
+    shared: set[Path] = set()
+    for item in items:
+        slow.update({item.path} if item.get_closest_marker("slow") else ())
+        shared.update({item.path} if "reproduced" in getattr(item, "fixturenames", ()) else ())
+    for item in items:
+        name = "reproduced" if item.path in shared else str(item.path.relative_to(config.rootpath))
+        item.add_marker(pytest.mark.xdist_group(name))
+    items.sort(key=lambda item: (item.path not in shared, item.path not in slow))
+
+
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No usage data, no tracking server of the person's own, one thread, this Python first."""

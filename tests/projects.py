@@ -31,12 +31,12 @@ SMALL: dict[str, dict[str, dict[str, Any]]] = {
     "poetry": {
         "data": {"sample_characters": 30000},
         "model": {"hidden": 16, "embedding": 8},
-        "train": {"epochs": 2},
+        "train": {"epochs": 2, "threads": 1},
     },
     "addition": {
         "data": {"digits": 2, "count": 2000},
         "model": {"hidden": 16},
-        "train": {"epochs": 2},
+        "train": {"epochs": 2, "threads": 1},
     },
 }
 """What makes each task of the project's own params.yaml take about a second."""

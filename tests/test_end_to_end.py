@@ -151,7 +151,8 @@ def test_a_parameter_changes_only_what_reads_it(project: Path) -> None:
 def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     root = tmp_path / "project"
     copy_project(root)
-    change_params(root, {"tasks.addition.train.epochs": 50, "tasks.addition.train.patience": None})
+    changes = {"epochs": 50, "patience": None, "threads": 2}
+    change_params(root, {f"tasks.addition.train.{key}": value for key, value in changes.items()})
     assert dvc(root, "repro", "train@addition").returncode == 0
     expected = {path.name: path.read_bytes() for path in (root / "models/addition").iterdir()}
     shutil.rmtree(root / "models/addition")

@@ -24,6 +24,8 @@ import os, signal, sys, pathlib
 from mlflow import MlflowClient
 from unroll import promotion
 
+pytestmark = pytest.mark.slow
+
 where, task, number = sys.argv[1:]
 
 def kill(*arguments, **named):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from unroll import training
+from unroll import optimization, training
 from unroll.checkpoint import Checkpoint
 from unroll.config import TrainConfig
 from unroll.errors import TrainingError
@@ -119,7 +119,7 @@ def test_one_cycle_is_that_of_torch(steps: int) -> None:
     theirs = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.03, total_steps=steps, cycle_momentum=False)
     asked = config(learning_rate=0.03)
     for step in range(steps):
-        ours = training.learning_rate(step, steps, asked)
+        ours = optimization.learning_rate(step, steps, asked)
         assert ours == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9), f"step {step}"
         optimizer.step()
         if step < steps - 1:
@@ -132,24 +132,24 @@ def test_cosine_is_that_of_torch(steps: int) -> None:
     theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps - 1)
     asked = config(learning_rate=0.03, schedule="cosine")
     for step in range(steps):
-        ours = training.learning_rate(step, steps, asked)
+        ours = optimization.learning_rate(step, steps, asked)
         assert ours == pytest.approx(0.03 * (1 + np.cos(np.pi * step / (steps - 1))) / 2, abs=1e-12)
         assert ours == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-9)
         optimizer.step()
         theirs.step()
-    assert training.learning_rate(0, 1, asked) == 0.03
+    assert optimization.learning_rate(0, 1, asked) == 0.03
 
 
 def test_constant_is_constant() -> None:
     asked = config(learning_rate=0.03, schedule="constant")
-    assert {training.learning_rate(step, 50, asked) for step in range(50)} == {0.03}
+    assert {optimization.learning_rate(step, 50, asked) for step in range(50)} == {0.03}
 
 
 def test_the_schedule_runs_over_all_epochs() -> None:
     asked = config(epochs=4, schedule="cosine")
     history = run(network(), asked)
     steps = 4 * 7
-    expected = [training.learning_rate(7 * epoch - 1, steps, asked) for epoch in range(1, 5)]
+    expected = [optimization.learning_rate(7 * epoch - 1, steps, asked) for epoch in range(1, 5)]
     assert [epoch.learning_rate for epoch in history.epochs] == pytest.approx(expected)
 
 

@@ -15,6 +15,8 @@ from unroll.errors import StoreError
 from unroll.store import Layout
 from unroll.workflow import Chain
 
+pytestmark = pytest.mark.slow
+
 
 def chain(root: Path, task: str, forced: tuple[str, ...] = (), force_all: bool = False) -> Chain:
     return Chain(Layout(root, task), forced, force_all, threads=1)

@@ -73,7 +73,8 @@ def reproduce(root: Path, names: Sequence[str], jobs: int | None, force: bool, c
     ]
     if chains:
         tracking.initialise(root)  # once: several processes that create the store at the same time crash
-        run_side_by_side(chains, jobs or default_jobs(max(threads.values())), console)
+        jobs = jobs or default_jobs(min(threads.values()))  # most stages take one thread, whatever training takes
+        run_side_by_side(chains, jobs, console)
     return chains
 
 
@@ -135,7 +136,7 @@ def choose(params: Params, names: Sequence[str]) -> list[str]:
 
 
 def default_jobs(threads: int) -> int:
-    """As many tasks at a time as there are processors for, each on ``threads`` of them."""
+    """As many at a time as there are processors for, each on ``threads`` of them."""
     processors = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return max(1, processors // threads)
 

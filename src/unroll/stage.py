@@ -19,11 +19,21 @@ ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "BLIS_NUM_THR
 """What makes a BLAS that is loaded later add in one order, whatever the number of processors."""
 
 
+def short_waits() -> dict[str, str]:
+    """How long a thread of torch's waits at work for the others before it sleeps: 300 turns instead of 300,000.
+
+    Two trainings of two threads each on two processors: a step takes 1.1 times as long as on one thread each, with
+    torch's own value 12 to 24 times. A training that has the processors for itself: 1.0 to 1.2 times.
+    """
+    return {} if {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys() else {"GOMP_SPINCOUNT": "300"}
+
+
 def main(stage: Callable[[Task], None]) -> None:
     """Run ``stage`` for the task named on the command line, in the project around the working folder."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     os.environ.update(NO_TELEMETRY | ONE_THREAD)  # before any heavy import
+    os.environ.update(short_waits())
     if len(sys.argv) != 2:
         sys.exit(f"usage: python pipelines/{stage.__name__}.py TASK")
     try:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from unroll.checkpoint import Checkpoint
 from unroll.config import TrainConfig
 from unroll.errors import TrainingError
+from unroll.optimization import learning_rate, make_optimizer, step_of
 from unroll.problems.base import Batch, Loss
 
 LossFunction = Callable[[nn.Module, Batch, Any], Loss]
@@ -141,7 +142,7 @@ def _train_epoch(
         optimizer.zero_grad(set_to_none=True)
         (scored.total / scored.count).backward()  # type: ignore[no-untyped-call]
         norms += nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm or math.inf)
-        optimizer.step()
+        step_of(optimizer)
         state = detach(scored.state)  # truncated backpropagation through time: values are carried, gradients are not
         total += scored.total.detach()
         count += scored.count
@@ -164,38 +165,6 @@ def mean_loss(
             total += scored.total.item()
             count += scored.count
     return total / max(count, 1)
-
-
-def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
-    """The rate at ``step`` of ``steps``.
-
-    ``cosine``: from the full rate down to 0 (Loshchilov & Hutter 2017). ``one_cycle``: from 1/25 up to the full rate
-    over the first 30 %, then down to 1/250,000 of it, both along a cosine (Smith & Topin 2018).
-    """
-    peak = config.learning_rate
-    if config.schedule == "constant":
-        return peak
-    if config.schedule == "cosine":
-        return _cosine(peak, 0.0, step / max(steps - 1, 1))
-    top = 0.3 * steps - 1
-    if step <= top:
-        return _cosine(peak / 25, peak, step / top)
-    return _cosine(peak, peak / 25e4, (step - top) / (steps - 1 - top) if steps - 1 > top else 1.0)
-
-
-def _cosine(start: float, end: float, share: float) -> float:
-    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
-
-
-def make_optimizer(model: nn.Module, config: TrainConfig, device: torch.device) -> torch.optim.Optimizer:
-    """Adam, AdamW or SGD with momentum, over all parameters that learn."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    fused = device.type in ("cpu", "cuda")
-    rate, decay = config.learning_rate, config.weight_decay
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(parameters, rate, momentum=config.momentum, weight_decay=decay, fused=fused)
-    kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return kind(parameters, rate, betas=(config.momentum, 0.999), weight_decay=decay, fused=fused)
 
 
 def choose_device(name: str) -> torch.device:

@@ -24,6 +24,8 @@ from unroll.errors import ConfigError, TrackingError
 from unroll.problems.base import Prepared
 from unroll.tasks import Task
 
+pytestmark = pytest.mark.slow
+
 GIVEN = ["model.cell=lstm,gru", "prepare.lower_case=true,false"]
 OURS = ("mlflow.db", "mlartifacts/", ".unroll/", "reports/poetry/compare/", ".dvc/tmp/")
 

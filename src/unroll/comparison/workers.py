@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from unroll.errors import UnrollError
+from unroll.stage import short_waits
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnContext, SpawnProcess
@@ -141,8 +142,9 @@ def _start(workers: "list[_Worker[J]]", threads: int) -> "_Worker[J]":
 @contextmanager
 def _pools(threads: int) -> Iterator[None]:
     """Within it, a process that starts has that many threads in every library: they read it when they are loaded."""
-    before = {name: os.environ.get(name) for name in POOLS}
-    os.environ.update(dict.fromkeys(POOLS, str(threads)))
+    told = dict.fromkeys(POOLS, str(threads)) | short_waits()
+    before = {name: os.environ.get(name) for name in told}
+    os.environ.update(told)
     try:
         yield
     finally:

@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from unroll.config import TrainConfig
+from unroll.optimization import make_optimizer, step_of
 from unroll.problems.base import Batch, Prepared, Problem
-from unroll.training import detach, make_optimizer
+from unroll.training import detach
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def first_steps(
             done.append(Step(number, loss.item(), norm.item()))
             if not (math.isfinite(done[-1].loss) and math.isfinite(done[-1].norm)):
                 break
-            optimizer.step()
+            step_of(optimizer)
     return done
 
 
