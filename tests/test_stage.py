@@ -8,7 +8,11 @@ import pytest
 
 from unroll.stage import short_waits
 
-SHOW = "import os; from unroll import stage; os.environ.update(stage.short_waits()); print(os.environ.get('GOMP_SPINCOUNT'))"
+SHOW = """
+import os
+from unroll.stage import short_waits
+print((os.environ | short_waits()).get("GOMP_SPINCOUNT"))
+"""
 
 
 @pytest.mark.parametrize(
