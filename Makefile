@@ -28,8 +28,9 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python 3.11, 3.12 or 3.13 with venv found; expected one on PATH, or make PYTHON=..." >&2; exit 1; }
 	@$(BIN)/python -c "$(USABLE)" >/dev/null 2>&1 || { rm -rf $(VENV) && $(PYTHON) -m venv $(VENV); }
 	@echo "installing into $(VENV) (once; again when requirements.lock changes)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null || true  # pip would do it on one processor
 	@touch $@
 
 repro: $(INSTALLED) ## Bring all tasks up to date, from raw data to registered models, and show the results
