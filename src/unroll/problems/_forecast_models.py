@@ -3,7 +3,7 @@
 Shapes: L lag, F inputs, H horizons, R runs.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,7 +14,7 @@ from pydantic.json_schema import JsonSchemaValue
 
 from unroll.config import Config, DisagreementError, PositiveInt, RecurrentConfig, Share
 from unroll.errors import TrainingError
-from unroll.features import conformal
+from unroll.features import calendar, conformal
 from unroll.problems import _series
 from unroll.problems.base import Meta, Prepared
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from unroll.baselines.classical import Affine
+    from unroll.nn.affine import AffineForecaster, AffineMap
     from unroll.nn.forecaster import Head
     from unroll.nn.outlook import ForecastModel, LinearForecast, Shape
-    from unroll.nn.state_space import AffineForecaster
 
 Lags = Annotated[int, Field(ge=0)]
 Pair = Annotated[tuple[Lags, Lags], Field(strict=False)]
@@ -82,6 +82,11 @@ class ForecastingModel(RecurrentConfig):
         """Of a network's key, or one of a classical model's."""
         kinds = (cls, *_KINDS.values())
         return next((kind.model_fields[key] for kind in kinds if key in kind.model_fields), None)
+
+    @classmethod
+    def of_older(cls, block: Mapping[str, Any]) -> dict[str, Any]:
+        """State-space models had no inputs."""
+        return {"inputs": "none", **block} if block.get("kind") == "state_space" else dict(block)
 
     def one_way(self) -> dict[str, Any]:
         """Windows are read forward alone."""
@@ -162,6 +167,9 @@ class StateSpaceModel(Config):
         ge=0, description="Relative gain of the log-likelihood below which EM stops", examples=[1e-4]
     )
     rows: PositiveInt = Field(description="Rows of train that EM learns from at most, the last ones", examples=[20000])
+    inputs: Literal["calendar", "none"] = Field(
+        "calendar", description="The inputs u of each row, known in advance: those of prepare.calendar, or none"
+    )
 
     @model_validator(mode="after")
     def _fits_memory(self) -> "StateSpaceModel":
@@ -188,7 +196,7 @@ def build(config: ForecastingModel | ClassicalModel, meta: Meta) -> "nn.Module":
     from unroll.nn.outlook import LinearForecast
 
     if not isinstance(config, ForecastingModel):
-        return LinearForecast.blank(shape(meta), meta["lag"])
+        return LinearForecast.blank(shape(meta), meta["lag"], _known(config, meta))
     if config.multi_step == "autoregressive":
         from unroll.nn.trajectories import Trajectories
 
@@ -241,8 +249,8 @@ def solve(config: ForecastingModel | ClassicalModel, prepared: Prepared) -> "Lin
         return None
     import torch
 
+    from unroll.nn.affine import AffineForecaster
     from unroll.nn.outlook import LinearForecast
-    from unroll.nn.state_space import AffineForecaster
 
     if isinstance(config, StateSpaceModel):
         affine = AffineForecaster(*_state_space(config, prepared))
@@ -293,7 +301,7 @@ def _weighted(found: "Affine", prepared: Prepared) -> "Affine":
 def _affine(found: "Affine") -> "AffineForecaster":
     import torch
 
-    from unroll.nn.state_space import AffineForecaster
+    from unroll.nn.affine import AffineForecaster
 
     return AffineForecaster(*map(torch.from_numpy, (found.weights_HLF, found.bias_H, found.deviation_H)))
 
@@ -316,16 +324,34 @@ def _linear(config: LinearModel, prepared: Prepared) -> "Affine":
     )
 
 
-def _state_space(config: StateSpaceModel, prepared: Prepared) -> "tuple[Any, Any, Any]":
+def _state_space(config: StateSpaceModel, prepared: Prepared) -> "AffineMap":
+    """The calendar enters the observations alone (D u, as a regression with errors of a state-space model).
+
+    A point on a circle that went through the state (B u) would come out of it as one on a circle again, later and of
+    another size, which D holds as well; but a window would not know what came into the state before its first row.
+    """
     import torch
 
-    from unroll.nn import state_space
+    from unroll.nn import affine, state_space
 
-    meta = prepared.meta
-    values_TF = torch.from_numpy(np.array(prepared.arrays["values"][: meta["bounds"]["train"][1]]))
-    sequences = state_space.segments(values_TF, _series.runs(prepared, "train").tolist(), SEGMENT, config.rows)
-    model, _ = state_space.em(sequences, config.states, config.iterations, config.tolerance, SEED)
-    return state_space.affine_of(state_space.anywhere(model), meta["lag"], meta["horizons"], meta["target_column"])
+    meta, stop = prepared.meta, prepared.meta["bounds"]["train"][1]
+    runs = _series.runs(prepared, "train").tolist()
+    sequences = state_space.segments(
+        torch.from_numpy(np.array(prepared.arrays["values"][:stop])), runs, SEGMENT, config.rows
+    )
+    u_NTU = None
+    if _known(config, meta):
+        circles_TU = calendar.expand(prepared.arrays["calendar"][:stop], meta["calendar"])
+        u_NTU = state_space.segments(torch.from_numpy(circles_TU), runs, SEGMENT, config.rows).nan_to_num()
+    model, _ = state_space.em(
+        sequences, config.states, config.iterations, config.tolerance, SEED, u_NTU, set(state_space.LEARNED) - {"B"}
+    )
+    return affine.affine_of(state_space.anywhere(model), meta["lag"], meta["horizons"], meta["target_column"])
+
+
+def _known(config: ClassicalModel, meta: Meta) -> int:
+    """How many inputs the model has that are known in advance."""
+    return calendar.width(meta["calendar"]) if isinstance(config, StateSpaceModel) and config.inputs != "none" else 0
 
 
 MOST_NUMBERS = 25_000_000
