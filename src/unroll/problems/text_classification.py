@@ -160,6 +160,10 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
         """Vectors of a file, and no file."""
         return word_vectors.disagreement(prepare.vectors, model.vectors)
 
+    def file_fault(self, prepare: TextClassificationPrepare, model: TextClassificationModel, root: Path) -> str | None:
+        """A file of word vectors of another width than the embedding, or none."""
+        return word_vectors.file_fault(prepare.vectors, model.vectors, model.embedding, root)
+
     def check(self, prepared: Prepared, config: TextClassificationPrepare) -> Check:
         """Texts and every class in each split, no text in two of them, few unknown words."""
         import pandas as pd
