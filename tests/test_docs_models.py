@@ -15,7 +15,7 @@ from unroll import cli, datasets, problems, schema
 from unroll.comparison.grid import plan
 from unroll.config import BLOCKS, Cell, Config, GateConfig, Params, Pooling, TrainConfig
 from unroll.problems._answerers import SequenceToSequenceModel
-from unroll.problems._forecast_models import ForecastingModel, LinearModel, StateSpaceModel
+from unroll.problems._forecast_config import ForecastingModel, LinearModel, StateSpaceModel
 from unroll.store import Layout
 from unroll.tasks import Task
 

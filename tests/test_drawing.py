@@ -15,7 +15,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure as Canvas
 from matplotlib.transforms import BboxBase
 
-from unroll import canvases, drawing, series_drawing
+from unroll import canvases, drawing, series_drawing, text_drawing
 from unroll.problems.base import Figure
 
 RNG = np.random.default_rng(0)
@@ -141,13 +141,13 @@ def test_what_was_given_looks_different_from_what_was_sampled() -> None:
     frame = pd.DataFrame({"heading": ["h"], "given": [line], "text": [f"{long}\nend"]})
     figure = Figure("v", "text", "Verse", frame)
     with canvases.own_style():
-        canvas = drawing._text(figure)
+        canvas = text_drawing.text(figure)
     given, sampled = canvas.axes[0].texts
     assert (given.get_text(), given.get_style(), given.get_color()) == (line.strip(), "italic", canvases.MUTED)
     assert (sampled.get_style(), sampled.get_color()) == ("normal", canvases.INK)
     assert sampled.get_text().split() == [*long.split(), "end"]  # wrapped, nothing is lost
     assert sampled.get_text().startswith("\n")  # below the line that was given
-    short = drawing._text(replace(figure, frame=frame.assign(text="end")))
+    short = text_drawing.text(replace(figure, frame=frame.assign(text="end")))
     assert short.get_size_inches()[1] < canvas.get_size_inches()[1]
 
 

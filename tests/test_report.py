@@ -7,7 +7,7 @@ import pytest
 from fakes import TASK, Line, write_trained
 from rich.console import Console
 
-from unroll import evaluation, problems, report, store
+from unroll import evaluation, overview, problems, report, store
 from unroll.errors import StoreError
 from unroll.store import Layout
 from unroll.tasks import Task
@@ -28,7 +28,7 @@ def card(layout: Layout) -> str:
 
 def shown(root: Path, *tasks: str) -> str:
     console = Console(width=160, record=True, file=(root / "out.txt").open("w", encoding="utf-8"))
-    console.print(report.results_table(root, tasks))
+    console.print(overview.results_table(root, tasks))
     return console.export_text()
 
 

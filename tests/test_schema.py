@@ -1,6 +1,7 @@
 """params.yaml as JSON Schema, and its check as a whole."""
 
 import copy
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +145,38 @@ def test_check_refuses_a_dataset_whose_table_the_problem_does_not_take(root: Pat
     ) as raised:
         schema.check(root)
     assert "takes a table of text" in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["vectors.txt", "packed.txt.gz"])
+def test_check_sees_that_a_file_of_vectors_is_not_as_wide_as_the_embedding(root: Path, name: str) -> None:
+    """Of a large file no more than the beginning is read: what stands further on is no matter here."""
+    raw = ("late 1 2 3\n" * 60 + "cut off").encode()
+    (root / name).write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
+    change_params(root, {"tasks.tweets.prepare.vectors": name, "tasks.tweets.model.vectors": "frozen"})
+    embedding = read_yaml(root / "params.yaml")["tasks"]["tweets"]["model"]["embedding"]
+    with pytest.raises(ConfigError) as raised:
+        schema.check(root)
+    wanted = f"tasks.tweets.model.embedding: {embedding} is not allowed; expected 3, the width of prepare.vectors"
+    assert str(raised.value) == f"{root / 'params.yaml'}: {wanted}"
+    change_params(root, {"tasks.tweets.model.embedding": 3})
+    schema.check(root)
+    change_params(root, {"tasks.tweets.model.embedding": embedding, "tasks.tweets.model.vectors": "learned"})
+    schema.check(root)  # the file is read and not used: nothing need fit
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "not there; expected a file of lines: a word and its numbers"),
+        ("", "empty; expected lines: a word and its numbers"),
+        ("late\n", "line 1: 'late': a word and 0 numbers; expected a word and its numbers"),
+    ],
+)
+def test_check_sees_that_there_is_no_file_of_vectors(root: Path, content: str | None, told: str) -> None:
+    if content is not None:
+        (root / "vectors.txt").write_text(content, encoding="utf-8")
+    change_params(root, {"tasks.tweets.prepare.vectors": "vectors.txt", "tasks.tweets.model.vectors": "tuned"})
+    with pytest.raises(ConfigError) as raised:
+        schema.check(root)
+    where = f"{root / 'params.yaml'}: tasks.tweets.prepare.vectors: {root / 'vectors.txt'}"
+    assert str(raised.value) == f"{where}: {told}"

@@ -48,6 +48,11 @@ class Config(BaseModel):
         """What is declared of a key, such as its default and examples; None for a key that it does not have."""
         return cls.model_fields.get(key)
 
+    @classmethod
+    def of_older(cls, block: Mapping[str, Any]) -> dict[str, Any]:
+        """A block written whole before some keys were there, with what was done without them; it is not checked."""
+        return dict(block)
+
 
 class DataConfig(Config):
     """What every dataset's ``data`` block has; a dataset adds its own keys."""
@@ -179,7 +184,7 @@ class Params:
         try:
             return kind.model_validate(self._at(key))
         except ValidationError as error:
-            raise ConfigError(f"{self.path}: {_explain_all(error.errors(), key, kind)}") from None
+            raise ConfigError(f"{self.path}: {explain(error.errors(), key, kind)}") from None
 
     def raw(self, task: str, block: str) -> dict[str, Any]:
         """A copy of the block ``tasks.<task>.<block>`` as the file has it, unchecked."""
@@ -265,16 +270,19 @@ def _nearest(key: str, known: list[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _explain_all(faults: Sequence[Any], key: str, kind: type[Config]) -> str:
-    """Every key with its faults; a value of which several types are allowed has one fault for each of them."""
+def explain(faults: Sequence[Any], key: str, kind: type[Config]) -> str:
+    """Pydantic's faults of the block ``key`` in one line: every key with its faults.
+
+    A value of which several types are allowed has one fault for each of them.
+    """
     told: dict[str, list[str]] = {}
     for fault in faults:
         location = [str(part) for part in fault["loc"] if "[" not in str(part)]  # without pydantic's names of types
-        told.setdefault(".".join([key, *location]), []).append(_explain(fault, kind))
+        told.setdefault(".".join([key, *location]), []).append(_told(fault, kind))
     return "; ".join(f"{path}: {', or '.join(texts)}" for path, texts in told.items())
 
 
-def _explain(fault: Any, kind: type[Config]) -> str:
+def _told(fault: Any, kind: type[Config]) -> str:
     """One pydantic fault in words: value seen, what is allowed."""
     match fault["type"]:
         case "extra_forbidden":

@@ -1,11 +1,11 @@
-"""What a person reads of an evaluated model: figures, a model card, and the table at the end of ``unroll repro``."""
+"""What a person reads of an evaluated model: figures and a model card."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from unroll import drawing, store, timings
+from unroll import drawing, store
 from unroll.errors import StoreError
 from unroll.problems.base import Figure
 from unroll.store import Layout
@@ -15,7 +15,6 @@ from unroll.wording import cell, measure, number, words
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.table import Table
 
 Metrics = Mapping[str, Any]
 """The content of ``metrics.json``."""
@@ -162,57 +161,6 @@ def verdicts(metrics: Metrics) -> list[str]:
     return sentences
 
 
-def results_table(root: Path, tasks: Sequence[str]) -> "Table":
-    """One row a task: its headline metric, the best baseline, what the gate said, and what its stages took."""
-    from rich.table import Table
-
-    table = Table(title="Results on the test part", title_justify="left", title_style="bold", caption_justify="left")
-    table.caption = "seconds: of the stages that ran here, each as it ran last"
-    table.add_column("task", style="bold", no_wrap=True)
-    table.add_column("metric", no_wrap=True)
-    table.add_column("network [95 %]", no_wrap=True)
-    table.add_column("best baseline", no_wrap=True)
-    table.add_column("registry", overflow="fold")
-    table.add_column("seconds", justify="right", no_wrap=True)
-    for task in tasks:
-        layout = Layout(root, task)
-        seconds = sum(timings.read(layout).values())
-        table.add_row(task, *_measured(layout), _gate(layout), f"{seconds:.0f}" if seconds else "–")
-    return table
-
-
-def _measured(layout: Layout) -> tuple[str, str, str]:
-    path = layout.reports / "metrics.json"
-    if not path.is_file():
-        return "–", "not evaluated", "–"
-    metrics = store.read_json(path)
-    headline = metrics["headline"]
-    return words(headline), _with_interval(metrics["test"], headline), _best_baseline(metrics)
-
-
-def _best_baseline(metrics: Metrics) -> str:
-    """The baseline over which the model's advantage is smallest."""
-    headline = metrics["headline"]
-    advantages = {name: found[headline] for name, found in metrics["advantage"].items() if found[headline] is not None}
-    if not advantages:
-        return "–"
-    best = min(advantages, key=lambda name: advantages[name])
-    return f"{words(best)} {number(metrics['baselines'][best][headline])}"
-
-
-def _gate(layout: Layout) -> str:
-    path = layout.reports / "gate.json"
-    if not path.is_file():
-        return "–"
-    gate = store.read_json(path)
-    duel = gate.get("duel")
-    if not gate["passed"]:
-        return f"{gate['alias']}: {gate['reason']}"
-    return (
-        f"{gate['alias']}: by {number(duel['difference'])} over version {duel['champion']}" if duel else gate["alias"]
-    )
-
-
 def _purpose(trained: Trained) -> str:
     doc = (type(trained.problem).__doc__ or "").strip().split("\n\n")[0]
     return f"A recurrent network for the problem `{trained.config['problem']}`. {' '.join(doc.split())}"
@@ -251,7 +199,7 @@ def _groups(metrics: Metrics, target: str) -> Iterator[str]:
         if not 0 < len(groups) <= MAX_GROUPS:
             continue
         names = _metric_names(next(iter(groups.values())))
-        rows = [[group, f"{v['count']:,}", *(_with_interval(v, name) for name in names)] for group, v in groups.items()]
+        rows = [[group, f"{v['count']:,}", *(with_interval(v, name) for name in names)] for group, v in groups.items()]
         yield f"### {_capital(words(grouping))}"
         kind = words(grouping).removeprefix("by ")
         yield _markdown([kind, "examples", *(measure(name, target) for name in names)], rows)
@@ -267,7 +215,7 @@ def _metric_names(found: Mapping[str, Any]) -> list[str]:
 def _results(metrics: Metrics, target: str) -> str:
     names = _metric_names(metrics["test"])
     rows = [
-        [f"**{words(who)}**" if who == drawing.NETWORK else words(who), *(_with_interval(found, n) for n in names)]
+        [f"**{words(who)}**" if who == drawing.NETWORK else words(who), *(with_interval(found, n) for n in names)]
         for who, found in {drawing.NETWORK: metrics["test"], **metrics["baselines"]}.items()
     ]
     heads = ["", *(measure(name, target) for name in names)]
@@ -276,7 +224,8 @@ def _results(metrics: Metrics, target: str) -> str:
     return _markdown(heads, rows)
 
 
-def _with_interval(found: Mapping[str, float | None], name: str) -> str:
+def with_interval(found: Mapping[str, float | None], name: str) -> str:
+    """A metric with its 95 % interval in brackets, as far as it has one."""
     value, low, high = found[name], found[f"{name}_low"], found[f"{name}_high"]
     if value is None:
         return "undefined"

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unroll import ingestion, registry, report, schema, tracking, workflow
+from unroll import ingestion, overview, registry, schema, tracking, workflow
 from unroll.config import Params
 from unroll.errors import ConfigError, UnrollError
 from unroll.tasks import Task
@@ -109,7 +109,7 @@ def publish(root: Path, names: Sequence[str]) -> list[str]:
 
 def show_results(root: Path, output: "Console") -> None:
     """The table of results of all tasks, and where to look next."""
-    output.print(report.results_table(root, Params(root / "params.yaml").tasks()))
+    output.print(overview.results_table(root, Params(root / "params.yaml").tasks()))
     output.print(
         "next: reports/<task>/model_card.md (one a task), make ui (runs, models), dvc metrics show (numbers)",
         markup=False,
@@ -120,7 +120,7 @@ def show_results(root: Path, output: "Console") -> None:
 
 def results_markdown(root: Path) -> str:
     """The table of results as Markdown, such as for the summary of a CI job."""
-    table = report.results_table(root, Params(root / "params.yaml").tasks())
+    table = overview.results_table(root, Params(root / "params.yaml").tasks())
     rows = zip(*([str(cell) for cell in column.cells] for column in table.columns), strict=True)
     heads = [str(column.header) for column in table.columns]
     return "\n".join("| " + " | ".join(row) + " |" for row in [heads, ["---"] * len(heads), *rows])

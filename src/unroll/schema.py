@@ -59,8 +59,12 @@ def faults_of(task: Task) -> list[str]:
 
 
 def pair_faults(task: Task) -> list[str]:
-    """What the blocks prepare and model, each allowed by itself, say against each other: keys below the task."""
-    fault = task.problem().disagreement(task.prepare_config(), task.model_config())
+    """What the blocks prepare and model, each allowed by itself, say against each other: keys below the task.
+
+    Or against a file that prepare names.
+    """
+    problem, prepare, model = task.problem(), task.prepare_config(), task.model_config()
+    fault = problem.disagreement(prepare, model) or problem.file_fault(prepare, model, task.layout.root)
     return [fault] if fault else []
 
 

@@ -1,5 +1,6 @@
 """A trained model as ``train`` left it: what evaluation, publication and serving load."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from unroll import problems, store
+from unroll.config import DisagreementError, explain
 from unroll.errors import ConfigError, StoreError
 from unroll.problems.base import Meta, Problem
 
@@ -18,6 +20,7 @@ WEIGHTS = "weights.safetensors"
 READER = "reader.json"
 """Beside the folder of a registered model of files of one's own: the block by which its raw input is read."""
 KEYS = ("problem", "model", "meta")
+ANEW = "if another version of Unroll trained it, mend the key in params.yaml and train anew: unroll repro"
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,32 @@ def _config(path: Path) -> dict[str, Any]:
 def _problem(path: Path, config: dict[str, Any]) -> tuple[Problem[Any, Any], Any]:
     try:
         problem = problems.load(config["problem"])
-        return problem, problem.Model.model_validate(config["model"])
     except ConfigError as error:
         raise StoreError(f"{path}: problem: {error}") from None
-    except ValidationError as error:
-        fault = error.errors()[0]
-        key = ".".join(["model", *(str(part) for part in fault["loc"])])
-        raise StoreError(f"{path}: {key}: {fault['input']!r} is not allowed; {fault['msg'].lower()}") from None
+    block = config["model"]
+    if not isinstance(block, dict):
+        raise StoreError(f"{path}: model: {block!r} is not allowed; expected a mapping")
+    block = problem.Model.of_older(block)
+    while True:
+        try:
+            return problem, problem.Model.model_validate(block)
+        except ValidationError as error:
+            faults = error.errors()
+        idle = [key for key in _idle(faults) if key in block]
+        if not idle:
+            break
+        block = {key: value for key, value in block.items() if key not in idle}
+    # what was left out is of no use: the fault is told of the block as it stands in the file
+    raise StoreError(f"{path}: {explain(faults, 'model', problem.Model)}; {ANEW}")
+
+
+def _idle(faults: Sequence[Any]) -> list[str]:
+    """Keys that did nothing beside the others when the model was trained, and are refused there since.
+
+    The network without them is the same; were it another one, the weights would not fit.
+    """
+    rules = [fault.get("ctx", {}).get("error") for fault in faults]
+    return [key for rule in rules if isinstance(rule, DisagreementError) for key in rule.left_out]
 
 
 def _require_fit(path: Path, tensors: dict[str, Any], model: "nn.Module") -> None:

@@ -6,7 +6,6 @@ page for people does, and lies in the task's state folder. Rows are named by the
 refused ones also by what tells them in the source.
 """
 
-import csv
 import difflib
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,13 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from unroll import store
+from unroll import rejections, store
 from unroll.config import DataConfig
-from unroll.datasets._raw import shorten
-from unroll.datasets.base import Rejected
-from unroll.errors import ConfigError, StoreError, ValidationError
+from unroll.errors import ConfigError, ValidationError
 from unroll.expectation import Expectation
-from unroll.outcomes import SHOWN, Outcome, Report, columns, expected, plain, share_fault
+from unroll.outcomes import SHOWN, Outcome, Report, columns, plain, share_fault
 from unroll.store import Layout
 
 if TYPE_CHECKING:
@@ -76,7 +73,7 @@ def validate(dataset: "Dataset[D]", config: D, layout: Layout) -> Report:
     """
     source, target = layout.raw / "table.parquet", layout.validated / "table.parquet"
     target.unlink(missing_ok=True)
-    unreadable = _read_rejected(layout.raw / "rejected.csv")
+    unreadable = rejections.read(layout.raw / "rejected.csv")
     if dataset.in_place:
         config = dataset.settled(config, store.read_json(layout.raw / "manifest.json")["found"])
     table = store.read_table(source)
@@ -96,7 +93,7 @@ def validate(dataset: "Dataset[D]", config: D, layout: Layout) -> Report:
     if faults:
         summary |= {"success": False, "failures": [*faults, *report.failures()]}
     _write_page(report, results, layout.state / "validation", faults)
-    _write_rejected(layout.rejected / "rows.csv", rejected)
+    rejections.write(layout.rejected / "rows.csv", rejected)
     where = source.relative_to(layout.root).as_posix()
     _publish(report, summary, layout, "validation", where)
     if fault:
@@ -133,7 +130,7 @@ def _judge(
     whole = _join(frame, facts)
     first = _run(whole, [n for n, e in zip(suite, expectations, strict=True) if e.refuse_rows], title, complete=True)
     against = {number: rows for number, result in first.items() if len(rows := _rows(result))}
-    rejected = _reject(whole, expectations, against)
+    rejected = rejections.reject(whole, expectations, against)
     refused = np.zeros(len(frame), dtype=bool)
     refused[[row.row - 1 for row in rejected]] = True
     rest = _join(frame[~refused], facts) if rejected else whole
@@ -156,26 +153,6 @@ def _publish(report: Report, summary: Mapping[str, Any], layout: Layout, name: s
     if not summary["success"]:
         page = layout.state / name / "index.html"
         sys.stderr.write(f"{where}: all findings: {page.relative_to(layout.root).as_posix()}\n")
-
-
-def _read_rejected(path: Path) -> list[Rejected]:
-    """The rows that could not be read, as ingest left them."""
-    try:
-        with path.open(encoding="utf-8", newline="") as handle:
-            header, *lines = csv.reader(handle)
-        if tuple(header) != Rejected._fields:
-            raise ValueError(f"columns {', '.join(header)}; expected {', '.join(Rejected._fields)}")
-        return [Rejected(file, int(row), *rest) for file, row, *rest in lines]
-    except FileNotFoundError:
-        raise StoreError(f"{path}: not there; expected the output of an earlier stage (run: unroll repro)") from None
-    except (OSError, ValueError, TypeError) as error:
-        raise StoreError(f"{path}: no valid list of rejected rows: {error}") from None
-
-
-def _write_rejected(path: Path, rejected: Sequence[Rejected]) -> None:
-    import pandas as pd
-
-    store.write_csv(path, pd.DataFrame(list(rejected), columns=list(Rejected._fields)))
 
 
 def _join(frame: "pd.DataFrame", facts: Facts | None) -> "pd.DataFrame":
@@ -246,48 +223,6 @@ def _rows(result: "ExpectationValidationResult") -> np.ndarray:
     return np.asarray(found, dtype=np.int64)
 
 
-def _values(frame: "pd.DataFrame", kwargs: Mapping[str, Any], rows: np.ndarray) -> list[Any]:
-    """What stands in the expectation's column in these rows; in its columns, for one that compares several."""
-    names = columns(kwargs) or list(kwargs.get("column_list", []))
-    stand = [[plain(value) for value in frame.loc[rows, name].to_numpy()] for name in names]
-    return (
-        stand[0] if len(names) == 1 else [dict(zip(names, values, strict=True)) for values in zip(*stand, strict=True)]
-    )
-
-
-def _reject(
-    frame: "pd.DataFrame", expectations: Sequence[Expectation], against: Mapping[int, np.ndarray]
-) -> list[Rejected]:
-    """One entry for each row against a refusing expectation, by the first in the suite, in the table's order."""
-    found: dict[int, Rejected] = {}
-    for number, rows in against.items():
-        expectation = expectations[number]
-        names = columns(expectation.kwargs) or expectation.kwargs.get("column_list", [])
-        column, reason = (
-            "+".join(names),
-            expectation.reason or f"expected {expected(expectation.type, expectation.kwargs)}",
-        )
-        fresh = np.asarray([row for row in rows.tolist() if row not in found], dtype=np.int64)
-        for row, value in zip(fresh.tolist(), _values(frame, expectation.kwargs, fresh), strict=True):
-            found[row] = Rejected("table.parquet", row + 1, column, "" if value is None else str(value), reason)
-    keys = _keys(frame, sorted(found))
-    return [found[row]._replace(key=key) for row, key in zip(sorted(found), keys, strict=True)]
-
-
-def _keys(frame: "pd.DataFrame", rows: Sequence[int]) -> list[str]:
-    """What tells each row in the source: time, site, label, its place in its split; else the start of its text."""
-    picked = frame.loc[list(rows)]
-    told = {name: picked[name].to_list() for name in ("site", "time", "label", "split") if name in frame}
-    if "time" in told:
-        told["time"] = [None if time is None else time.replace(":00+00:00", "Z") for time in plain(told["time"])]
-    if "split" in told:  # how many readable rows of its split come up to it
-        told["row"] = (frame.groupby("split").cumcount() + 1).loc[list(rows)].to_list()
-    if "text" in frame:
-        told["text"] = [repr(shorten(text)) if isinstance(text, str) else None for text in picked["text"]]
-    values = [dict(zip(told, map(plain, row), strict=True)) for row in zip(*told.values(), strict=True)]
-    return [" ".join(f"{name}={value}" for name, value in each.items()) for each in values] or [""] * len(rows)
-
-
 def _outcome(
     expectation: Expectation, result: "ExpectationValidationResult", frame: "pd.DataFrame", aside: bool
 ) -> Outcome:
@@ -308,7 +243,7 @@ def _outcome(
         unexpected=unexpected,
         share=unexpected / max(judged, 1),
         rows=(rows + 1).tolist(),
-        values=_values(frame, expectation.kwargs, rows) if len(rows) else [],
+        values=rejections.values(frame, expectation.kwargs, rows) if len(rows) else [],
         observed=_observed(found),
         error=error,
     )

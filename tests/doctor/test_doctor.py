@@ -75,6 +75,16 @@ def test_a_faulty_key_is_told_and_the_rest_is_not_judged(root: Path) -> None:
     assert "files" not in {finding.area for finding in found(root)}
 
 
+def test_a_file_of_vectors_that_does_not_fit_is_found_before_anything_ran(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    (tmp_path / "vectors.txt").write_text("late 1 2 3\nlost 4 5 6\n", encoding="utf-8")
+    vectors = {"prepare.vectors": "vectors.txt", "model.vectors": "tuned", "model.embedding": 50}
+    change_params(tmp_path, {f"tasks.tweets.{key}": value for key, value in vectors.items()})
+    told = [finding.what for finding in found(tmp_path, "tweets") if finding.area == "parameters"]
+    wanted = "tasks.tweets.model.embedding: 50 is not allowed; expected 3, the width of prepare.vectors"
+    assert told == [f"{tmp_path / 'params.yaml'}: {wanted}"]
+
+
 def test_a_broken_params_file_is_a_finding(root: Path) -> None:
     (root / "params.yaml").write_text("tasks: [")
     assert "no valid YAML" in faults(root)["parameters"]

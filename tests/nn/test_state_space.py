@@ -20,10 +20,9 @@ from torch import Tensor
 
 from unroll.errors import DataError
 from unroll.nn import state_space
+from unroll.nn.affine import AffineForecaster, affine_of
 from unroll.nn.kalman import StateSpace
 from unroll.nn.state_space import (
-    AffineForecaster,
-    affine_of,
     anywhere,
     em,
     forecast,
@@ -336,33 +335,41 @@ def test_inputs_push_the_states_that_settle_beside_one_that_does_not() -> None:
 
 
 @pytest.mark.parametrize("inputs", [False, True])
-def test_the_affine_map_is_the_filter(inputs: bool) -> None:
-    u_U = torch.tensor([1.0, 0.5]) if inputs else None
-    model = stationary(random_model(9, inputs), u_U)
-    lag, horizons = 7, (1, 3, 6)
-    weights_HLF, bias_H, deviation_H = affine_of(model, lag, horizons, 1, u_U)
-    y_BLM = torch.stack([observations(seed, False, lag) for seed in range(20)])
-    u_LU = None if u_U is None else u_U.expand(20, lag, 2)
-    filtered = state_space.filter(model, y_BLM, u_LU)
-    means, covs = forecast(model, filtered, 6, None if u_U is None else u_U.expand(20, 6, 2))
-    rows = torch.tensor(horizons) - 1
-    found = torch.einsum("blf,hlf->bh", y_BLM, weights_HLF) + bias_H
-    torch.testing.assert_close(found, means[:, rows, 1])
-    torch.testing.assert_close(deviation_H.square(), covs[0, rows, 1, 1])
-    network = AffineForecaster(weights_HLF, bias_H, deviation_H)
-    wider = torch.cat([y_BLM, torch.full((20, lag, 3), 9.0, dtype=torch.float64)], 2)  # a calendar after the series
-    torch.testing.assert_close(network(wider.float()), means[:, rows, 1].float(), rtol=1e-4, atol=1e-5)
+def test_the_affine_map_is_what_statsmodels_forecasts(inputs: bool) -> None:
+    model, lag, horizons = stationary(random_model(9, inputs)), 7, (1, 3, 6)
+    found = affine_of(model, lag, horizons, 1)
+    network = AffineForecaster(*found)
+    rng = np.random.default_rng(6)
+    for seed in range(5):
+        y_LM = observations(seed, False, lag)
+        u_RU = torch.from_numpy(rng.normal(size=(lag + max(horizons), INPUTS))) if inputs else None
+        other = theirs(model, torch.cat([y_LM, torch.full((max(horizons), SERIES), torch.nan)]), u_RU)
+        rows = [lag - 1 + horizon for horizon in horizons]
+        mine = torch.einsum("lf,hlf->h", y_LM, found.weights_HLF) + found.bias_H
+        if u_RU is not None:
+            assert found.inputs_HRU is not None
+            mine = mine + torch.einsum("ru,hru->h", u_RU, found.inputs_HRU)
+        np.testing.assert_allclose(mine, other.forecasts[1, rows], **EXACT)
+        np.testing.assert_allclose(found.deviation_H.square(), other.forecasts_error_cov[1, 1, rows], **EXACT)
+        beside = torch.full((lag + max(horizons), 3), 9.0, dtype=torch.float64)  # what stands behind is not looked at
+        wide_RU = beside if u_RU is None else torch.cat([u_RU, beside], 1)
+        served = network(torch.cat([y_LM, wide_RU[:lag]], 1)[None].float(), wide_RU[None, lag:].float())
+        np.testing.assert_allclose(served[0], other.forecasts[1, rows], rtol=1e-4, atol=1e-5)
 
 
 def test_a_forecaster_is_saved_and_read_again(tmp_path: Path) -> None:
-    model = AffineForecaster(torch.randn(2, 4, 3), torch.randn(2), torch.rand(2))
+    sizes = ((2, 4, 3), (2,), (2,), (2, 9, 1))
+    model = AffineForecaster(torch.randn(2, 4, 3), torch.randn(2), torch.rand(2), torch.randn(2, 9, 1))
     save_file(model.state_dict(), tmp_path / "weights.safetensors")
-    other = AffineForecaster(torch.zeros(2, 4, 3), torch.zeros(2), torch.zeros(2))
+    other = AffineForecaster(*map(torch.zeros, sizes))
     other.load_state_dict(load_file(tmp_path / "weights.safetensors"))
-    x_BLF = torch.randn(5, 4, 3)
-    assert torch.equal(other(x_BLF), model(x_BLF))
+    x_BLF, ahead_BAU = torch.randn(5, 4, 4), torch.randn(5, 5, 1)
+    assert torch.equal(other(x_BLF, ahead_BAU), model(x_BLF, ahead_BAU))
     assert torch.equal(other.deviation_H, model.deviation_H)
     assert not list(model.parameters())
+    with pytest.raises(DataError, match="no inputs of the rows ahead; expected 1 for each of them"):
+        model(x_BLF)
+    assert set(AffineForecaster(*map(torch.zeros, sizes[:3])).state_dict()) == {"weights_HLF", "bias_H", "deviation_H"}
 
 
 @pytest.mark.parametrize("inputs", [False, True])
@@ -420,6 +427,37 @@ def test_em_recovers_what_can_be_known_of_a_system() -> None:
     assert mine.innovation.square().mean() < 1.01 * best.innovation.square().mean()
     np.testing.assert_allclose(mine.loglik, best.loglik, rtol=0.005)
     assert logliks[-1] > logliks[0]
+
+
+def test_em_finds_what_inputs_do_as_statsmodels_does() -> None:
+    """A regression with errors that remember, of which statsmodels maximises the likelihood by its gradient."""
+    from statsmodels.tsa.statespace.sarimax import SARIMAX
+
+    rng = np.random.default_rng(2)
+    angle_T, error_T = 2 * np.pi * np.arange(800) / 24, np.zeros(800)
+    for t in range(1, 800):
+        error_T[t] = 0.8 * error_T[t - 1] + rng.normal()
+    u_TU = np.stack([np.sin(angle_T), np.cos(angle_T)], 1)
+    y_T = u_TU @ [3.0, -2.0] + error_T
+    found = SARIMAX(y_T, exog=u_TU, order=(1, 0, 0)).fit(disp=False)
+    y_NTM, u_NTU = (segments(torch.from_numpy(each), [(0, 800)], 100, 800) for each in (y_T[:, None], u_TU))
+    model, logliks = em(y_NTM, 1, 100, 1e-7, 0, u_NTU, learn=set(state_space.LEARNED) - {"B"})
+    assert model.D is not None
+    np.testing.assert_allclose(model.D[0], found.params[:2], atol=0.05)
+    np.testing.assert_allclose(model.A[0, 0], found.params[2], atol=0.05)
+    assert logliks[-1] > logliks[0]
+
+
+def test_inputs_that_do_not_vary_are_no_obstacle() -> None:
+    """Points on a circle of months, of rows of one month: of directions that no row has, nothing is learned."""
+    y_TM = observations(3, True) + 4
+    u_TU = torch.tensor([0.5, 0.75, 0.0], dtype=torch.float64).expand(STEPS, 3)
+    model, logliks = em(y_TM, 1, 10, 0.0, 0, u_TU)
+    assert all(after >= before - 1e-9 * abs(before) for before, after in pairwise(logliks))
+    assert model.D is not None
+    assert (model.D @ u_TU[0]).abs().min() > 0.1
+    np.testing.assert_allclose(model.D @ torch.tensor([0.75, -0.5, 0.0], dtype=torch.float64), 0, atol=1e-9)
+    np.testing.assert_allclose(model.D[:, 2], 0, atol=1e-9)
 
 
 def test_the_same_seed_gives_the_same_model() -> None:

@@ -387,6 +387,58 @@ def test_a_state_space_model_forecasts_a_series_that_never_settles(tmp_path: Pat
     assert found["skill_6"] > beats, found  # over persistence, on values beyond all of train
 
 
+def weekly(tmp_path: Path) -> Prepared:
+    """A window of six hours does not tell what day it is, and tomorrow's value is mostly that of the day."""
+    rng, rows = np.random.default_rng(4), 24 * 7 * 16
+    time = pd.date_range("2020-01-06", periods=rows, freq="h", tz="UTC").as_unit("us")
+    noise = np.zeros(rows)
+    for t in range(1, rows):
+        noise[t] = 0.5 * noise[t - 1] + rng.normal()
+    day = np.asarray(time.day_of_week)
+    values = 50 + 6 * np.sin(2 * np.pi * day / 7) - 3 * np.cos(2 * np.pi * day / 7) + noise
+    table = pd.DataFrame({"time": time, "a_ug_m3": values.astype(np.float32)})
+    return CASE.run(
+        tmp_path,
+        table,
+        sites="all",
+        target_site=None,
+        calendar=["weekday"],
+        horizon=[1, 24],
+        validation_from="2020-03-16",
+        test_from="2020-03-30",
+    )
+
+
+def test_a_state_space_model_knows_the_calendar_of_the_hours_ahead(tmp_path: Path) -> None:
+    """Better than without, and as good as a regression with errors of an AR(1), which the series is."""
+    from statsmodels.tsa.statespace.sarimax import SARIMAX
+
+    made = weekly(tmp_path)
+    block = {"kind": "state_space", "states": 1, "iterations": 12, "tolerance": 1e-6, "rows": 1500}
+    found, rows_of = {}, {}
+    for inputs in ("calendar", "none"):
+        config = PROBLEM.Model.model_validate({**block, "inputs": inputs})
+        model = PROBLEM.solve(config, made)
+        assert model is not None
+        scores = PROBLEM.score(model, made, "test", 64)
+        found[inputs], rows_of[inputs] = PROBLEM.metrics(scores.sums(), made.meta), scores.table()
+    assert PROBLEM.Model.model_validate(block).inputs == "calendar"  # type: ignore[attr-defined]
+    assert found["calendar"]["rmse_24"] < 0.75 * found["none"]["rmse_24"], found
+    assert found["calendar"]["rmse"] < found["none"]["rmse"]
+
+    values = _series.target(made)
+    angle = 2 * np.pi * np.asarray(made.arrays["calendar"])[:, 0] / 7
+    circles = np.stack([np.ones_like(angle), np.sin(angle), np.cos(angle)], 1)
+    train = slice(*made.meta["bounds"]["train"])
+    phi_beta = SARIMAX(values[train], exog=circles[train], order=(1, 0, 0)).fit(disp=False)
+    ends = _series.last_rows(made, "test")
+    beta, phi = phi_beta.params[:3], phi_beta.params[3]
+    theirs = circles[ends + 24] @ beta + phi**24 * (values[ends] - circles[ends] @ beta)
+    rmse = mean_squared_error(rows_of["calendar"]["truth_24"], theirs) ** 0.5
+    assert found["calendar"]["rmse_24"] == pytest.approx(rmse, rel=0.02)
+    np.testing.assert_allclose(rows_of["calendar"]["guess_24"], theirs, atol=0.35)
+
+
 def test_a_solved_model_has_a_history_of_one_row(several: Prepared) -> None:
     model = PROBLEM.solve(PROBLEM.Model.model_validate(KINDS["var"]), several)
     assert model is not None

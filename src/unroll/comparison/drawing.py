@@ -13,9 +13,10 @@ import numpy as np
 
 from unroll import canvases, store
 from unroll.canvases import DPI, MUTED
-from unroll.comparison.grid import Sweep, shown
+from unroll.comparison import lines, scales
+from unroll.comparison.grid import shown
 from unroll.comparison.jobs import SPLITS
-from unroll.comparison.look import PALE, Look, along, other, series
+from unroll.comparison.look import Look, along
 from unroll.comparison.results import BEST, Comparison, Row, best_baseline, mean, own_baselines, precise
 from unroll.wording import measure, shorten, words
 
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 WIDTH_IN, HEIGHT_IN = 1600 / DPI, 900 / DPI
 MAX_ROWS, MAX_NUMBERED = 12, 6
 """More rows cannot be read from the last bench, or have no room for a number; the table has them all."""
-FAR = 1.2
-"""A baseline further off than so many times what the points span is named, but does not stretch the axis."""
-DASHED = (0, (4, 2))
 
 
 def write(comparison: Comparison, path: Path) -> None:
@@ -58,12 +56,12 @@ def draw(comparison: Comparison) -> "Canvas":
         if line is None:
             _scores_in_rows(panel, comparison, rows, split, look)
         else:
-            _scores_along(panel, comparison, rows, split, look, line)
+            lines.scores(panel, comparison, rows, split, look, line)
     for panel, title, cost in zip(axes[2:], ("parameters", "seconds"), (_parameters, _seconds), strict=True):
         if line is None:
             _cost_in_rows(panel, title, [cost(row) for row in rows], rows, look)
         else:
-            _cost_along(panel, title, cost, rows, look, line)
+            lines.costs(panel, title, cost, rows, look, line)
     if line is None:
         _name_rows(axes[0], comparison, rows)
     curves = list(below.subplots(1, 2))
@@ -95,15 +93,15 @@ def _scores_in_rows(axes: "Axes", comparison: Comparison, rows: Sequence[Row], s
                 precise(middle), (middle, place), (0, 7), textcoords="offset points", ha="center", va="bottom",
                 fontsize=9.5, fontweight=bold,
             )  # fmt: skip
-    low, high = _limits(ends)
+    low, high = scales.limits(ends)
     name, value = best_baseline(comparison, rows[0], split) if not own_baselines(comparison) else ("", math.nan)
     if math.isfinite(value):
         low, high = _baseline_across(axes, f"{words(name)} {precise(value)}", value, low, high)
     axes.set_xlim(low, high)
     axes.set_xlabel(measure(comparison.headline, comparison.target))
-    _few_ticks(axes.xaxis, 4)
+    scales.few_ticks(axes.xaxis, 4)
     axes.grid(visible=False, axis="y")
-    _title(axes, comparison, split)
+    scales.title(axes, comparison, split)
     axes.tick_params(axis="y", length=0)
 
 
@@ -114,70 +112,15 @@ def _baseline_across(axes: "Axes", text: str, value: float, low: float, high: fl
         across = axes.get_xaxis_transform()
         axes.text(x, 0.985, text, transform=across, ha=ha, va="top", fontsize=8.5, color=MUTED)
 
-    if low - FAR * (high - low) <= value <= high + FAR * (high - low):
-        low, high = _limits([low, high, value], 0.04)
-        axes.axvline(value, color=MUTED, linewidth=1.2, linestyle=DASHED, zorder=1)
+    if low - scales.FAR * (high - low) <= value <= high + scales.FAR * (high - low):
+        low, high = scales.limits([low, high, value], 0.04)
+        axes.axvline(value, color=MUTED, linewidth=1.2, linestyle=scales.DASHED, zorder=1)
         write(f" {text} ", value, "left" if value < (low + high) / 2 else "right")
     elif value < low:
         write(f" ◂ {text}", low, "left")
     else:
         write(f"{text} ▸ ", high, "right")
     return low, high
-
-
-def _scores_along(
-    axes: "Axes", comparison: Comparison, rows: Sequence[Row], split: "Split", look: Look, line: Sweep
-) -> None:
-    metric, best = comparison.headline, comparison.best
-    ends: list[float] = []
-    names = series(comparison.grid.points, line)
-    for place, name in enumerate(names):
-        own = [row for row in _sorted(rows, line) if other(row.point, line) == name and row.values(split, metric)]
-        x = [_beside(row.point.values[line.key], line, place - (len(names) - 1) / 2) for row in own]
-        means = [row.mean(split, metric) for row in own]
-        axes.plot(x, means, color=look.legend.get(name, PALE), linewidth=2)
-        for row, at, middle in zip(own, x, means, strict=True):
-            values, spread = row.values(split, metric), row.deviation(split, metric)
-            colour = look.colours[row.point.number]
-            ends += values
-            if math.isfinite(spread):
-                ends += [middle - spread, middle + spread]
-                axes.errorbar(at, middle, yerr=spread, color=colour, capsize=5, linewidth=2, capthick=2)
-                axes.scatter([at] * len(values), values, s=16, color=colour, alpha=0.6, linewidths=0, zorder=2)
-            axes.scatter(at, middle, s=70, color=colour, edgecolors="white", linewidths=1.2, zorder=3)
-            if best is not None and row.point == best.point:
-                axes.annotate(BEST, (at, middle), (9, 3), textcoords="offset points", ha="left", fontsize=12)
-    axes.set_ylim(*_baseline_along(axes, comparison, rows, split, line, _limits(ends)))
-    axes.set_ylabel(measure(comparison.headline, comparison.target))
-    _x_of_numbers(axes, line)
-    _few_ticks(axes.yaxis, 6)
-    _title(axes, comparison, split)
-
-
-def _baseline_along(
-    axes: "Axes", comparison: Comparison, rows: Sequence[Row], split: "Split", line: Sweep, limits: tuple[float, float]
-) -> tuple[float, float]:
-    """The best baseline as a dashed line, which bends where the points have data of their own; the new limits."""
-    best = [(row.point.values[line.key], *best_baseline(comparison, row, split)) for row in rows]
-    by_x = sorted({at: value for at, _, value in best if math.isfinite(value)}.items())
-    if not by_x:
-        return limits
-    names = {name for _, name, value in best if math.isfinite(value)}
-    name = words(names.pop()) if len(names) == 1 else "best baseline"
-    heights = [height for _, height in by_x]
-    low, high = limits
-    if min(heights) >= low - FAR * (high - low) and max(heights) <= high + FAR * (high - low):
-        axes.plot(*zip(*by_x, strict=True), color=MUTED, linewidth=1.2, linestyle=DASHED, zorder=1)
-        axes.annotate(
-            name, by_x[-1], (0, 5), textcoords="offset points", ha="right", fontsize=8.5, color=MUTED,
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
-        )  # fmt: skip
-        return _limits([low, high, *heights], 0.04)
-    below = max(heights) < high
-    arrow, y, va = ("▾", 0.02, "bottom") if below else ("▴", 0.98, "top")
-    text = f"{name} {precise(by_x[-1][1])} {arrow}"
-    axes.text(0.98, y, text, transform=axes.transAxes, ha="right", va=va, fontsize=8.5, color=MUTED)
-    return limits
 
 
 def _cost_in_rows(axes: "Axes", title: str, costs: Sequence[float], rows: Sequence[Row], look: Look) -> None:
@@ -187,25 +130,11 @@ def _cost_in_rows(axes: "Axes", title: str, costs: Sequence[float], rows: Sequen
         if not math.isfinite(cost):
             continue
         axes.barh(place, cost, height=0.42, color=look.colours[row.point.number], alpha=0.85)
-        axes.text(cost + 0.04 * highest, place, _cost(cost), va="center", fontsize=9)
+        axes.text(cost + 0.04 * highest, place, scales.cost_text(cost), va="center", fontsize=9)
     axes.set_xlim(0, 1.75 * highest)
     axes.grid(visible=False)
     axes.tick_params(axis="both", length=0, labelbottom=False)
     axes.spines["bottom"].set_visible(False)
-
-
-def _cost_along(axes: "Axes", title: str, cost: Any, rows: Sequence[Row], look: Look, line: Sweep) -> None:
-    axes.set_title(title, fontsize=11)
-    for name in series([row.point for row in rows], line):
-        own = [row for row in _sorted(rows, line) if other(row.point, line) == name and row.trained]
-        x, y = [row.point.values[line.key] for row in own], [cost(row) for row in own]
-        axes.plot(x, y, color=look.legend.get(name, PALE), linewidth=1.6)
-        axes.scatter(x, y, s=28, color=[look.colours[row.point.number] for row in own], zorder=3)
-    axes.set_ylim(0, 1.12 * max([cost(row) for row in rows if row.trained], default=1.0))
-    axes.yaxis.set_major_formatter(lambda value, _: _cost(value))
-    _x_of_numbers(axes, line)
-    _few_ticks(axes.yaxis, 4)
-    axes.tick_params(labelsize=8.5)
 
 
 def _name_rows(axes: "Axes", comparison: Comparison, rows: Sequence[Row]) -> None:
@@ -245,7 +174,7 @@ def _curves(axes: "Axes", rows: Sequence[Row], key: str, title: str, look: Look)
         axes.set_ylim(*_calm(every))
         canvases.whole_numbers(axes)
         axes.margins(x=0.02)
-    _few_ticks(axes.yaxis, 5)
+    scales.few_ticks(axes.yaxis, 5)
 
 
 def _calm(curves: Sequence[np.ndarray]) -> tuple[float, float]:
@@ -256,7 +185,7 @@ def _calm(curves: Sequence[np.ndarray]) -> tuple[float, float]:
     width = float(np.ptp(rest))
     if width and high - low > 3 * width:
         low, high = max(low, float(rest.min()) - width / 2), min(high, float(rest.max()) + width / 2)
-    return _limits([low, high], 0.05)
+    return scales.limits([low, high], 0.05)
 
 
 def _legend(axes: "Axes", look: Look) -> None:
@@ -294,66 +223,9 @@ def _frame(canvas: "Canvas", comparison: Comparison) -> None:
     canvas.supxlabel(text, x=0.012, ha="left", fontsize=8.8, color=MUTED, linespacing=1.35)
 
 
-def _title(axes: "Axes", comparison: Comparison, split: "Split") -> None:
-    direction = "higher" if comparison.higher_is_better else "lower"
-    told = f"{direction} is better" if split == "validation" else "not used to choose"
-    axes.set_title(split.capitalize())
-    axes.annotate(
-        told, (1, 1), (0, 12), xycoords="axes fraction", textcoords="offset points", ha="right", fontsize=9.5,
-        color=MUTED,
-    )  # fmt: skip
-
-
-def _sorted(rows: Sequence[Row], line: Sweep) -> list[Row]:
-    return sorted(rows, key=lambda row: row.point.values[line.key])
-
-
-def _is_wide(line: Sweep) -> bool:
-    """Whether the values span nearly a decade, so that a logarithmic scale shows them better."""
-    return min(line.values) > 0 and max(line.values) / min(line.values) >= 8
-
-
-def _beside(value: float, line: Sweep, places: float) -> float:
-    """A little to the side of a value, so that the whiskers of several lines do not cover each other."""
-    low, high = min(line.values), max(line.values)
-    share = 0.018 * places
-    return float(value * (high / low) ** share if _is_wide(line) else value + (high - low) * share)
-
-
-def _x_of_numbers(axes: "Axes", line: Sweep) -> None:
-    """The values themselves as ticks; a logarithmic scale where they span a decade or nearly."""
-    ordered = sorted(line.values)
-    if _is_wide(line):
-        axes.set_xscale("log")
-        axes.minorticks_off()
-    axes.set_xticks(ordered, [shown(value) for value in ordered])
-    axes.set_xlabel(line.key)
-    axes.margins(x=0.08)
-
-
-def _limits(values: Sequence[float], pad: float = 0.12) -> tuple[float, float]:
-    if not values:
-        return 0.0, 1.0
-    low, high = min(values), max(values)
-    edge = pad * (high - low) or 0.02 * abs(high) or 0.5
-    return low - edge, high + edge
-
-
-def _few_ticks(axis: Any, count: int) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axis.set_major_locator(MaxNLocator(count))
-
-
 def _parameters(row: Row) -> float:
     return mean([float(trained.parameters) for trained in row.trained])
 
 
 def _seconds(row: Row) -> float:
     return mean([trained.seconds for trained in row.trained])
-
-
-def _cost(value: float) -> str:
-    if value >= 1e6:
-        return f"{value / 1e6:.3g} M"
-    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.1f}"

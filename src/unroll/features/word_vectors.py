@@ -8,7 +8,8 @@ import codecs
 import gzip
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from io import BufferedReader
 from itertools import chain, islice, takewhile
@@ -73,6 +74,23 @@ def read(path: Path, only: Collection[str] | None = None, first: int | None = No
     return WordVectors(list(places), np.array(rows, dtype=np.float32).reshape(len(rows), reader.width))
 
 
+def width(path: Path) -> int:
+    """How many numbers each vector of a file has, as ``read`` finds it; no more than its beginning is read.
+
+    Raises DataError where there is no such file, or its first vector is none.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "v.txt").write_text("late 1 2.5\\ngate 3 4\\n")
+    ...     width(Path(folder) / "v.txt")
+    2
+    """
+    reader = _Reader(path)
+    with closing(reader.lines()) as lines:
+        next(lines, None)
+    return reader.width
+
+
 def initial(path: Path, words: Sequence[str], rng: np.random.Generator) -> Initial:
     """A vector for each of ``words``: the file's, else a normal one with the deviation of those found (Kim 2014).
 
@@ -115,7 +133,7 @@ class _Reader:
                 raise self.fault(f"number {place} of {line.word!r} is {_shown(part)}; expected a finite number")
         return np.array([float(part) for part in line.parts], dtype=np.float32)
 
-    def lines(self) -> Iterator[_Line]:
+    def lines(self) -> Generator[_Line, None, None]:
         """Every line that has a word, checked for its width."""
         try:
             with gzip.open(self.path, "rb") if self.path.suffix == ".gz" else self.path.open("rb") as handle:

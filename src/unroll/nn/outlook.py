@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from unroll.nn.state_space import AffineForecaster
+from unroll.nn.affine import AffineForecaster
 
 
 class Shape(NamedTuple):
@@ -98,20 +98,21 @@ class LinearForecast(ForecastModel):
         self.affine = affine
 
     @classmethod
-    def blank(cls, shape: Shape, lag: int) -> "LinearForecast":
-        """The same with zeros, to be filled from a file."""
+    def blank(cls, shape: Shape, lag: int, known: int = 0) -> "LinearForecast":
+        """The same with zeros, to be filled from a file; ``known`` inputs are known in advance, and are looked at."""
         horizons = len(shape.horizons)
         weights_HLF = torch.zeros(horizons, lag, shape.series)
-        return cls(shape, AffineForecaster(weights_HLF, torch.zeros(horizons), torch.ones(horizons)))
+        inputs_HRU = torch.zeros(horizons, lag + max(shape.horizons), known) if known else None
+        return cls(shape, AffineForecaster(weights_HLF, torch.zeros(horizons), torch.ones(horizons), inputs_HRU))
 
-    def outlook(self, x_BLF: Tensor, ahead_BAC: Tensor) -> Outlook:  # noqa: ARG002
+    def outlook(self, x_BLF: Tensor, ahead_BAC: Tensor) -> Outlook:
         """The window's affine map and normal quantiles around it."""
-        mean_BH = self.affine(x_BLF)
+        mean_BH = self.affine(x_BLF, ahead_BAC)
         return Outlook(mean_BH, normal_quantiles(mean_BH, self.affine.deviation_H, self.shape.levels))
 
     def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Squared errors in units of each horizon's spread."""
-        error_BH = self.affine(batch["x_BLF"]) - batch["y_BH"]
+        error_BH = self.affine(batch["x_BLF"], batch["ahead_BAC"]) - batch["y_BH"]
         return (error_BH / self.spread_H).square().sum()
 
 

@@ -1,10 +1,10 @@
-"""A linear-Gaussian state-space model learned from data by EM, and what it comes to when it serves.
+"""A linear-Gaussian state-space model learned from data by EM (``affine`` has what it comes to when it serves).
 
-Shapes: N sequences, T steps, n states, M observed series, U inputs; L rows of a window, H horizons. ``kalman`` has the
-model itself and its notation; its names can be had from here, too.
+Shapes: N sequences, T steps, n states, M observed series, U inputs. ``kalman`` has the model itself and its
+notation; its names can be had from here, too.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,11 +27,9 @@ from unroll.nn.kalman import (
 from unroll.nn.window_start import anywhere, stationary
 
 __all__ = [
-    "AffineForecaster",
     "Filtered",
     "Smoothed",
     "StateSpace",
-    "affine_of",
     "anywhere",
     "em",
     "filter",
@@ -45,34 +43,8 @@ __all__ = [
     "update",
 ]
 LEARNED = ("A", "B", "C", "D", "Q", "R", "mean", "cov")
-
-
-class AffineForecaster(nn.Module):
-    """Forecasts as one matrix product: whatever a linear model with Gaussian errors says of a finite window.
-
-    Nothing here is learned by gradients: the numbers are buffers, so that the model is saved and served as a network
-    is. Shapes: B batch, L rows, F series, H horizons.
-
-    >>> walk = AffineForecaster(torch.tensor([[[0.0], [1.0]]]), torch.zeros(1), torch.ones(1))
-    >>> walk(torch.tensor([[[3.0], [5.0]]]))
-    tensor([[5.]])
-    """
-
-    weights_HLF: Tensor
-    bias_H: Tensor
-    deviation_H: Tensor
-
-    def __init__(self, weights_HLF: Tensor, bias_H: Tensor, deviation_H: Tensor) -> None:
-        """``deviation_H`` is the standard deviation of the forecasts' errors, as the model has it."""
-        super().__init__()
-        for name, given in (("weights_HLF", weights_HLF), ("bias_H", bias_H), ("deviation_H", deviation_H)):
-            self.register_buffer(name, given.float().contiguous())
-
-    def forward(self, x_BLF: Tensor) -> Tensor:
-        """Forecasts (B, H) from the first F columns of the window's rows; columns after them are not looked at."""
-        series = self.weights_HLF.shape[2]
-        window = x_BLF[..., :series].flatten(1).to(self.weights_HLF.dtype)
-        return window @ self.weights_HLF.flatten(1).T + self.bias_H
+SINGULAR = 1e-12
+"""Share of the largest eigenvalue below which one of the sums of products counts as 0."""
 
 
 def segments(values_TF: Tensor, runs: Sequence[Sequence[int]], length: int, most: int) -> Tensor:
@@ -115,7 +87,7 @@ def em(
     """
     y_NTM = y.double() if y.ndim == 3 else y.double()[None]
     u_NTU = None if inputs is None else inputs.double().expand(len(y_NTM), -1, -1)
-    model = start or subspace(y_NTM, states, seed, 0 if u_NTU is None else u_NTU.shape[-1])
+    model = start or subspace(y_NTM, states, seed, u_NTU)
     _learnable(model, learn, states)
     filtered = filter(model, y_NTM, u_NTU)
     logliks = [float(filtered.loglik.sum())]
@@ -128,12 +100,13 @@ def em(
     return model, logliks
 
 
-def subspace(y_NTM: Tensor, states: int, seed: int, inputs: int = 0) -> StateSpace:
+def subspace(y_NTM: Tensor, states: int, seed: int, u_NTU: Tensor | None = None) -> StateSpace:
     """A start for EM: states are what the past says of the future (Van Overschee & De Moor 1996, much simplified).
 
     The next rows are regressed on the rows before, the principal components of the fit are the states, and two more
-    regressions give A and C. Missing values count as 0. A little noise from ``seed`` keeps a direction that is empty
-    here from being empty for ever: EM does not leave an exact 0.
+    regressions give A and C. Missing values count as 0. Of inputs, D is what a regression says, and the states are
+    those of what it leaves: a state that followed an input would have to be unlearned. A little noise from ``seed``
+    keeps a direction that is empty here from being empty for ever: EM does not leave an exact 0.
     """
     steps, observed = y_NTM.shape[1:]
     blocks = max(2, -(-states // observed) + 1)
@@ -141,7 +114,10 @@ def subspace(y_NTM: Tensor, states: int, seed: int, inputs: int = 0) -> StateSpa
         raise DataError(
             f"state space: sequences of {steps} rows; expected at least {2 * blocks + 1} for {states} states"
         )
-    rows_NWK = torch.nan_to_num(y_NTM).unfold(1, 2 * blocks, 1).transpose(2, 3).flatten(2)
+    inputs = 0 if u_NTU is None else u_NTU.shape[-1]
+    D = None if u_NTU is None else _direct(y_NTM, u_NTU)
+    rest_NTM = y_NTM if u_NTU is None or D is None else y_NTM - u_NTU[:, :steps] @ D.T
+    rows_NWK = torch.nan_to_num(rest_NTM).unfold(1, 2 * blocks, 1).transpose(2, 3).flatten(2)
     past, future = rows_NWK[..., : blocks * observed], rows_NWK[..., blocks * observed :]
     seen = past.flatten(0, 1)
     fit = past @ _least_squares(seen, future.flatten(0, 1))
@@ -155,12 +131,11 @@ def subspace(y_NTM: Tensor, states: int, seed: int, inputs: int = 0) -> StateSpa
     A = A / max(1.0, float(torch.linalg.eigvals(A).abs().amax()) / 0.99)
     C = _least_squares(x.flatten(0, 1), y).T
     Q, R = (then - now @ A.T).T.cov(), (y - x.flatten(0, 1) @ C.T).T.cov()
-    none = torch.zeros(states, inputs, dtype=torch.float64), torch.zeros(observed, inputs, dtype=torch.float64)
     return StateSpace(
         A=A + jitter[:states],
-        B=none[0] if inputs else None,
+        B=torch.zeros(states, inputs, dtype=torch.float64) if inputs else None,
         C=C + jitter[states:],
-        D=none[1] if inputs else None,
+        D=D,
         Q=_positive(Q, states),
         R=_positive(R, observed),
         mean=torch.zeros(states, dtype=torch.float64),
@@ -168,29 +143,18 @@ def subspace(y_NTM: Tensor, states: int, seed: int, inputs: int = 0) -> StateSpa
     )
 
 
-def affine_of(
-    model: StateSpace, lag: int, horizons: Sequence[int], target: int, u_U: Tensor | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """What filtering a window and forecasting come to: weights (H, L, M), bias (H,) and deviation of the error (H,).
+def _direct(y_NTM: Tensor, u_NTU: Tensor) -> Tensor:
+    """Regression (M, U) of each series on the inputs, of changes from row to row less their mean.
 
-    The filter's gains do not depend on the observations (Kalman 1960), so a forecast is an affine map of the window:
-    its value at a window of zeros and its slopes there say all of it. The window starts from the model's own prior;
-    give ``anywhere(model)`` for a window out of the middle of a series. ``u_U`` is the constant input, if there is
-    any.
+    Of values, an input that happens to rise where a series has a trend, or walks, would be taken for its cause.
     """
-    last, rows = max(horizons), torch.as_tensor(horizons) - 1
-    u_TU = None if u_U is None else u_U.expand(lag + last, -1)
-
-    def ahead(y_LM: Tensor) -> tuple[Tensor, Tensor]:
-        known = filter(model, y_LM, None if u_TU is None else u_TU[:lag])
-        means, covs = forecast(model, known, last, None if u_TU is None else u_TU[lag:])
-        return means[rows, target], covs[rows, target, target]
-
-    nothing = torch.zeros(lag, model.C.shape[-2], dtype=torch.float64)
-    bias_H, variance_H = ahead(nothing)
-    jacobian: Callable[..., Tensor] = torch.autograd.functional.jacobian
-    weights_HLF = jacobian(lambda y_LM: ahead(y_LM)[0], nothing)
-    return weights_HLF.detach(), bias_H.detach(), variance_H.detach().sqrt()
+    y_SM, u_SU = y_NTM.diff(dim=1).flatten(0, 1), u_NTU[:, : y_NTM.shape[1]].diff(dim=1).flatten(0, 1)
+    found = []
+    for y_S in y_SM.T:
+        seen = ~y_S.isnan()
+        change_SU, change_S1 = u_SU[seen], y_S[seen, None]
+        found.append(_least_squares(change_SU - change_SU.mean(0), change_S1 - change_S1.mean(0)).T)
+    return torch.nan_to_num(torch.cat(found))  # of a series that was never seen twice in a row nothing is known
 
 
 @dataclass(frozen=True)
@@ -203,12 +167,16 @@ class _Moments:
     count: Tensor
 
     def coefficients(self, old: Tensor, learned: Tensor) -> Tensor:
-        """Least squares for the columns that are ``learned``; the others stay as they are in ``old``."""
+        """Least squares for the columns that are ``learned``; the others stay as they are in ``old``.
+
+        So does what no data tell: of two inputs that go together, as the points on a circle do where all rows are of
+        one month, the difference.
+        """
         if not learned.any():
             return old
-        rest = self.cross[:, learned] - old[:, ~learned] @ self.right[~learned][:, learned]
+        rest = self.cross[:, learned] - old @ self.right[:, learned]
         new = old.clone()
-        new[:, learned] = torch.linalg.solve(self.right[learned][:, learned], rest, left=False)
+        new[:, learned] += rest @ torch.linalg.pinv(self.right[learned][:, learned], rtol=SINGULAR, hermitian=True)
         return new
 
     def residual(self, weights: Tensor) -> Tensor:

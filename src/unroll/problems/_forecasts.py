@@ -1,6 +1,6 @@
 """Forecasts as scores, metrics and pictures. Shapes: N windows, H horizons, K bands, A rows ahead, P paths."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -203,3 +203,33 @@ def _autocorrelation(prepared: Prepared) -> Figure:
     title = "Autocorrelations of the target, train part"
     note = f"between the dashed lines, ±{bound:.3f}, white noise stays 19 times in 20"
     return Figure("autocorrelation", "stems", title, frame, "lag", "steps back", "correlation", note=note)
+
+
+Forecast = Callable[[np.ndarray, int], np.ndarray]
+"""Rows of windows' ends and a horizon to forecasts in the target's own unit."""
+
+
+def fitted_baselines(prepared: Prepared, target_T: np.ndarray) -> dict[str, Forecast]:
+    """Each baseline, fitted on train."""
+    from unroll.baselines.series import (
+        Autoregression,
+        GradientBoosting,
+        VectorAutoregression,
+        persistence,
+        seasonal_naive,
+    )
+
+    meta, values_TF, calendar_TC = prepared.meta, prepared.arrays["values"], prepared.arrays["calendar"]
+    seconds_T, column, train_N = prepared.arrays["seconds"], meta["target_column"], _series.last_rows(prepared, "train")
+    alone = {h: Autoregression(target_T, train_N, meta["lag"], h) for h in meta["horizons"]}
+    var = VectorAutoregression(values_TF, column, train_N, meta["lag"])
+    boosted = GradientBoosting(values_TF, calendar_TC, column, train_N, meta["lag"], meta["horizons"])
+    return {
+        "persistence": lambda last_N, _: persistence(target_T, last_N),
+        "seasonal_naive": lambda last_N, h: seasonal_naive(
+            target_T, seconds_T, last_N, h, meta["season"], meta["step_s"]
+        ),
+        "autoregression": lambda last_N, h: alone[h].forecast(target_T, last_N),
+        "var": lambda last_N, h: _series.unscale(var.forecast(values_TF, last_N, h), meta),
+        "gradient_boosting": lambda last_N, h: _series.unscale(boosted.forecast(values_TF, last_N, h), meta),
+    }

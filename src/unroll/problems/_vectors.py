@@ -59,14 +59,23 @@ def disagreement(given: str | None, asked: Vectors) -> str | None:
     )
 
 
+def file_fault(name: str | None, asked: Vectors, embedding: int, root: Path) -> str | None:
+    """What is wrong with the file, or with a network beside it, as far as the beginning of the file tells."""
+    if name is None:
+        return None
+    try:
+        return _misfit(asked, embedding, word_vectors.width(_path(name, root)))
+    except DataError as error:
+        return f"prepare.vectors: {error}"
+
+
 def require(asked: Vectors, embedding: int, meta: Meta) -> None:
     """Raises ConfigError where a network ``embedding`` wide cannot begin with the vectors that were prepared."""
     known = meta.get("vectors")
     if fault := disagreement(known and known["sha256"], asked):
         raise ConfigError(fault)
-    if known and asked != "learned" and embedding != known["width"]:
-        wanted = f"expected {known['width']}, the width of prepare.vectors"
-        raise ConfigError(f"model.embedding: {embedding} is not allowed; {wanted}")
+    if known and (fault := _misfit(asked, embedding, known["width"])):
+        raise ConfigError(fault)
 
 
 def facts(found_V: np.ndarray, ids: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -79,6 +88,12 @@ def facts(found_V: np.ndarray, ids: Mapping[str, np.ndarray]) -> dict[str, float
             for part, ids_N in ids.items()
         },
     }
+
+
+def _misfit(asked: Vectors, embedding: int, width: int) -> str | None:
+    if asked == "learned" or embedding == width:
+        return None
+    return f"model.embedding: {embedding} is not allowed; expected {width}, the width of prepare.vectors"
 
 
 def _path(name: str, root: Path) -> Path:

@@ -142,6 +142,13 @@ class Problem(ABC, Generic[P, M]):
         """Why the two blocks do not go together: a key, its value and what was expected; None where they do."""
         return None
 
+    def file_fault(self, prepare: P, model: M, root: Path) -> str | None:  # noqa: ARG002
+        """Why a file that ``prepare`` names beside the table does not go with the blocks; None where it does.
+
+        ``root`` is the project's. It is asked often: no more of the file is read than its beginning.
+        """
+        return None
+
     @abstractmethod
     def prepare(self, table: "pd.DataFrame", config: P, folder: Path, fitted: Meta | None = None) -> dict[str, Any]:
         """Write the arrays of all three splits into ``folder`` (``.npy``) and return the meta (JSON).

@@ -3,7 +3,7 @@
 Shapes: B batch, T rows, L lag, F inputs, A rows ahead, C calendar inputs, N windows, H horizons, K bands.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -14,10 +14,12 @@ from pydantic import BeforeValidator, Field
 from unroll import store
 from unroll.config import PositiveInt
 from unroll.features import calendar, conformal
-from unroll.problems import _series
-from unroll.problems._forecast_models import ClassicalModel, ForecastingModel, begin, build, solve
-from unroll.problems._forecasts import figures, forecast_scores, metric_names, metrics
-from unroll.problems._series import SPLITS, SeriesPrepare
+from unroll.problems import _series, _series_layout
+from unroll.problems._forecast_config import ClassicalModel, ForecastingModel
+from unroll.problems._forecast_models import begin, build, solve
+from unroll.problems._forecasts import figures, fitted_baselines, forecast_scores, metric_names, metrics
+from unroll.problems._series import SPLITS
+from unroll.problems._series_layout import SeriesPrepare
 from unroll.problems.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
 from unroll.scores import Scores
 
@@ -68,7 +70,7 @@ class Forecasting(Problem[ForecastingPrepare, ForecastingModel | ClassicalModel]
 
     def columns(self, config: ForecastingPrepare) -> Sequence[str] | None:
         """Time, site and the variables chosen."""
-        return _series.columns(config)
+        return _series_layout.columns(config)
 
     def coded(self, config: ForecastingPrepare) -> Sequence[str]:
         """Sites and categories."""
@@ -81,8 +83,8 @@ class Forecasting(Problem[ForecastingPrepare, ForecastingModel | ClassicalModel]
     def prepare(
         self, table: "pd.DataFrame", config: ForecastingPrepare, folder: Path, fitted: Meta | None = None
     ) -> dict[str, Any]:
-        """The arrays of ``_series.prepare``; the meta also has the horizons and how far the target moves in each."""
-        meta = _series.prepare(table, config, config.horizon, folder, fitted)
+        """The arrays of ``_series_layout.prepare``; the meta also has the horizons and the target's moves in each."""
+        meta = _series_layout.prepare(table, config, config.horizon, folder, fitted)
         prepared = Prepared(store.read_arrays(folder), meta)
         spread = fitted["spread"] if fitted else [_spread(prepared, horizon) for horizon in config.horizon]
         return {**meta, "horizons": list(config.horizon), "spread": spread, "season": config.season}
@@ -168,7 +170,7 @@ class Forecasting(Problem[ForecastingPrepare, ForecastingModel | ClassicalModel]
         target_T, horizons = _series.target(prepared), prepared.meta["horizons"]
         truth_NH = target_T[valid_N[:, None] + np.array(horizons)]
         found = {}
-        for name, forecast in _baselines(prepared, target_T).items():
+        for name, forecast in fitted_baselines(prepared, target_T).items():
             guess_NH, valid_NH = (np.stack([forecast(rows, h) for h in horizons], axis=1) for rows in (last_N, valid_N))
             edges_H2K = np.stack([conformal.constant_edges(error_N) for error_N in (truth_NH - valid_NH).T])
             found[name] = forecast_scores(prepared, split, guess_NH, guess_NH[..., None, None] + edges_H2K)
@@ -281,36 +283,6 @@ def _batch(prepared: Prepared, split: Split, index_B: np.ndarray) -> Batch:
         "next_BF": torch.from_numpy(values[last_B + 1]),
         "ahead_BAC": torch.from_numpy(_series.ahead(prepared.arrays["calendar"][ahead_BA], meta)),
         "y_BH": torch.from_numpy(values[last_B[:, None] + np.array(meta["horizons"]), meta["target_column"]]),
-    }
-
-
-Forecast = Callable[[np.ndarray, int], np.ndarray]
-"""Rows of windows' ends and a horizon to forecasts in the target's own unit."""
-
-
-def _baselines(prepared: Prepared, target_T: np.ndarray) -> dict[str, Forecast]:
-    """Each baseline, fitted on train."""
-    from unroll.baselines.series import (
-        Autoregression,
-        GradientBoosting,
-        VectorAutoregression,
-        persistence,
-        seasonal_naive,
-    )
-
-    meta, values_TF, calendar_TC = prepared.meta, prepared.arrays["values"], prepared.arrays["calendar"]
-    seconds_T, column, train_N = prepared.arrays["seconds"], meta["target_column"], _series.last_rows(prepared, "train")
-    alone = {h: Autoregression(target_T, train_N, meta["lag"], h) for h in meta["horizons"]}
-    var = VectorAutoregression(values_TF, column, train_N, meta["lag"])
-    boosted = GradientBoosting(values_TF, calendar_TC, column, train_N, meta["lag"], meta["horizons"])
-    return {
-        "persistence": lambda last_N, _: persistence(target_T, last_N),
-        "seasonal_naive": lambda last_N, h: seasonal_naive(
-            target_T, seconds_T, last_N, h, meta["season"], meta["step_s"]
-        ),
-        "autoregression": lambda last_N, h: alone[h].forecast(target_T, last_N),
-        "var": lambda last_N, h: _series.unscale(var.forecast(values_TF, last_N, h), meta),
-        "gradient_boosting": lambda last_N, h: _series.unscale(boosted.forecast(values_TF, last_N, h), meta),
     }
 
 

@@ -133,6 +133,10 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
         """Scores of groups of words, and vectors of a file where there is none."""
         return disagreement(model, prepare.level, prepare.vectors)
 
+    def file_fault(self, prepare: LanguageModelPrepare, model: LanguageModelModel, root: Path) -> str | None:
+        """A file of word vectors of another width than the embedding, or none."""
+        return word_vectors.file_fault(prepare.vectors, model.vectors, model.embedding, root)
+
     def check(self, prepared: Prepared, config: LanguageModelPrepare) -> Check:
         """Every token in one split, few unknown ones."""
         import pandas as pd

@@ -14,8 +14,8 @@ from pydantic import Field
 from unroll.config import PositiveInt, RecurrentConfig
 from unroll.features import calendar
 from unroll.problems import _classification as classification
-from unroll.problems import _series
-from unroll.problems._series import SeriesPrepare
+from unroll.problems import _series, _series_layout
+from unroll.problems._series_layout import SeriesPrepare
 from unroll.problems.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
 from unroll.scores import Scores
 
@@ -61,7 +61,7 @@ class RiseOrFall(Problem[RiseOrFallPrepare, RiseOrFallModel]):
 
     def columns(self, config: RiseOrFallPrepare) -> Sequence[str] | None:
         """Time, site and the variables chosen."""
-        return _series.columns(config)
+        return _series_layout.columns(config)
 
     def coded(self, config: RiseOrFallPrepare) -> Sequence[str]:
         """Sites and categories."""
@@ -70,8 +70,8 @@ class RiseOrFall(Problem[RiseOrFallPrepare, RiseOrFallModel]):
     def prepare(
         self, table: "pd.DataFrame", config: RiseOrFallPrepare, folder: Path, fitted: Meta | None = None
     ) -> dict[str, Any]:
-        """The arrays of ``_series.prepare``."""
-        return _series.prepare(table, config, (0, config.horizon), folder, fitted)
+        """The arrays of ``_series_layout.prepare``."""
+        return _series_layout.prepare(table, config, (0, config.horizon), folder, fitted)
 
     def asked(self, prepared: Prepared, split: Split, metric: str) -> Asked:  # noqa: ARG002
         """Whether the target rises."""

@@ -18,6 +18,7 @@ from unroll.features import batching, scaling, strings, sums, text_splits, vecto
 from unroll.features.strings import UNKNOWN
 from unroll.problems import _answers as answers
 from unroll.problems import _classification as classification
+from unroll.problems import _pair_requests
 from unroll.problems import _pairs as pairs
 from unroll.problems._answerers import SequenceToSequenceModel, build, disagreement
 from unroll.problems._pairs import COLUMNS, SPLITS, SourceUnit
@@ -80,7 +81,7 @@ class SequenceToSequence(Problem[SequenceToSequencePrepare, SequenceToSequenceMo
     metric_names = ("exact_match", "digit_accuracy")
     baseline_names = ("digit_chance", "most_frequent")
     unit = "characters"
-    optional_inputs = tuple(pairs.SAMPLING)
+    optional_inputs = tuple(_pair_requests.SAMPLING)
 
     def columns(self, config: SequenceToSequencePrepare) -> Sequence[str]:
         """Both columns of the pairs, and what the split needs."""
@@ -248,8 +249,8 @@ class SequenceToSequence(Problem[SequenceToSequencePrepare, SequenceToSequenceMo
         """
         import pandas as pd
 
-        network, sources = _answerer(model), pairs.sources_asked(frame, meta)
-        (temperature_N, seeds), flat = pairs.sampling_asked(frame), pairs.encode_sources(sources, meta)
+        network, sources = _answerer(model), _pair_requests.sources(frame, meta)
+        (temperature_N, seeds), flat = _pair_requests.sampling(frame), pairs.encode_sources(sources, meta)
         found = pairs.answer(network, meta, flat, np.arange(len(sources)), 512)
         if temperature_N.any():
             warm_N = temperature_N > 0

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from unroll.features import verse
-from unroll.problems import _pairs
+from unroll.problems import _pair_requests, _pairs
 from unroll.problems.base import Meta
 
 MOST_TOLD = 64
@@ -126,7 +126,7 @@ def _pair(meta: Meta, cell_characters: int) -> tuple[list[Column], dict[str, Any
     longest = cell_characters if whole else meta["longest_source"]
     found = [Column("source", "text", "What is to be answered", words=words, longest=longest)]
     abouts = {"temperature": "Above 0 the answer is drawn; 0: the most probable one", "seed": "Of the drawing"}
-    for name, (low, high) in _pairs.SAMPLING.items():
+    for name, (low, high) in _pair_requests.SAMPLING.items():
         whole_number = name == "seed"
         found.append(Column(name, "number", abouts[name], False, whole=whole_number, low=low, high=high, default=0))
     about = {"reading": meta["reading"], "longest_source": meta["longest_source"], "words": list(words)}
