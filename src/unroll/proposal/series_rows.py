@@ -181,7 +181,7 @@ def _chosen(plan: Plan, wanted: Asked) -> tuple[list[str], str]:
         target = next(iter(names))
     own = {new: old for old, new in names.items()}
     target = own.get(target, target)
-    require_columns(look.file, look.columns, [target])
+    require_columns(look.file, look.columns, [target], look.left_out)
     if target not in names:
         raise DataError(
             f"{look.file}: column {target!r} cannot be forecast: {_why_none(plan, target)}; expected one of "

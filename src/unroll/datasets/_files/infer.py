@@ -26,20 +26,22 @@ class Inferred:
     told: Sequence[str] = ()
     proposals: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
     columns: Mapping[str, Column] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def unused(self) -> dict[str, str]:
         """The columns that nothing reads, and why."""
         used, numbers = set(_named(self.config)), self.config.kind in ("series", "labelled_series")
         left = {name: column for name, column in self.columns.items() if name not in used}
-        return {
+        found = {
             name: _why_unused(column) if numbers or column.is_empty else "not asked for"
             for name, column in left.items()
         }
+        return found | {name: what.partition(":")[0] for name, what in self.left_out.items()}
 
 
 def infer(look: Look, config: FilesConfig) -> Inferred:
     """Fill in what ``config`` leaves open; raises DataError where the file does not tell, or lacks a named column."""
-    require_columns(look.file, look.columns, _named(config))
+    require_columns(look.file, look.columns, _named(config), look.left_out)
     table = config.kind
     missing = _missing(look, config)
     marks = Marks.of(missing, look.reading.decimal, config.thousands)
@@ -53,7 +55,7 @@ def infer(look: Look, config: FilesConfig) -> Inferred:
     filled = config.model_copy(update=fresh)
     told = [_written(look.reading, config)] if set(fresh) & set(_WRITTEN) else []
     told += [f"{key}: {_shown(value)}" for key, value in fresh.items() if key not in Reading.model_fields and value]
-    inferred = Inferred(filled, told, proposals, seen)
+    inferred = Inferred(filled, told, proposals, seen, look.left_out)
     if table in ("series", "labelled_series") and not isinstance(config.values, tuple):
         told += [line] if (line := unused_line(inferred)) else []
     return inferred
@@ -61,7 +63,8 @@ def infer(look: Look, config: FilesConfig) -> Inferred:
 
 def unused_line(inferred: Inferred) -> str:
     """The columns that nothing reads, each with the reason, in one line; empty ones say so only by their number."""
-    named = [f"{name} ({why})" for name, why in inferred.unused().items() if not inferred.columns[name].is_empty]
+    seen = inferred.columns
+    named = [f"{name} ({why})" for name, why in inferred.unused().items() if name not in seen or not seen[name].is_empty]
     return f"not used: {_shown(named)}" if named else ""
 
 

@@ -1,8 +1,8 @@
 """A first look at the files of a block: which they are, how they are written, their columns and first rows."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,8 @@ class File:
 class Look:
     """What a first look saw of the first file; ``frame`` has its first rows, each cell as it stands there.
 
-    ``rows_N`` are their places in the file, ``rejected`` those among them that could not be cut into cells.
+    ``rows_N`` are their places in the file, ``rejected`` those among them that could not be cut into cells; ``left_out``
+    are columns that hold no cells at all, with what they are.
     """
 
     files: Sequence[File]
@@ -50,6 +51,7 @@ class Look:
     frame: "pd.DataFrame"
     rows_N: np.ndarray
     rejected: Sequence[Unread] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def file(self) -> str:
@@ -100,8 +102,9 @@ def take(files: Sequence[File], config: FilesConfig) -> Look:
     first, told = files[0], reading_of(config)
     told = reading.sniff(first.path, told, first.name)
     columns = reading.columns(first.path, told, first.name)
+    left_out = reading.left_out(first.path, told, first.name)
     for chunk in reading.chunks(first.path, told, rows=ROWS, name=first.name):
-        look = Look(files, told, columns, chunk.frame, np.asarray(chunk.rows_N), chunk.rejected)
+        look = Look(files, told, columns, chunk.frame, np.asarray(chunk.rows_N), chunk.rejected, left_out)
         if len(chunk.rejected) > len(chunk.frame):
             raise DataError(look.fault())
         if len(chunk.frame):

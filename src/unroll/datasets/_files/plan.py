@@ -62,7 +62,9 @@ class Plan:
             there = self._columns[file.name]
             values = [name for name in self._steps if name in there]
             wanted = list(dict.fromkeys([*reader.columns(), *values]))
-            require_columns(file.name, there, wanted)
+            if not set(wanted) <= set(there):
+                own = reading.left_out(file.path, self._readings[file.name], file.name)
+                require_columns(file.name, there, wanted, own)
             chunks = reading.chunks(file.path, self._readings[file.name], wanted, name=file.name)
             for chunk in chunks:
                 whole = chunk if len(chunk.frame) else _with_columns(chunk, wanted)
