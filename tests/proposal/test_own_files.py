@@ -2,15 +2,21 @@
 
 import json
 import shutil
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+from datasets import own_files
 from projects import ROOT
 
 from unroll import proposal
-from unroll.errors import DataError
-from unroll.proposal import Asked, Proposal
+from unroll.datasets._files import cells
+from unroll.datasets._files.cells import Marks
+from unroll.datasets.files import FilesConfig
+from unroll.errors import ConfigError, DataError
+from unroll.proposal import Asked, Proposal, parse
 
 
 @pytest.fixture
@@ -55,3 +61,94 @@ def test_a_nested_key_that_is_asked_for_is_named_and_a_wrong_one_gets_near_names
 ) -> None:
     with pytest.raises(DataError, match=message):
         proposed(root, reviews(root), problem="text_classification", **asked)
+
+
+def prices(root: Path, cell: str = '"{:,.2f}"', delimiter: str = ",", name: str = "prices.csv") -> str:
+    """Days with a price and a volume above a thousand, whose numbers ``cell`` spells."""
+    rows = [("Date", "Close", "Volume")]
+    for n in range(400):
+        day = (date(2020, 1, 1) + timedelta(days=n)).isoformat()
+        rows.append((day, cell.format(1041.5 + n % 40), cell.format(646_778 + 9999 * (n % 31))))
+    (root / name).write_text("\n".join(map(delimiter.join, rows)) + "\n", encoding="utf-8")
+    return name
+
+
+SWAPPED = str.maketrans(",.", ".,")
+
+
+@pytest.mark.parametrize(("thousands", "decimal", "delimiter"), [(",", ".", ","), (".", ",", ";"), ("'", ".", ";")])
+def test_marks_of_thousands_are_found_and_told(thousands: str, decimal: str, delimiter: str, root: Path) -> None:
+    path = root / prices(root, delimiter=delimiter)
+    text = path.read_text()
+    if decimal == ",":
+        text = text.translate(SWAPPED)
+    elif thousands == "'":
+        text = text.replace(",", "'")
+    path.write_text(text)
+    found = proposed(root, path.name, "Close")
+    data = found.values()["data"]
+    assert (data["thousands"], data["decimal"], data["values"]) == (thousands, decimal, ["Close", "Volume"])
+    cell = f"1{thousands}041{decimal}50"
+    assert f"between groups of three digits, as in Close: {cell}" in found.text("mine")
+    table = own_files.validate(own_files.ingest(root, config := FilesConfig.model_validate(data)), config)
+    assert table["close"].tolist() == [1041.5 + n % 40 for n in range(400)]
+    assert table["volume"].iloc[:2].tolist() == [646_778, 656_777]
+
+
+@pytest.mark.parametrize("digits", [0, 1, 2, 3])
+@pytest.mark.parametrize("decimal", [".", ","])
+def test_decimals_are_no_thousands(digits: int, decimal: str, root: Path) -> None:
+    path = root / prices(root, f"{{:.{digits}f}}", ";")
+    path.write_text(path.read_text().replace(".", decimal))
+    data = proposed(root, path.name, "Close").values()["data"]
+    assert (data["decimal"], data.get("thousands")) == (decimal if digits else ".", None)
+
+
+def test_a_mark_of_thousands_that_is_given_is_no_decimal_mark(root: Path) -> None:
+    rows = [f"2020-01-{1 + n // 24:02d} {n % 24:02d}:00;1,{n:03d}" for n in range(240)]
+    (root / "counts.csv").write_text("when;visits\n" + "\n".join(rows) + "\n")
+    assert proposed(root, "counts.csv").values()["data"]["decimal"] == ","
+    data = proposed(root, "counts.csv", given=parse(["data.thousands=,"])).values()["data"]
+    assert (data["thousands"], data["decimal"]) == (",", ".")
+    with pytest.raises(ConfigError, match=r"thousands: ',' is the decimal mark too; expected another one"):
+        proposed(root, "counts.csv", given=parse(["data.thousands=,", "data.decimal=,"]))
+
+
+def test_the_target_that_was_asked_for_is_the_one_that_is_named(root: Path) -> None:
+    name = prices(root)
+    told = (
+        r"^prices\.csv: column 'Close' cannot be forecast: row 2 holds '1,041\.50', no number \(400 of the first 400 "
+        r"rows are as odd\); data\.thousands: ',' would say that digits are in groups; expected a column of numbers$"
+    )
+    with pytest.raises(DataError, match=told):
+        proposed(root, name, "Close", given={"data.thousands": "'"})
+    with pytest.raises(DataError, match=r"^prices\.csv: no column 'close'; did you mean 'Close'\?"):
+        proposed(root, name, "close", given={"data.thousands": "'"})
+
+
+@pytest.mark.parametrize(
+    ("decimal", "thousands", "cell", "reason"),
+    [
+        (",", None, "8.63", "a decimal point; expected a decimal comma (data.decimal)"),
+        (".", None, "8,63", "a decimal comma; expected a decimal point (data.decimal)"),
+        (",", None, "8.634", "a decimal point; expected a decimal comma (data.decimal), or data.thousands: '.' for the "
+         "mark between groups of three digits"),
+        (".", None, "1,041.60", "no number; expected one without groups, or data.thousands: ',' for the mark between "
+         "groups of three digits"),
+        (".", ",", "1,5", "a decimal comma; expected a decimal point (data.decimal)"),
+        (",", ".", "1.5", "a decimal point; expected a decimal comma (data.decimal)"),
+        (",", None, "1e300", "too large for a number of 32 bits"),
+        (",", ".", "1.000e300", "a decimal point; expected a decimal comma (data.decimal)"),
+        (".", ",", "1,000", ""),
+        (",", None, "high", "no number; expected one with a decimal comma"),
+    ],
+)  # fmt: skip
+def test_a_cell_that_is_no_number_is_told_by_its_marks(
+    decimal: str, thousands: str | None, cell: str, reason: str
+) -> None:
+    marks = Marks.of((), decimal, thousands)
+    column = pd.Series([cell], dtype="str")
+    _, bad_N = cells.numbers(column, marks, "a.csv")
+    assert bad_N.tolist() == [bool(reason)]
+    if reason:
+        assert cells.reason(marks, column)(0) == reason

@@ -89,10 +89,10 @@ def relative(name: str, root: Path) -> str:
 
 
 def parse(settings: list[str]) -> dict[str, Any]:
-    """``--set KEY=VALUE``, the value as YAML has it.
+    """``--set KEY=VALUE``, the value as YAML has it; a single sign, such as a comma, is itself.
 
-    >>> parse(["data.sort=true", "prepare.horizon=[1, 6]"])
-    {'data.sort': True, 'prepare.horizon': [1, 6]}
+    >>> parse(["data.sort=true", "prepare.horizon=[1, 6]", "data.thousands=,"])
+    {'data.sort': True, 'prepare.horizon': [1, 6], 'data.thousands': ','}
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -103,6 +103,9 @@ def parse(settings: list[str]) -> dict[str, Any]:
         block, dot, rest = key.partition(".")
         if not (equal and dot and rest) or block not in BLOCKS or "." in rest:
             raise ConfigError(f"--set: {setting!r} is not allowed; expected BLOCK.KEY=VALUE, as data.sort=true")
+        if len(value) == 1 and value != "~" and not value.isalnum():
+            found[key] = value  # a mark such as a comma, which YAML has other plans for
+            continue
         try:
             found[key] = YAML(typ="safe", pure=True).load(value)
         except YAMLError as error:

@@ -9,8 +9,10 @@ import numpy as np
 
 from unroll.config import Params
 from unroll.datasets._files import cells
+from unroll.datasets._files.infer_series import NoNumbersError
 from unroll.datasets._files.look import Look
 from unroll.datasets._files.rows import require_columns
+from unroll.datasets._files.seen import Seen
 from unroll.datasets._files.series import named
 from unroll.datasets.files import FilesConfig, Plan
 from unroll.errors import DataError
@@ -108,7 +110,11 @@ class Read:
 def read(params: Params, name: str, wanted: Asked, root: Path) -> Read:
     """Look and read; a step that is none is mended and the files are read again."""
     block, whys = wanted.block(root), dict[str, str]()
-    plan = asking.plan(params, name, block, root)
+    try:
+        plan = asking.plan(params, name, block, root)
+    except NoNumbersError as error:
+        _require_numbers(error.seen, wanted.target)
+        raise
     if (values := _with_target(plan, wanted)) is not None:
         block["values"], whys["values"] = values, f"{wanted.target} numbers the rows, and is asked for all the same"
         plan = asking.plan(params, name, block, root)
@@ -191,6 +197,15 @@ def _chosen(plan: Plan, wanted: Asked) -> tuple[list[str], str]:
         return list(names.values()), names[target]
     near = sorted(names, key=lambda other: (other != target, -_likeness(look, config, target, other)))[:MOST_INPUTS]
     return [new for old, new in names.items() if old in near], names[target]
+
+
+def _require_numbers(seen: Seen, target: str | None) -> None:
+    """Raise DataError that says why the target that was asked for cannot be forecast, where no column can."""
+    if target is None:
+        return
+    require_columns(seen.look.file, seen.look.columns, [target], seen.look.left_out)
+    if not seen.columns[target].is_numeric and (why := seen.look.odd(target, seen.marks)):
+        raise DataError(f"{seen.look.file}: column {target!r} cannot be forecast: {why}; expected a column of numbers")
 
 
 def _with_target(plan: Plan, wanted: Asked) -> list[str] | None:

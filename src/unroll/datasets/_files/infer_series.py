@@ -29,6 +29,14 @@ START, STEP = "1970-01-01T00:00:00", "1s"
 """Of rows without a time: their numbers are their seconds since 1970, and nobody takes those for a day of theirs."""
 
 
+class NoNumbersError(DataError):
+    """No column can be forecast; ``seen`` is what every column looked like."""
+
+    def __init__(self, message: str, seen: Seen) -> None:
+        super().__init__(message)
+        self.seen = seen
+
+
 def infer(seen: Seen) -> Iterator[tuple[str, Any]]:
     """Keys of the block with what they are, None where nothing tells."""
     config, look = seen.config, seen.look
@@ -49,9 +57,8 @@ def infer(seen: Seen) -> Iterator[tuple[str, Any]]:
         nearest = max(free, key=lambda column: column.numeric_share, default=None)
         odd = look.odd(nearest.name, seen.marks) if nearest is not None and nearest.numeric_share > 0 else ""
         shown = f": column {nearest.name}, {odd}" if nearest is not None and odd else ""
-        raise DataError(
-            f"{look.file}: no column of numbers beside the time{shown}; expected one (data.values names them)"
-        )
+        told = f"{look.file}: no column of numbers beside the time{shown}; expected one (data.values names them)"
+        raise NoNumbersError(told, seen)
     yield "values", tuple(values)
     chosen = values if config.values in (None, "all") else config.values or ()
     yield "categories", tuple(column.name for column in free if column.is_category and column.name not in chosen)

@@ -41,7 +41,9 @@ class Plan:
         try:
             return cls(look, infer(look, config), not isinstance(config.values, tuple))
         except DataError as error:
-            raise DataError(f"{look.fault()}; and then {error}" if look.rejected else str(error)) from None
+            if not look.rejected:
+                raise
+            raise DataError(f"{look.fault()}; and then {error}") from None
 
     @property
     def config(self) -> FilesConfig:
