@@ -1,6 +1,7 @@
 """What ``unroll new`` makes of files as they come: nested values, thousands marks, several sites, gaps in time."""
 
 import json
+import math
 import shutil
 from datetime import date, timedelta
 from pathlib import Path
@@ -152,3 +153,66 @@ def test_a_cell_that_is_no_number_is_told_by_its_marks(
     assert bad_N.tolist() == [bool(reason)]
     if reason:
         assert cells.reason(marks, column)(0) == reason
+
+
+def shops(root: Path, rows: int = 300, sites: tuple[str, ...] = ("Ulm", "Bonn"), group: str = "station") -> str:
+    """Sales of shops, one row each a day; where they lie and what kind they are of does not change."""
+    lines = [f"day,{group},altitude,kind,sales,price"]
+    for n in range(rows):
+        day = (date(2020, 1, 1) + timedelta(days=n)).isoformat()
+        for at, site in enumerate(sites):
+            sales = 100 + 10 * at + 20 * math.sin(2 * math.pi * n / 7) + n % 5
+            lines.append(f"{day},{site},{100 * at + 50},{'large' if at else 'small'},{sales:.2f},{2 + n % 3}")
+    (root / "shops.csv").write_text("\n".join(lines) + "\n")
+    return "shops.csv"
+
+
+@pytest.mark.parametrize("group", ["station", "shop"])
+def test_of_several_sites_one_is_forecast_and_the_others_are_told(group: str, root: Path) -> None:
+    found = proposed(root, shops(root, group=group), "sales")
+    prepare, data = found.values()["prepare"], found.values()["data"]
+    assert (data["site"], prepare["target_site"], prepare["sites"]) == (group, "Ulm", ["Ulm", "Bonn"])
+    assert (
+        "the forecast is of site Ulm alone; each of the others takes a task of its own, by --set "
+        "prepare.target_site=Bonn: Bonn"
+    ) in found.seen
+    other = proposed(root, "shops.csv", "sales", given={"prepare.target_site": "Bonn"}).values()["prepare"]
+    assert (other["target_site"], other["sites"]) == ("Bonn", ["Bonn", "Ulm"])
+    with pytest.raises(DataError, match=r"^shops\.csv: no site 'Bon' \(prepare\.target_site\); did you mean 'Bonn'\?"):
+        proposed(root, "shops.csv", "sales", given={"prepare.target_site": "Bon"})
+
+
+def test_one_site_of_many_is_its_own_input(root: Path) -> None:
+    sites = tuple(f"s{number}" for number in range(8))
+    found = proposed(root, shops(root, 100, sites), "sales")
+    assert found.values()["prepare"]["sites"] == ["s0"]
+    assert any(line.endswith("prepare.target_site=s1: s1, s2, s3, s4, s5, s6, … (7)") for line in found.seen)
+
+
+def test_columns_of_one_value_a_site_are_static(root: Path) -> None:
+    found = proposed(root, shops(root), "sales")
+    data = found.values()["data"]
+    assert (data["values"], data["static"], data.get("categories")) == (["sales", "price"], ["altitude", "kind"], None)
+    assert "one value a site, as altitude: Ulm 50, Bonn 150; kept in the table, no input" in found.text("mine")
+    table = own_files.validate(own_files.ingest(root, config := FilesConfig.model_validate(data)), config)
+    assert set(zip(table["site"], table["altitude"], table["kind"], strict=True)) == {
+        ("Ulm", "50", "small"),
+        ("Bonn", "150", "large"),
+    }
+
+
+def test_a_column_that_changes_late_is_not_static(root: Path) -> None:
+    path = root / shops(root, 3000)
+    lines = path.read_text().splitlines()
+    day, site, _, *rest = lines[-1].split(",")
+    path.write_text("\n".join([*lines[:-1], ",".join([day, site, "151", *rest])]) + "\n")
+    data = proposed(root, "shops.csv", "sales").values()["data"]
+    assert (data["values"], data["static"]) == (["altitude", "sales", "price"], ["kind"])
+
+
+def test_a_window_that_is_cut_has_whole_seasons_and_says_so(root: Path) -> None:
+    found = proposed(root, shops(root, 900), "sales")
+    assert found.values()["prepare"]["lag"] == 21
+    assert (
+        "rows of a window: at most one in 40 of the 900 rows in whole seasons of 7, so that windows enough are left"
+    ) in " ".join(found.text("mine").replace("#", "").split())
