@@ -3,7 +3,8 @@
 import json
 import math
 import shutil
-from datetime import date, timedelta
+from collections.abc import Collection
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +217,38 @@ def test_a_window_that_is_cut_has_whole_seasons_and_says_so(root: Path) -> None:
     assert (
         "rows of a window: at most one in 40 of the 900 rows in whole seasons of 7, so that windows enough are left"
     ) in " ".join(found.text("mine").replace("#", "").split())
+
+
+@pytest.mark.parametrize(
+    ("gone", "missing", "told"),
+    [
+        (
+            range(300, 310),
+            "drop",
+            "10 rows lack in one place, at most 10 in a row, after 2021-03-13T11:00:00; windows over them are left out "
+            "(prepare.missing: drop)",
+        ),
+        (
+            [*range(300, 340), *range(900, 903)],
+            "interpolate",
+            "43 rows lack in 2 places, at most 40 in a row, after 2021-03-13T11:00:00; up to 3 in a row are filled in "
+            "on a line, windows over more are left out (prepare.missing: interpolate)",
+        ),
+        (
+            [n for n in range(40, 1500) if n % 40 < 10],
+            "mask",
+            "370 rows lack in 37 places, at most 10 in a row, after 2021-03-02T15:00:00; up to 24 in a row are masked, "
+            "with a mark as input, windows over more are left out (prepare.missing: mask)",
+        ),
+        ([], "drop", ""),
+    ],
+)
+def test_gaps_in_time_are_told_with_what_becomes_of_them(
+    gone: Collection[int], missing: str, told: str, root: Path
+) -> None:
+    hours = [n for n in range(1500) if n not in gone]
+    rows = [f"{datetime(2021, 3, 1) + timedelta(hours=n)},{10 + 5 * math.sin(n / 4) + n % 3:.2f}" for n in hours]
+    (root / "hours.csv").write_text("when,load\n" + "\n".join(rows) + "\n")
+    found = proposed(root, "hours.csv")
+    assert found.values()["prepare"]["missing"] == missing
+    assert [line.removeprefix("gaps in time: ") for line in found.seen if "gaps" in line] == ([told] if told else [])

@@ -26,7 +26,7 @@ from unroll.proposal.common import (
     train_lines,
     unused_lines,
 )
-from unroll.proposal.gaps import Gaps
+from unroll.proposal.gaps import Gaps, Lacking
 from unroll.proposal.rhythm import Rhythm
 from unroll.proposal.series_rows import TRAINED, Read, Rows, Site, number, read
 
@@ -201,10 +201,27 @@ class _Series:
         lines = [
             told,
             "missing values: " + (", ".join(f"{n} {percent(gone[n])}" for n in worst) or "none"),
+            *([] if self.read.is_numbered else self._lacking()),
             *([self._one_of_several()] if len(self.sites) > 1 else []),
             *aside_lines(every),
         ]
         return [*lines, *unused_lines(self.read.plan)]
+
+    def _lacking(self) -> list[str]:
+        """How many rows lack in time, where most of them, and what becomes of windows over them; nothing of none."""
+        found = Lacking.of(self.sites[self.site].seconds_T, self.step_s)
+        if not found.rows:
+            return []
+        after = np.datetime64(found.after_s, "s")
+        most = {"drop": 0, "interpolate": self.treatment.get("interpolate_steps", 0), "mask": self.beat.lag}
+        bridged = most[self.treatment["missing"]]
+        how = "filled in on a line" if self.treatment["missing"] == "interpolate" else "masked, with a mark as input"
+        told = f"up to {bridged} in a row are {how}, windows over more" if bridged else "windows over them"
+        places = f"{found.places:,} places" if found.places > 1 else "one place"
+        return [
+            f"gaps in time: {found.rows:,} rows lack in {places}, at most {found.longest:,} in a row, after {after}; "
+            f"{told} are left out (prepare.missing: {self.treatment['missing']})"
+        ]
 
     def _one_of_several(self) -> str:
         """Which site is forecast, and what to do for the others."""
