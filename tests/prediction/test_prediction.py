@@ -260,3 +260,37 @@ def test_without_a_manifest_the_tasks_files_are_looked_at_again(task_of: Make, t
         assert asked(task, tmp_path / "new.csv").equals(before)
     finally:
         store.write_json(manifest, kept)
+
+
+@pytest.mark.parametrize(("delimiter", "decimal"), [(",", "."), ("\t", ","), ("|", ".")])
+def test_a_file_between_other_delimiters_is_read_as_it_is(
+    task_of: Make, tmp_path: Path, delimiter: str, decimal: str
+) -> None:
+    task = task_of("sensors")
+    frame = pd.read_csv(task.layout.root / "sensors.csv", sep=";", decimal=",", dtype={"Date": str, "Time": str})
+    frame.tail(30).to_csv(tmp_path / "last.csv", sep=delimiter, decimal=decimal, index=False)
+    same(asked(task, tmp_path / "last.csv"), made.own_answer(task, made.table(task).tail(30)))
+
+
+def test_series_without_names_between_other_delimiters(task_of: Make, tmp_path: Path) -> None:
+    task = task_of("humps")
+    (tmp_path / "some.csv").write_text((task.layout.root / "Humps_TEST.csv").read_text().replace(",", ";"))
+    table = made.table(task)
+    same(asked(task, tmp_path / "some.csv"), made.own_answer(task, table[table["split"] == "test"]))
+
+
+def test_the_delimiter_is_told_where_no_column_is_there_by_it(task_of: Make, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("Datum,CO\n10/03/2004,2.6\n11/03/2004,2.7\n")
+    told = (
+        r"^x\.csv: no column 'Date'; expected one of 'Datum,CO'; cells seem to end at ',', "
+        r"those of the task's files at ';'$"
+    )
+    with pytest.raises(DataError, match=told):
+        asked(task_of("sensors"), tmp_path / "x.csv")
+
+
+def test_decimal_points_where_the_task_has_commas_are_told(task_of: Make, tmp_path: Path) -> None:
+    rows = lines(task_of("sensors").layout.root / "sensors.csv")
+    (tmp_path / "x.csv").write_text("\n".join([rows[0], *(row.replace(",", ".") for row in rows[-30:])]) + "\n")
+    with pytest.raises(DataError, match=r"^x\.csv row 2, CO\(GT\) '[\d.]+': a decimal point; expected a decimal comma"):
+        asked(task_of("sensors"), tmp_path / "x.csv")

@@ -30,7 +30,7 @@ class Inferred:
 
     def unused(self) -> dict[str, str]:
         """The columns that nothing reads, and why."""
-        used, numbers = set(_named(self.config)), self.config.kind in ("series", "labelled_series")
+        used, numbers = set(named_columns(self.config)), self.config.kind in ("series", "labelled_series")
         left = {name: column for name, column in self.columns.items() if name not in used}
         found = {
             name: _why_unused(column) if numbers or column.is_empty else "not asked for"
@@ -41,7 +41,7 @@ class Inferred:
 
 def infer(look: Look, config: FilesConfig) -> Inferred:
     """Fill in what ``config`` leaves open; raises DataError where the file does not tell, or lacks a named column."""
-    require_columns(look.file, look.columns, _named(config), look.left_out)
+    require_columns(look.file, look.columns, named_columns(config), look.left_out)
     table = config.kind
     missing = _missing(look, config)
     decimal, thousands = _marks(look, config, missing)
@@ -99,7 +99,7 @@ def _written(reading: Reading, config: FilesConfig) -> str:
     return ", ".join(f"{key}: {_shown(getattr(reading, key))}" for key in open_keys)
 
 
-def _named(config: FilesConfig) -> list[str]:
+def named_columns(config: FilesConfig) -> list[str]:
     """Columns that the block names."""
     time = config.time
     several = [config.values if config.values != "all" else (), config.categories, config.static]

@@ -81,5 +81,6 @@ def require_columns(
             low = {other.lower(): other for other in reversed(there)}
             near = [low[one] for one in difflib.get_close_matches(name.lower(), list(low), n=2, cutoff=0.6)]
             hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-            listed = ", ".join(map(str, there[:20])) + (", …" if len(there) > 20 else "")
+            shown = [repr(one) if any("," in each for each in there[:20]) else str(one) for one in there[:20]]
+            listed = ", ".join(shown) + (", …" if len(there) > 20 else "")
             raise DataError(f"{file}: no column {name!r}{hint}; expected one of {listed}")
