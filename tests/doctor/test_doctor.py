@@ -14,7 +14,8 @@ from projects import ROOT, change_params, init_git, run
 from rich.console import Console
 
 from unroll import doctor, workflow
-from unroll.doctor import environment
+from unroll.datasets.files import FilesConfig, Plan
+from unroll.doctor import data, environment
 from unroll.doctor.findings import Finding
 from unroll.errors import ConfigError
 from unroll.tasks import Task
@@ -224,3 +225,22 @@ def test_what_is_shown(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert next(line for line in said.splitlines() if "missing" in line).startswith("✗")
     assert "1 to mend" in said
     assert all(task in said for task in ("air_quality", "poetry", "addition"))
+
+
+def test_an_absolute_path_is_a_note(root: Path) -> None:
+    path = root / "pollution.csv"
+    change_params(root, {"tasks.mine.data.path": str(path)})
+    assert notes(root)["files"] == (
+        f"{path}: an absolute path, which is there on this machine alone → put the files into the project's folder and "
+        "name them from there"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [("lines.txt", "the late train\n" * 400, "lines of text"), ("one.csv", "x\n1.5\n2.5\n", "one column")],
+)
+def test_columns_are_counted_in_words(name: str, text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    block = FilesConfig.model_validate({"dataset": "files", "table": "text", "path": name})
+    assert data._shape(Plan.of(block, tmp_path)) == told

@@ -294,3 +294,22 @@ def test_decimal_points_where_the_task_has_commas_are_told(task_of: Make, tmp_pa
     (tmp_path / "x.csv").write_text("\n".join([rows[0], *(row.replace(",", ".") for row in rows[-30:])]) + "\n")
     with pytest.raises(DataError, match=r"^x\.csv row 2, CO\(GT\) '[\d.]+': a decimal point; expected a decimal comma"):
         asked(task_of("sensors"), tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize(
+    ("zone", "end"), [("", ""), ("Z", "Z"), ("+00:00", "Z")], ids=["no zone", "by a letter", "by an offset"]
+)
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_times_of_a_forecast_name_a_zone_where_those_of_the_file_do(
+    task_of: Make, tmp_path: Path, zone: str, end: str, kind: str
+) -> None:
+    task = task_of("stations")
+    frame = pd.read_csv(task.layout.root / "stations.csv").groupby("site").tail(26)
+    time = pd.to_datetime(frame["time"], utc=True)
+    frame.assign(time=time.dt.strftime("%Y-%m-%dT%H:%M:%S") + zone).to_csv(tmp_path / "last.csv", index=False)
+    asked(task, tmp_path / "last.csv", output=tmp_path / f"out.{kind}")
+    path = tmp_path / f"out.{kind}"
+    read = pd.read_csv(path) if kind == "csv" else pd.DataFrame(map(json.loads, lines(path)))
+    assert set(read["time"].str[19:]) == {end}
+    expected = made.own_answer(task, made.table(task).groupby("site").tail(26))
+    assert (pd.to_datetime(read["time"], utc=True) == expected["time"]).all()

@@ -53,9 +53,15 @@ def test_a_key_of_nested_values_is_left_out_and_told(root: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"text": "meta"}, r"^reviews\.jsonl: column 'meta' is nested: \{\"stars\": \"0\".* in row 1; expected numbers"),
+        (
+            {"text": "meta"},
+            r"^reviews\.jsonl: column 'meta' is nested: \{.* in row 1; expected numbers",
+        ),
         ({"text": "bdy"}, r"^reviews\.jsonl: no column 'bdy'; did you mean 'body'\?; expected one of id, body, mood$"),
-        ({"target": "mod"}, r"^reviews\.jsonl: no column 'mod'; did you mean 'mood'\?; expected one of id, body, mood$"),
+        (
+            {"target": "mod"},
+            r"^reviews\.jsonl: no column 'mod'; did you mean 'mood'\?; expected one of id, body, mood$",
+        ),
     ],
 )
 def test_a_nested_key_that_is_asked_for_is_named_and_a_wrong_one_gets_near_names(
@@ -128,15 +134,16 @@ def test_the_target_that_was_asked_for_is_the_one_that_is_named(root: Path) -> N
         proposed(root, name, "close", given={"data.thousands": "'"})
 
 
+GROUPS = "or data.thousands: '{}' for the mark between groups of three digits"
+
+
 @pytest.mark.parametrize(
     ("decimal", "thousands", "cell", "reason"),
     [
         (",", None, "8.63", "a decimal point; expected a decimal comma (data.decimal)"),
         (".", None, "8,63", "a decimal comma; expected a decimal point (data.decimal)"),
-        (",", None, "8.634", "a decimal point; expected a decimal comma (data.decimal), or data.thousands: '.' for the "
-         "mark between groups of three digits"),
-        (".", None, "1,041.60", "no number; expected one without groups, or data.thousands: ',' for the mark between "
-         "groups of three digits"),
+        (",", None, "8.634", "a decimal point; expected a decimal comma (data.decimal), " + GROUPS.format(".")),
+        (".", None, "1,041.60", "no number; expected one without groups, " + GROUPS.format(",")),
         (".", ",", "1,5", "a decimal comma; expected a decimal point (data.decimal)"),
         (",", ".", "1.5", "a decimal point; expected a decimal comma (data.decimal)"),
         (",", None, "1e300", "too large for a number of 32 bits"),
@@ -225,20 +232,26 @@ def test_a_window_that_is_cut_has_whole_seasons_and_says_so(root: Path) -> None:
         (
             range(300, 310),
             "drop",
-            "10 rows lack in one place, at most 10 in a row, after 2021-03-13T11:00:00; windows over them are left out "
-            "(prepare.missing: drop)",
+            (
+                "10 rows lack in one place, at most 10 in a row, after 2021-03-13T11:00:00; windows over them are left "
+                "out (prepare.missing: drop)"
+            ),
         ),
         (
             [*range(300, 340), *range(900, 903)],
             "interpolate",
-            "43 rows lack in 2 places, at most 40 in a row, after 2021-03-13T11:00:00; up to 3 in a row are filled in "
-            "on a line, windows over more are left out (prepare.missing: interpolate)",
+            (
+                "43 rows lack in 2 places, at most 40 in a row, after 2021-03-13T11:00:00; up to 3 in a row are filled "
+                "in on a line, windows over more are left out (prepare.missing: interpolate)"
+            ),
         ),
         (
             [n for n in range(40, 1500) if n % 40 < 10],
             "mask",
-            "370 rows lack in 37 places, at most 10 in a row, after 2021-03-02T15:00:00; up to 24 in a row are masked, "
-            "with a mark as input, windows over more are left out (prepare.missing: mask)",
+            (
+                "370 rows lack in 37 places, at most 10 in a row, after 2021-03-02T15:00:00; up to 24 in a row are "
+                "masked, with a mark as input, windows over more are left out (prepare.missing: mask)"
+            ),
         ),
         ([], "drop", ""),
     ],
@@ -252,3 +265,30 @@ def test_gaps_in_time_are_told_with_what_becomes_of_them(
     found = proposed(root, "hours.csv")
     assert found.values()["prepare"]["missing"] == missing
     assert [line.removeprefix("gaps in time: ") for line in found.seen if "gaps" in line] == ([told] if told else [])
+
+
+@pytest.mark.parametrize(("label", "text"), [("1", "3"), ("column_1", "column_3"), ("1", None)])
+def test_columns_of_a_table_without_a_header_are_named_by_their_places(
+    label: str, text: str | None, root: Path
+) -> None:
+    lines = [f'{"04"[n % 3 == 0]},{n},"{"good" if n % 3 else "bad"} word{n % 17}, yes"' for n in range(300)]
+    (root / "nohead.csv").write_text("\n".join(lines) + "\n")
+    data = proposed(root, "nohead.csv", problem="text_classification", label=label, text=text).values()["data"]
+    assert (data["label"], data["text"], data["header"]) == ("column_1", "column_3", False)
+    with pytest.raises(DataError, match=r"^nohead\.csv: no column '9'; expected one of column_1, column_2, column_3$"):
+        proposed(root, "nohead.csv", problem="text_classification", label="9")
+
+
+def test_a_target_of_a_table_without_a_header_is_named_by_its_place(root: Path) -> None:
+    lines = [f"2021-03-{1 + n // 24:02d} {n % 24:02d}:00,{10 + n % 7},{20 + n % 5}" for n in range(500)]
+    (root / "nohead.csv").write_text("\n".join(lines) + "\n")
+    assert proposed(root, "nohead.csv", "3").values()["prepare"]["target"] == "column_3"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("abc", "3 characters in one line"), ("ab\ncd\n", "4 characters in 2 lines")]
+)
+def test_a_short_text_is_counted_without_its_line_ends(text: str, told: str, root: Path) -> None:
+    (root / "one.txt").write_text(text)
+    with pytest.raises(DataError, match=rf"^one\.txt: {told}; expected at least 2,000$"):
+        proposed(root, "one.txt", problem="language_model")

@@ -11,9 +11,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from unroll import reading, store
-from unroll.datasets._files import cells
+from unroll.datasets._files import cells, times
 from unroll.datasets._files.cells import Marks
-from unroll.datasets._files.config import identifier
+from unroll.datasets._files.config import TimeColumns, identifier
 from unroll.datasets._files.infer import named_columns
 from unroll.datasets._files.labelled import read_text
 from unroll.datasets._files.labels import text_of
@@ -68,6 +68,19 @@ def block(task: Task, reader: Path | None) -> FilesConfig:
         return Plan.of(given, task.layout.root).config
 
 
+def names_zone(task: Task, source: Input, reader: Path | None) -> bool:
+    """Whether the times of a series' file tell the zone that they are in, or the block tells one beside UTC."""
+    config = block(task, reader)
+    if not isinstance(config.time, TimeColumns):
+        return False
+    if config.time.timezone != "UTC":
+        return True
+    told, names = _reading(source, config), times.columns(config.time)
+    _require(source, told, names)
+    first = next(reading.chunks(source.path, told, list(names), CHUNK, source.name), None)
+    return first is None or times.name_zone(first.frame, config.time)
+
+
 def _reading(source: Input, config: FilesConfig) -> Reading:
     """As the task's own files are read, where this one is of their kind; else as it looks."""
     own = sniffed(source)
@@ -103,7 +116,7 @@ def _is_cut_otherwise(source: Input, told: Reading, own: Reading, config: FilesC
 
 
 def _require(source: Input, told: Reading, wanted: Sequence[str]) -> list[str]:
-    """The columns of the file, those wanted among them; raises DataError for one that is not, and says how it was cut."""
+    """The columns of the file, all wanted ones among them; raises DataError that also says how its cells were cut."""
     there = reading.columns(source.path, told, source.name)
     if set(wanted) <= set(there):
         return there
@@ -113,7 +126,9 @@ def _require(source: Input, told: Reading, wanted: Sequence[str]) -> list[str]:
         own = sniffed(source).delimiter
         if told.format not in DELIMITED or own in (None, told.delimiter):
             raise
-        raise DataError(f"{error}; cells seem to end at {own!r}, those of the task's files at {told.delimiter!r}") from None
+        raise DataError(
+            f"{error}; cells seem to end at {own!r}, those of the task's files at {told.delimiter!r}"
+        ) from None
     return there
 
 

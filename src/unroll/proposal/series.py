@@ -81,7 +81,9 @@ def _target_site(sites: Mapping[str, Site], wanted: Asked, file: str) -> str:
     if str(given) not in sites:
         near = difflib.get_close_matches(str(given), list(sites), n=2)
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise DataError(f"{file}: no site {given!r} (prepare.target_site){hint}; expected one of {_listed(list(sites))}")
+        raise DataError(
+            f"{file}: no site {given!r} (prepare.target_site){hint}; expected one of {_listed(list(sites))}"
+        )
     return str(given)
 
 
@@ -218,10 +220,8 @@ class _Series:
         how = "filled in on a line" if self.treatment["missing"] == "interpolate" else "masked, with a mark as input"
         told = f"up to {bridged} in a row are {how}, windows over more" if bridged else "windows over them"
         places = f"{found.places:,} places" if found.places > 1 else "one place"
-        return [
-            f"gaps in time: {found.rows:,} rows lack in {places}, at most {found.longest:,} in a row, after {after}; "
-            f"{told} are left out (prepare.missing: {self.treatment['missing']})"
-        ]
+        lacking = f"{found.rows:,} rows lack in {places}, at most {found.longest:,} in a row, after {after}"
+        return [f"gaps in time: {lacking}; {told} are left out (prepare.missing: {self.treatment['missing']})"]
 
     def _one_of_several(self) -> str:
         """Which site is forecast, and what to do for the others."""

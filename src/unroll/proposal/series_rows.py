@@ -227,6 +227,8 @@ def _chosen(plan: Plan, wanted: Asked) -> tuple[list[str], str]:
         target = next(iter(names))
     own = {new: old for old, new in names.items()}
     target = own.get(target, target)
+    if target not in look.columns and not look.reading.header and asking.place_name(target) in look.columns:
+        target = asking.place_name(target)
     require_columns(look.file, look.columns, [target], look.left_out)
     if target not in names:
         raise DataError(

@@ -50,7 +50,9 @@ class JsonLines(Reader):
         lines = first.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n").split("\n")
         found = {row: value for row, line in enumerate(lines, 1) if isinstance(value := _parse(line), dict)}
         keys = dict.fromkeys(key for each in found.values() for key in each)
-        if not keys or (first.lstrip().startswith(b"[") and isinstance(_parse(next(filter(str.strip, lines))), Exception)):
+        if not keys or (
+            first.lstrip().startswith(b"[") and isinstance(_parse(next(filter(str.strip, lines))), Exception)
+        ):
             raise DataError(f"{place.name}: {_no_lines(first)}")
         if len(keys) > MAX_COLUMNS:
             raise DataError(f"{place.name}: {len(keys):,} keys; expected at most {MAX_COLUMNS:,}")
@@ -141,7 +143,7 @@ def _parse(line: str) -> Any:
 
 
 def _cells(line: str, wanted: Sequence[str], known: Set[str] | None) -> list[str | None] | tuple[str, str, str]:
-    """The values wanted; or column, value and reason of what is wrong, such as a key that is none of those ``known``."""
+    """The values wanted; or column, value and reason of what is wrong, such as a key that is none of the ``known``."""
     found = _parse(line)
     if not isinstance(found, dict):
         why = f"no JSON ({found})" if isinstance(found, Exception) else "no JSON object"

@@ -11,7 +11,6 @@ from unroll.reading.delimited import Part
 from unroll.reading.options import Reading
 from unroll.reading.source import Receipt
 
-
 CELLS = "expected numbers, times, text, true or false"
 """What a column may hold."""
 

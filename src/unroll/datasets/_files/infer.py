@@ -68,7 +68,9 @@ def infer(look: Look, config: FilesConfig) -> Inferred:
 def unused_line(inferred: Inferred) -> str:
     """The columns that nothing reads, each with the reason, in one line; empty ones say so only by their number."""
     seen = inferred.columns
-    named = [f"{name} ({why})" for name, why in inferred.unused().items() if name not in seen or not seen[name].is_empty]
+    named = [
+        f"{name} ({why})" for name, why in inferred.unused().items() if name not in seen or not seen[name].is_empty
+    ]
     return f"not used: {_shown(named)}" if named else ""
 
 
@@ -129,7 +131,7 @@ def _marks(look: Look, config: FilesConfig, missing: Sequence[Scalar]) -> tuple[
     cells_of = look.texts(missing, max(MOST_CELLS // max(len(look.columns), 1), FEWEST_ROWS))
     columns = [cells for _, cells in cells_of]
     decimal, thousands = numerals.marks(columns, look.reading.delimiter, config.decimal, config.thousands)
-    return (decimal if thousands or known is None and decimal == "," else known), thousands
+    return (decimal if thousands or (known is None and decimal == ",") else known), thousands
 
 
 def _missing(look: Look, config: FilesConfig) -> tuple[Scalar, ...]:

@@ -79,9 +79,9 @@ def _group(seen: Seen, time: TimeColumns) -> str | None:
     for column in sorted(seen.free(*times.columns(time)), key=lambda column: not column.is_category):
         said = np.array(cells.words(seen.look.frame[column.name]).to_pylist(), dtype=object)
         whole = column.is_category or bool((np.round(column.number_N) == column.number_N).all())
-        if whole and column.filled == column.rows and 1 < column.distinct <= at_once / MOST_AT_ONCE:
-            if len(set(zip(us_N.tolist(), said.tolist(), strict=True))) == len(us_N):
-                return column.name
+        few = column.filled == column.rows and 1 < column.distinct <= at_once / MOST_AT_ONCE
+        if whole and few and len(set(zip(us_N.tolist(), said.tolist(), strict=True))) == len(us_N):
+            return column.name
     return None
 
 

@@ -42,8 +42,8 @@ class File:
 class Look:
     """What a first look saw of the first file; ``frame`` has its first rows, each cell as it stands there.
 
-    ``rows_N`` are their places in the file, ``rejected`` those among them that could not be cut into cells; ``left_out``
-    are columns that hold no cells at all, with what they are.
+    ``rows_N`` are their places in the file, ``rejected`` those among them that could not be cut into cells;
+    ``left_out`` are columns that hold no cells at all, with what they are.
     """
 
     files: Sequence[File]
