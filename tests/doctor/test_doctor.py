@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -244,3 +245,17 @@ def test_columns_are_counted_in_words(name: str, text: str, told: str, tmp_path:
     (tmp_path / name).write_text(text)
     block = FilesConfig.model_validate({"dataset": "files", "table": "text", "path": name})
     assert data._shape(Plan.of(block, tmp_path)) == told
+
+
+@pytest.mark.parametrize(("rows", "level"), [(1500, "fault"), (6000, "note")])
+def test_a_target_that_never_changes_is_told(rows: int, level: str, root: Path) -> None:
+    lines = (root / "pollution.csv").read_text().splitlines()
+    start = datetime(2014, 1, 1)
+    flat = [f"{n + 1},{at.year},{at.month},{at.day},{at.hour},5,{n % 9},NW"
+            for n in range(rows) if (at := start + timedelta(hours=n))]  # fmt: skip
+    (root / "pollution.csv").write_text("\n".join([lines[0], *flat]) + "\n")
+    told = [finding for finding in found(root) if finding.what.startswith("prepare.target")]
+    first = "" if level == "fault" else "first "
+    assert [(each.level, each.what) for each in told] == [
+        (level, f"prepare.target: 'pm2_5' holds 5 in all of the {first}{min(rows, 5000):,} rows")
+    ]

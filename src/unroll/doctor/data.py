@@ -6,9 +6,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from unroll import ingestion, store
 from unroll.config import PrepareConfig
 from unroll.datasets._files.config import identifier, paths, plain
+from unroll.datasets._files.look import ROWS
 from unroll.datasets._files.series import named
 from unroll.datasets.files import FilesConfig, Plan
 from unroll.doctor.findings import Finding, fault, fine, note, size
@@ -75,6 +78,7 @@ def _first_look(task: Task, plan: Plan) -> Iterator[Finding]:
         yield fine("first look", f"{_shape(plan)}, as the block says")
     if plan.config.kind == "series":
         yield from _series_agree(task.prepare_config(), plan.config)
+        yield from _target_changes(task.prepare_config(), plan)
 
 
 def _shape(plan: Plan) -> str:
@@ -108,6 +112,27 @@ def _series_agree(prepare: PrepareConfig, config: FilesConfig) -> Iterator[Findi
             if name not in there:
                 expected = ", ".join(there) or "none"
                 yield fault("parameters", f"prepare.{key}: {name!r} is no column of the table", f"one of {expected}")
+
+
+def _target_changes(prepare: PrepareConfig, plan: Plan) -> Iterator[Finding]:
+    """A target that has one value in the rows of the first look: a fault where these are all."""
+    asked: Any = prepare
+    column = next((old for old, new in named(plan.config).items() if new == asked.target), None)
+    if column is None:
+        return
+    number_N = plan.inferred.columns[column].number_N
+    there_N = number_N[np.isfinite(number_N)]
+    if len(there_N) and there_N.min() < there_N.max():
+        return
+    whole = len(number_N) < ROWS
+    held = f"{there_N[0]:g}" if len(there_N) else "nothing"
+    what = (
+        f"prepare.target: {asked.target!r} holds {held} in all of the {'' if whole else 'first '}{len(number_N):,} rows"
+    )
+    if whole:
+        yield fault("parameters", what, "a column that changes is needed: prepare stops at one that does not")
+    else:
+        yield note("parameters", what, "it must change in the part that trains, or prepare stops")
 
 
 def _unchanged(task: Task, found: Mapping[str, str]) -> Finding | None:
