@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -269,3 +270,26 @@ def test_a_server_that_is_away_leaves_results_and_failures_shown(
     assert fault == "poetry: train failed: loss nan (log: .unroll/poetry/repro.log)"
     assert unpublished.startswith("not published: http://127.0.0.1:9: cannot be reached (")
     assert "0.8" in text_of(output)
+
+
+def test_results_of_one_task_are_shown_without_rows_of_tasks_that_have_none(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml")
+    evaluated = {
+        "headline": "r2",
+        "test": {"r2": 0.9, "r2_low": 0.8, "r2_high": 0.95},
+        "advantage": {},
+        "baselines": {},
+    }
+    layout = Layout(tmp_path, "tweets")
+    layout.reports.mkdir(parents=True)
+    store.write_json(layout.reports / "metrics.json", evaluated)
+
+    def shown(*names: str) -> list[str]:
+        written = console(terminal=False)
+        reproduction.show_results(tmp_path, written, names)
+        rows = [line.split("│") for line in text_of(written).splitlines() if line.startswith("│")]
+        return [row[1].strip() for row in rows]
+
+    everything = Params(tmp_path / "params.yaml").tasks()
+    assert shown() == everything
+    assert shown("poetry") == [name for name in everything if name in ("tweets", "poetry")]

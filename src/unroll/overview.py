@@ -32,8 +32,17 @@ def results_table(root: Path, tasks: Sequence[str]) -> "Table":
     return table
 
 
+def is_evaluated(root: Path, task: str) -> bool:
+    """Whether a task has results."""
+    return _metrics(Layout(root, task)).is_file()
+
+
+def _metrics(layout: Layout) -> Path:
+    return layout.reports / "metrics.json"
+
+
 def _measured(layout: Layout) -> tuple[str, str, str]:
-    path = layout.reports / "metrics.json"
+    path = _metrics(layout)
     if not path.is_file():
         return "–", "not evaluated", "–"
     metrics = store.read_json(path)

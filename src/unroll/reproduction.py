@@ -40,7 +40,7 @@ def main(
             progress.print(line, markup=False, highlight=False, soft_wrap=True)
     except UnrollError as error:  # such as a tracking server that is away: what was made stays, and is shown
         faults.append(f"not published: {error}")
-    show_results(root, output)
+    show_results(root, output, names)
     if not chains:
         output.print("nothing to do: every stage is up to date")
     for fault in faults:
@@ -107,9 +107,12 @@ def publish(root: Path, names: Sequence[str]) -> list[str]:
     return [f"{task}: published as {verdict.alias}: {verdict.reason}" for task, verdict in verdicts.items()]
 
 
-def show_results(root: Path, output: "Console") -> None:
-    """The table of results of all tasks, and where to look next."""
-    output.print(overview.results_table(root, Params(root / "params.yaml").tasks()))
+def show_results(root: Path, output: "Console", names: Sequence[str] = ()) -> None:
+    """The table of results of all tasks, and where to look next; of tasks beside those named, where there are any,
+    only those that have results."""
+    every = Params(root / "params.yaml").tasks()
+    shown = [task for task in every if not names or task in names or overview.is_evaluated(root, task)]
+    output.print(overview.results_table(root, shown))
     output.print(
         "next: reports/<task>/model_card.md (one a task), make ui (runs, models), dvc metrics show (numbers)",
         markup=False,

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from projects import ROOT, change_params, init_git, run
 from rich.console import Console
 
 from unroll import doctor, workflow
-from unroll.doctor import environment
+from unroll.datasets.files import FilesConfig, Plan
+from unroll.doctor import data, environment
 from unroll.doctor.findings import Finding
 from unroll.errors import ConfigError
 from unroll.tasks import Task
@@ -234,3 +236,36 @@ def test_what_is_shown(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert next(line for line in said.splitlines() if "missing" in line).startswith("✗")
     assert "1 to mend" in said
     assert all(task in said for task in ("air_quality", "poetry", "addition"))
+
+
+def test_an_absolute_path_is_a_note(root: Path) -> None:
+    path = root / "pollution.csv"
+    change_params(root, {"tasks.mine.data.path": str(path)})
+    assert notes(root)["files"] == (
+        f"{path}: an absolute path, which is there on this machine alone → put the files into the project's folder and "
+        "name them from there"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [("lines.txt", "the late train\n" * 400, "lines of text"), ("one.csv", "x\n1.5\n2.5\n", "one column")],
+)
+def test_columns_are_counted_in_words(name: str, text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    block = FilesConfig.model_validate({"dataset": "files", "table": "text", "path": name})
+    assert data._shape(Plan.of(block, tmp_path)) == told
+
+
+@pytest.mark.parametrize(("rows", "level"), [(1500, "fault"), (6000, "note")])
+def test_a_target_that_never_changes_is_told(rows: int, level: str, root: Path) -> None:
+    lines = (root / "pollution.csv").read_text().splitlines()
+    start = datetime(2014, 1, 1)
+    flat = [f"{n + 1},{at.year},{at.month},{at.day},{at.hour},5,{n % 9},NW"
+            for n in range(rows) if (at := start + timedelta(hours=n))]  # fmt: skip
+    (root / "pollution.csv").write_text("\n".join([lines[0], *flat]) + "\n")
+    told = [finding for finding in found(root) if finding.what.startswith("prepare.target")]
+    first = "" if level == "fault" else "first "
+    assert [(each.level, each.what) for each in told] == [
+        (level, f"prepare.target: 'pm2_5' holds 5 in all of the {first}{min(rows, 5000):,} rows")
+    ]

@@ -47,3 +47,28 @@ def test_constant_edges_hold_each_other_and_cover() -> None:
     assert (np.diff(high_K) >= 0).all()
     inside = (error[:, None] >= low_K) & (error[:, None] <= high_K)
     np.testing.assert_allclose(inside.mean(axis=0), np.array(conformal.BANDS) / 100, atol=0.001)
+
+
+def test_bands_that_few_windows_do_not_tell_stay_apart() -> None:
+    """Six days of hours: the 80 % and the 95 % band would both end at the largest error."""
+    rng = np.random.default_rng(1)
+    truth_N, z_K = rng.normal(size=150), np.array([0.67, 1.28, 1.96])
+    edge_NK = z_K * rng.uniform(0.99, 1.01, size=(150, 1))
+    own_K = np.array(
+        [conformal.stretch(truth_N, 0 * truth_N, edge_NK[:, k], b, 24) for k, b in enumerate((50, 80, 95))]
+    )
+    assert own_K[1] * 1.28 == pytest.approx(own_K[2] * 1.96)
+    found_K = conformal.stretches(truth_N, 0 * truth_N, edge_NK, 24)
+    np.testing.assert_allclose(found_K, [own_K[0], own_K[1], own_K[1]])
+    assert (np.diff(found_K * z_K) > 0.3).all()
+
+
+def test_bands_that_enough_windows_tell_are_each_their_own() -> None:
+    rng = np.random.default_rng(2)
+    truth_N, z_K = rng.standard_t(3, size=4000), np.array([0.67, 1.28, 1.96])
+    edge_NK = np.tile(z_K, (4000, 1))
+    found_K = conformal.stretches(truth_N, 0 * truth_N, edge_NK, 24, 0.5)
+    own = [conformal.stretch(truth_N, 0 * truth_N, edge_NK[:, k], b, 24, 0.5) for k, b in enumerate(conformal.BANDS)]
+    assert found_K.tolist() == own
+    calm_K = conformal.stretches(0.1 * truth_N, 0 * truth_N, edge_NK, 24, 0.0)
+    assert (calm_K < 1).all()

@@ -260,3 +260,56 @@ def test_without_a_manifest_the_tasks_files_are_looked_at_again(task_of: Make, t
         assert asked(task, tmp_path / "new.csv").equals(before)
     finally:
         store.write_json(manifest, kept)
+
+
+@pytest.mark.parametrize(("delimiter", "decimal"), [(",", "."), ("\t", ","), ("|", ".")])
+def test_a_file_between_other_delimiters_is_read_as_it_is(
+    task_of: Make, tmp_path: Path, delimiter: str, decimal: str
+) -> None:
+    task = task_of("sensors")
+    frame = pd.read_csv(task.layout.root / "sensors.csv", sep=";", decimal=",", dtype={"Date": str, "Time": str})
+    frame.tail(30).to_csv(tmp_path / "last.csv", sep=delimiter, decimal=decimal, index=False)
+    same(asked(task, tmp_path / "last.csv"), made.own_answer(task, made.table(task).tail(30)))
+
+
+def test_series_without_names_between_other_delimiters(task_of: Make, tmp_path: Path) -> None:
+    task = task_of("humps")
+    (tmp_path / "some.csv").write_text((task.layout.root / "Humps_TEST.csv").read_text().replace(",", ";"))
+    table = made.table(task)
+    same(asked(task, tmp_path / "some.csv"), made.own_answer(task, table[table["split"] == "test"]))
+
+
+def test_the_delimiter_is_told_where_no_column_is_there_by_it(task_of: Make, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("Datum,CO\n10/03/2004,2.6\n11/03/2004,2.7\n")
+    told = (
+        r"^x\.csv: no column 'Date'; expected one of 'Datum,CO'; cells seem to end at ',', "
+        r"those of the task's files at ';'$"
+    )
+    with pytest.raises(DataError, match=told):
+        asked(task_of("sensors"), tmp_path / "x.csv")
+
+
+def test_decimal_points_where_the_task_has_commas_are_told(task_of: Make, tmp_path: Path) -> None:
+    rows = lines(task_of("sensors").layout.root / "sensors.csv")
+    (tmp_path / "x.csv").write_text("\n".join([rows[0], *(row.replace(",", ".") for row in rows[-30:])]) + "\n")
+    with pytest.raises(DataError, match=r"^x\.csv row 2, CO\(GT\) '[\d.]+': a decimal point; expected a decimal comma"):
+        asked(task_of("sensors"), tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize(
+    ("zone", "end"), [("", ""), ("Z", "Z"), ("+00:00", "Z")], ids=["no zone", "by a letter", "by an offset"]
+)
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_times_of_a_forecast_name_a_zone_where_those_of_the_file_do(
+    task_of: Make, tmp_path: Path, zone: str, end: str, kind: str
+) -> None:
+    task = task_of("stations")
+    frame = pd.read_csv(task.layout.root / "stations.csv").groupby("site").tail(26)
+    time = pd.to_datetime(frame["time"], utc=True)
+    frame.assign(time=time.dt.strftime("%Y-%m-%dT%H:%M:%S") + zone).to_csv(tmp_path / "last.csv", index=False)
+    asked(task, tmp_path / "last.csv", output=tmp_path / f"out.{kind}")
+    path = tmp_path / f"out.{kind}"
+    read = pd.read_csv(path) if kind == "csv" else pd.DataFrame(map(json.loads, lines(path)))
+    assert set(read["time"].str[19:]) == {end}
+    expected = made.own_answer(task, made.table(task).groupby("site").tail(26))
+    assert (pd.to_datetime(read["time"], utc=True) == expected["time"]).all()

@@ -69,11 +69,16 @@ def test_parquet_of_other_types(tmp_path) -> None:  # type: ignore[no-untyped-de
     assert pd.isna(row["nothing"])
 
 
-def test_parquet_with_lists_is_refused_where_they_are_asked_for(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_parquet_has_lists_left_out_and_refused_where_they_are_asked_for(tmp_path) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"x": [1, 2], "series": [[1.0], [2.0]]}), path)
     assert whole(path, ["x"])["x"].tolist() == [1, 2]
-    with pytest.raises(DataError, match=r"^a.parquet: column 'series' is list<.*>; expected numbers, times or text$"):
+    assert whole(path).columns.tolist() == ["x"]
+    expected = "expected numbers, times, text, true or false"
+    with pytest.raises(DataError, match=rf"^a.parquet: column 'series' is nested: list<.*>; {expected}$"):
+        whole(path, ["series"])
+    pq.write_table(pa.table({"series": [[1.0], [2.0]]}), path)
+    with pytest.raises(DataError, match=rf"^a.parquet: no column of cells: 'series' is nested: list<.*>; {expected}$"):
         whole(path)
 
 

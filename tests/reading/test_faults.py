@@ -98,6 +98,7 @@ def test_a_nul_byte(block, put, monkeypatch) -> None:  # type: ignore[no-untyped
     message = "a.csv row 4: a NUL byte; expected text (of another encoding, such as utf-16, say which)"
     assert fault(put(b'a,b\n1,"x\ny"\n3,\0\n')) == message
     assert fault(put(b"a,b\r1,2\r3,4\r\0" + b"5,6\r" * 100)) == message
+    assert fault(put(b"caf\xe9,b\n1,2\n3,\xb0\n4,\0\n" + b"5,6\n" * 100)) == message
 
 
 def test_a_line_that_does_not_end(put) -> None:  # type: ignore[no-untyped-def]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unroll.errors import DataError
-from unroll.reading import Reading, chunks, columns, text
+from unroll.reading import Reading, chunks, columns, left_out, text
 
 VERSE = "Roses are red,\n\n  violets, blue;\n\u201csugar\u201d\u2028is sweet\n\n"
 
@@ -66,7 +66,9 @@ def test_json_lines_as_pandas_writes_them(put, everything) -> None:  # type: ign
 def test_each_broken_line_is_set_aside(put, everything) -> None:  # type: ignore[no-untyped-def]
     lines = [
         '{"a":1,"b":"x"}',
+        '{"a":2,"b":"y"}',
         "",
+        '{"a":3,"b":"z"}',
         '{"a":{"z":1},"b":"q"}',
         "[1]",
         "{bad",
@@ -76,18 +78,35 @@ def test_each_broken_line_is_set_aside(put, everything) -> None:  # type: ignore
     ]
     path = put("\n".join(lines), "a.jsonl")
     numbers, cells, rejected = everything(path)
-    assert (numbers, cells[0], cells[1][1], pd.isna(cells[1][0])) == ([1, 8], ["1", "x"], "z", True)
+    assert (numbers, cells[0], cells[3][1], pd.isna(cells[3][0])) == ([1, 2, 4, 10], ["1", "x"], "z", True)
     nested = "a nested value; expected text, a number, true, false or null"
-    assert [(row, column, value, reason) for row, column, value, reason in rejected if row != 5] == [
-        (3, "a", '{"z": "1"}', nested),
-        (4, "", "[1]", "no JSON object; expected an object a line"),
-        (6, "b", "?", "half a surrogate pair; expected characters"),
-        (7, "a", "[]", nested),
+    assert [(row, column, value, reason) for row, column, value, reason in rejected if row != 7] == [
+        (5, "a", '{"z": "1"}', nested),
+        (6, "", "[1]", "no JSON object; expected an object a line"),
+        (8, "b", "?", "half a surrogate pair; expected characters"),
+        (9, "a", "[]", nested),
     ]
-    (broken,) = (fault for fault in rejected if fault[0] == 5)
+    (broken,) = (fault for fault in rejected if fault[0] == 7)
     assert broken[2] == "{bad"
     assert broken[3].startswith("no JSON (Expecting property name")
-    assert everything(path, ["b"])[0] == [1, 3, 7, 8]
+    assert everything(path, ["b"])[0] == [1, 2, 4, 5, 9, 10]
+
+
+def test_keys_of_objects_and_lists_are_left_out_and_refused_where_they_are_asked_for(put, everything) -> None:  # type: ignore[no-untyped-def]
+    lines = [{"id": n, "meta": {"stars": n}, "tags": None if n else ["x"], "text": "t"} for n in range(3)]
+    path = put("\r\n".join(map(json.dumps, lines)), "a.jsonl")
+    assert everything(path)[1:] == ([["0", "t"], ["1", "t"], ["2", "t"]], [])
+    assert left_out(path, Reading()) == {
+        "meta": 'nested: {"stars": "0"} in row 1',
+        "tags": 'nested: ["x"] in row 1',
+    }
+    with pytest.raises(DataError) as error:
+        everything(path, ["text", "tags"])
+    expected = "expected numbers, times, text, true or false"
+    assert str(error.value) == f"a.jsonl: column 'tags' is nested: [\"x\"] in row 1; {expected}"
+    with pytest.raises(DataError) as error:
+        everything(put('{"a": {"b": 1}}\n', "b.jsonl"))
+    assert str(error.value) == f"b.jsonl: every key holds objects or lists, as 'a'; {expected}"
 
 
 def test_a_key_that_comes_late(put, everything) -> None:  # type: ignore[no-untyped-def]
@@ -107,10 +126,17 @@ def test_deep_nesting_is_a_row_set_aside(put, everything) -> None:  # type: igno
     assert "expected an object a line" in reason
 
 
+ARRAY = (
+    "a.jsonl: a JSON array in its first rows; expected JSON lines, an object a line (pandas.read_json(FILE).to_json("
+    "'FILE.jsonl', orient='records', lines=True) writes them)"
+)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('[{"a": 1}]', "a.jsonl: a JSON array in its first rows; expected an object a line"),
+        ('[{"a": 1}]', ARRAY),
+        ('[\n{"a": 1},\n{"a": 2}\n]\n', ARRAY),
         ("1\n2\n", "a.jsonl: no JSON object with a key in its first rows; expected an object a line"),
         ("{}\n{}\n", "a.jsonl: no JSON object with a key in its first rows; expected an object a line"),
     ],

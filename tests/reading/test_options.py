@@ -49,7 +49,9 @@ def test_refused(key, value, message) -> None:  # type: ignore[no-untyped-def]
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["", ".options", ".records", ".layout", ".dialects", ".sample", ".values"])
+@pytest.mark.parametrize(
+    "name", ["", ".options", ".records", ".layout", ".dialects", ".sample", ".values", ".numerals"]
+)
 def test_examples(name) -> None:  # type: ignore[no-untyped-def]
     found = doctest.testmod(importlib.import_module(f"unroll.reading{name}"))
     assert found.attempted > 0

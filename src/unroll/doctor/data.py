@@ -6,9 +6,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from unroll import ingestion, store
 from unroll.config import PrepareConfig
-from unroll.datasets._files.config import identifier, plain
+from unroll.datasets._files.config import identifier, paths, plain
+from unroll.datasets._files.look import ROWS
 from unroll.datasets._files.series import named
 from unroll.datasets.files import FilesConfig, Plan
 from unroll.doctor.findings import Finding, fault, fine, note, size
@@ -41,8 +44,8 @@ def _own_files(task: Task, config: FilesConfig) -> Iterator[Finding]:
     dataset, _ = task.dataset()
     root = task.layout.root
     try:
-        paths = dataset.own_files(config, root)
-        closed = [name for name, path in paths.items() if not os.access(path, os.R_OK)]
+        files = dataset.own_files(config, root)
+        closed = [name for name, path in files.items() if not os.access(path, os.R_OK)]
         if closed:
             yield fault("files", f"{closed[0]}: may not be read", "give yourself the right to read it")
             return
@@ -51,8 +54,9 @@ def _own_files(task: Task, config: FilesConfig) -> Iterator[Finding]:
     except (UnrollError, OSError) as error:
         yield fault("files", _line(error), "mend the block data of the task, or the file")
         return
-    whole = sum(path.stat().st_size for path in paths.values())
-    yield _unchanged(task, found) or fine("files", f"{', '.join(list(paths)[:4])}: {size(whole)}")
+    whole = sum(path.stat().st_size for path in files.values())
+    yield _unchanged(task, found) or fine("files", f"{', '.join(list(files)[:4])}: {size(whole)}")
+    yield from _elsewhere(config)
     if (free := shutil.disk_usage(root).free) < ROOM * whole:
         yield fault(
             "disk", f"{size(free)} free; a run on {size(whole)} of files needs some {size(ROOM * whole)}", "make room"
@@ -71,9 +75,26 @@ def _first_look(task: Task, plan: Plan) -> Iterator[Finding]:
         told = f"{key}: {_short(now.get(key))} now, {_short(ingested.get(key))} when ingested"
         yield note("first look", told, f"unroll repro {task.name}, or say data.{key}")
     if not moved:
-        yield fine("first look", f"{len(plan.look.columns)} columns, as the block says")
+        yield fine("first look", f"{_shape(plan)}, as the block says")
     if plan.config.kind == "series":
         yield from _series_agree(task.prepare_config(), plan.config)
+        yield from _target_changes(task.prepare_config(), plan)
+
+
+def _shape(plan: Plan) -> str:
+    if plan.config.format == "text":
+        return "lines of text"
+    columns = len(plan.look.columns)
+    return "one column" if columns == 1 else f"{columns:,} columns"
+
+
+def _elsewhere(config: FilesConfig) -> Iterator[Finding]:
+    """Paths that no other machine has."""
+    given = [path for part in paths(config).values() for path in part if Path(path).expanduser().is_absolute()]
+    if given:
+        more = f" and {len(given) - 1} more" if len(given) > 1 else ""
+        what = f"{given[0]}{more}: an absolute path, which is there on this machine alone"
+        yield note("files", what, "put the files into the project's folder and name them from there")
 
 
 def _series_agree(prepare: PrepareConfig, config: FilesConfig) -> Iterator[Finding]:
@@ -91,6 +112,27 @@ def _series_agree(prepare: PrepareConfig, config: FilesConfig) -> Iterator[Findi
             if name not in there:
                 expected = ", ".join(there) or "none"
                 yield fault("parameters", f"prepare.{key}: {name!r} is no column of the table", f"one of {expected}")
+
+
+def _target_changes(prepare: PrepareConfig, plan: Plan) -> Iterator[Finding]:
+    """A target that has one value in the rows of the first look: a fault where these are all."""
+    asked: Any = prepare
+    column = next((old for old, new in named(plan.config).items() if new == asked.target), None)
+    if column is None:
+        return
+    number_N = plan.inferred.columns[column].number_N
+    there_N = number_N[np.isfinite(number_N)]
+    if len(there_N) and there_N.min() < there_N.max():
+        return
+    whole = len(number_N) < ROWS
+    held = f"{there_N[0]:g}" if len(there_N) else "nothing"
+    what = (
+        f"prepare.target: {asked.target!r} holds {held} in all of the {'' if whole else 'first '}{len(number_N):,} rows"
+    )
+    if whole:
+        yield fault("parameters", what, "a column that changes is needed: prepare stops at one that does not")
+    else:
+        yield note("parameters", what, "it must change in the part that trains, or prepare stops")
 
 
 def _unchanged(task: Task, found: Mapping[str, str]) -> Finding | None:

@@ -49,6 +49,37 @@ def stretch(
     return max(quantile(ratio_N, (1 + band / 100) / 2, alike), least)
 
 
+def reaches(count: int, band: int, alike: int = 1) -> bool:
+    """Whether so many scores tell the edges of a band, or it would lie beyond the largest of them.
+
+    >>> reaches(936, 95, alike=24), reaches(935, 95, alike=24), reaches(150, 80, alike=24), reaches(150, 50, alike=24)
+    (True, False, False, True)
+    """
+    return bool(np.ceil((count + alike) * (1 + band / 100) / 2 - 1e-9) <= count)
+
+
+def stretches(
+    truth_N: np.ndarray, median_N: np.ndarray, edge_NK: np.ndarray, alike: int = 1, least: float = 0.0
+) -> np.ndarray:
+    """The factors (K,) of one tail of all bands, narrowest first.
+
+    Of a band that so few windows do not tell, all that is known is that it reaches beyond the largest error: by its own
+    factor it would end there, and so would every such band, however wide its coverage. Its factor is therefore that of
+    the narrower band at least, which keeps the bands as far apart as the model has them.
+
+    >>> rng = np.random.default_rng(0)
+    >>> few, z_K = rng.normal(size=150), np.array([0.67, 1.28, 1.96])
+    >>> (z_K * stretches(few, 0 * few, np.tile(z_K, (150, 1)), alike=24)).round(1).tolist()  # 2.5 is the largest
+    [1.3, 2.5, 3.8]
+    """
+    found_K = np.ones(len(BANDS))
+    for number, band in enumerate(BANDS):
+        told = not number or reaches(len(truth_N), band, alike)
+        at_least = least if told else max(least, float(found_K[number - 1]))
+        found_K[number] = stretch(truth_N, median_N, edge_NK[:, number], band, alike, at_least)
+    return found_K
+
+
 def constant_edges(error_N: np.ndarray) -> np.ndarray:
     """Bands (2, K) around a forecast without widths of its own: low and high quantiles of truth − forecast."""
     tails = [(1 + band / 100) / 2 for band in BANDS]

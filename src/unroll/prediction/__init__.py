@@ -74,6 +74,8 @@ def _answered(
         asked = _some(_read(task, predictor, source, reader), source)
         if predictor.trained.problem.takes == "series":
             found = windows.answers(windows.in_order(asked) if held else asked, predictor)
+            if task.dataset()[0].in_place and not own_files.names_zone(task, source, reader):
+                found = map(answers.without_zone, found)
         else:
             found = (part.answered(predictor.predict) for part in asked)
         for part in found:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Format = Literal["csv", "jsonl", "parquet"]
 FLOATS = "%.9g"
 """As many digits as a number of 32 bits has."""
-TIMES = "%Y-%m-%dT%H:%M:%SZ"
+TIMES = "%Y-%m-%dT%H:%M:%S"
 
 
 def require_possible(output: Path | None, given: Format | None, source: str) -> None:
@@ -71,11 +71,19 @@ def _copy(path: Path, out: TextIO) -> None:
             out.write(part)
 
 
+def without_zone(answer: "pd.DataFrame") -> "pd.DataFrame":
+    """The same with times that name no zone, for an input whose times name none."""
+    return answer.assign(time=answer["time"].dt.tz_convert(None)) if "time" in answer else answer
+
+
 def _csv(answers: "Iterator[pd.DataFrame]", path: Path) -> None:
+    import pandas as pd
+
     with path.open("w", encoding="utf-8", newline="") as handle:
         for number, part in enumerate(answers):
+            times = TIMES + "Z" * any(isinstance(kind, pd.DatetimeTZDtype) for kind in part.dtypes)
             part.to_csv(
-                handle, index=False, header=not number, lineterminator="\n", float_format=FLOATS, date_format=TIMES
+                handle, index=False, header=not number, lineterminator="\n", float_format=FLOATS, date_format=times
             )
 
 

@@ -11,9 +11,10 @@ import numpy as np
 from pydantic import ValidationError
 
 from unroll import reading, store
-from unroll.datasets._files import cells
+from unroll.datasets._files import cells, times
 from unroll.datasets._files.cells import Marks
-from unroll.datasets._files.config import identifier
+from unroll.datasets._files.config import TimeColumns, identifier
+from unroll.datasets._files.infer import named_columns
 from unroll.datasets._files.labelled import read_text
 from unroll.datasets._files.labels import text_of
 from unroll.datasets._files.look import reading_of
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DELIMITED = ("csv", "ucr")
+TEXTS = ("text", "source")
+"""What columns of texts may be called whatever the task's own files call them."""
 
 
 def read(task: Task, predictor: Predictor, source: Input, reader: Path | None) -> Iterator[Questions]:
@@ -65,6 +68,19 @@ def block(task: Task, reader: Path | None) -> FilesConfig:
         return Plan.of(given, task.layout.root).config
 
 
+def names_zone(task: Task, source: Input, reader: Path | None) -> bool:
+    """Whether the times of a series' file tell the zone that they are in, or the block tells one beside UTC."""
+    config = block(task, reader)
+    if not isinstance(config.time, TimeColumns):
+        return False
+    if config.time.timezone != "UTC":
+        return True
+    told, names = _reading(source, config), times.columns(config.time)
+    _require(source, told, names)
+    first = next(reading.chunks(source.path, told, list(names), CHUNK, source.name), None)
+    return first is None or times.name_zone(first.frame, config.time)
+
+
 def _reading(source: Input, config: FilesConfig) -> Reading:
     """As the task's own files are read, where this one is of their kind; else as it looks."""
     own = sniffed(source)
@@ -76,7 +92,44 @@ def _reading(source: Input, config: FilesConfig) -> Reading:
     if not alike:
         return own
     encoding = own.encoding if own.encoding == "utf-8" else told.encoding or own.encoding
-    return reading.sniff(source.path, told.model_copy(update={"encoding": encoding}), source.name)
+    told = told.model_copy(update={"encoding": encoding})
+    if told.format in DELIMITED and _is_cut_otherwise(source, told, own, config):
+        told = told.model_copy(update={"delimiter": own.delimiter, "quote": None, "decimal": None})
+    return reading.sniff(source.path, told, source.name)
+
+
+def _is_cut_otherwise(source: Input, told: Reading, own: Reading, config: FilesConfig) -> bool:
+    """Whether the file has the block's columns by the delimiter that it seems to have, and none of them by the block's.
+
+    Without a header: whether it has several columns, and one.
+    """
+    if own.delimiter is None or own.delimiter == told.delimiter:
+        return False
+    by_block, by_look = (
+        reading.columns(source.path, told.model_copy(update={"format": "csv", **found}), source.name)
+        for found in ({}, {"delimiter": own.delimiter, "quote": own.quote})
+    )
+    if not told.header:
+        return len(by_block) == 1 < len(by_look)
+    columns = {*named_columns(config), *TEXTS}
+    return not columns & {*by_block} and bool(columns & {*by_look})
+
+
+def _require(source: Input, told: Reading, wanted: Sequence[str]) -> list[str]:
+    """The columns of the file, all wanted ones among them; raises DataError that also says how its cells were cut."""
+    there = reading.columns(source.path, told, source.name)
+    if set(wanted) <= set(there):
+        return there
+    try:
+        require_columns(source.name, there, wanted, reading.left_out(source.path, told, source.name))
+    except DataError as error:
+        own = sniffed(source).delimiter
+        if told.format not in DELIMITED or own in (None, told.delimiter):
+            raise
+        raise DataError(
+            f"{error}; cells seem to end at {own!r}, those of the task's files at {told.delimiter!r}"
+        ) from None
+    return there
 
 
 def _series(source: Input, told: Reading, config: FilesConfig, predictor: Predictor) -> Iterator[Questions]:
@@ -89,7 +142,7 @@ def _series(source: Input, told: Reading, config: FilesConfig, predictor: Predic
         "static": None,
     }
     reader = SeriesReader(config.model_copy(update=update), _marks(config, told))
-    require_columns(source.name, reading.columns(source.path, told, source.name), reader.columns())
+    _require(source, told, reader.columns())
 
     def parts() -> Iterator[Part]:
         for chunk in chunks(source, told, reader.columns(), CHUNK):
@@ -141,7 +194,7 @@ def _value_columns(source: Input, told: Reading, config: FilesConfig, uneven: bo
     if told.format in ("ts", "arff"):
         return [name for name in there if name != config.label]
     assert isinstance(config.values, tuple)  # noqa: S101 - a settled block names them
-    require_columns(source.name, there, config.values[:1] if uneven else config.values)
+    _require(source, told, config.values[:1] if uneven else config.values)
     return [name for name in config.values if name in there]
 
 
@@ -170,7 +223,7 @@ def _texts(canonical: str, key: Callable[[FilesConfig], str | None]) -> "Callabl
         column = canonical if column not in there and canonical in there else column
         if told.format == "text":
             column = there[0]
-        require_columns(source.name, there, [column])
+        _require(source, told, [column])
         options = [name for name in predictor.optional_inputs if name in there and name != column]
         rows = 0
         for chunk in chunks(source, told, [column, *options], rows_at_a_time(predictor)):
@@ -193,7 +246,8 @@ def _texts(canonical: str, key: Callable[[FilesConfig], str | None]) -> "Callabl
 
 
 def _marks(config: FilesConfig, told: Reading) -> Marks:
-    return Marks.of(config.missing or (), told.decimal, config.thousands)
+    thousands = config.thousands if config.thousands != told.decimal else None
+    return Marks.of(config.missing or (), told.decimal, thousands)
 
 
 def _refuse(rejected: Sequence[Rejected]) -> None:

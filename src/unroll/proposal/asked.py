@@ -89,10 +89,10 @@ def relative(name: str, root: Path) -> str:
 
 
 def parse(settings: list[str]) -> dict[str, Any]:
-    """``--set KEY=VALUE``, the value as YAML has it.
+    """``--set KEY=VALUE``, the value as YAML has it; a single sign, such as a comma, is itself.
 
-    >>> parse(["data.sort=true", "prepare.horizon=[1, 6]"])
-    {'data.sort': True, 'prepare.horizon': [1, 6]}
+    >>> parse(["data.sort=true", "prepare.horizon=[1, 6]", "data.thousands=,"])
+    {'data.sort': True, 'prepare.horizon': [1, 6], 'data.thousands': ','}
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -103,6 +103,9 @@ def parse(settings: list[str]) -> dict[str, Any]:
         block, dot, rest = key.partition(".")
         if not (equal and dot and rest) or block not in BLOCKS or "." in rest:
             raise ConfigError(f"--set: {setting!r} is not allowed; expected BLOCK.KEY=VALUE, as data.sort=true")
+        if len(value) == 1 and value != "~" and not value.isalnum():
+            found[key] = value  # a mark such as a comma, which YAML has other plans for
+            continue
         try:
             found[key] = YAML(typ="safe", pure=True).load(value)
         except YAMLError as error:
@@ -113,6 +116,8 @@ def parse(settings: list[str]) -> dict[str, Any]:
 def plan(params: Params, name: str, block: Mapping[str, Any], root: Path) -> Plan:
     """A look at the files of a block; one that names columns of words may need to be told that there is a header.
 
+    Columns of a table without one may be named by their numbers, from 1.
+
     Raises ConfigError that names a faulty key, DataError for files that are not there or lack a column.
     """
     try:
@@ -121,8 +126,25 @@ def plan(params: Params, name: str, block: Mapping[str, Any], root: Path) -> Pla
         if "header" in block or "no column" not in str(error):
             raise
         with contextlib.suppress(DataError):
+            return Plan.of(_config(params, name, {**block, **_numbered(block)}), root)
+        with contextlib.suppress(DataError):
             return Plan.of(_config(params, name, {**block, "header": True}), root)
         raise
+
+
+def _numbered(block: Mapping[str, Any]) -> dict[str, str]:
+    """The keys that name a column by a number, with the name that it has in a table without a header."""
+    keys = ("label", "text", "source", "target", "time", "site")
+    return {key: place_name(value) for key in keys if (value := block.get(key)) and isinstance(value, str)}
+
+
+def place_name(column: str) -> str:
+    """How a column that is asked for by its place is called where no row names the columns.
+
+    >>> place_name("3"), place_name("label")
+    ('column_3', 'label')
+    """
+    return f"column_{int(column)}" if column.isdecimal() else column
 
 
 def _config(params: Params, name: str, block: Mapping[str, Any]) -> FilesConfig:

@@ -8,6 +8,7 @@ from unroll.datasets._files.look import File
 from unroll.datasets.files import FilesConfig, Plan
 from unroll.proposal.blocks import Line
 from unroll.proposal.survey import Survey
+from unroll.reading import numerals
 
 ORDER = (
     *("format", "delimiter", "encoding", "decimal", "quote", "header", "label_place", "skip_rows", "comment"),
@@ -27,6 +28,7 @@ def data_lines(
 ) -> list[Line]:
     """The ``data`` block with what was found and why; ``given`` replaces or adds keys."""
     found = plain(plan.config) | dict(given or {})
+    whys = {**_thousands(plan), **whys}
     lines = [Line("dataset", "files"), Line("table", found["table"]), *_path(plan.look.files, plan.config)]
     for key in ORDER:
         by_files = key == "split" and "column" not in (found.get(key) or {})
@@ -46,6 +48,13 @@ def data_lines(
         lines.append(Line("max_rejected_share", config.max_rejected_share))
     lines += [Line(key, found[key]) for key in LAST if key in found]
     return lines
+
+
+def _thousands(plan: Plan) -> dict[str, str]:
+    """Where the mark of thousands was seen; nothing where there is none."""
+    mark, look = plan.config.thousands, plan.look
+    shown = numerals.example(look.texts(plan.config.missing or (), len(look.rows_N)), mark) if mark else ""
+    return {"thousands": f"between groups of three digits, as in {shown}"} if shown else {}
 
 
 def _path(files: Sequence[File], config: FilesConfig) -> list[Line]:

@@ -17,6 +17,28 @@ SHORT = 3
 
 
 @dataclass(frozen=True)
+class Lacking:
+    """Rows that lack in the time of a series: how many in all, in how many places, most in one and the time before it.
+
+    >>> Lacking.of(np.array([0, 60, 240, 300, 420]), 60)
+    Lacking(rows=3, places=2, longest=2, after_s=60)
+    """
+
+    rows: int
+    places: int
+    longest: int
+    after_s: int
+
+    @classmethod
+    def of(cls, seconds_T: np.ndarray, step_s: int) -> "Lacking":
+        """Between the times of rows in order."""
+        rows_T = np.maximum(np.diff(seconds_T) // step_s - 1, 0)
+        at = int(np.argmax(rows_T)) if len(rows_T) else 0
+        longest = int(rows_T[at]) if len(rows_T) else 0
+        return cls(int(rows_T.sum()), int((rows_T > 0).sum()), longest, int(seconds_T[at]))
+
+
+@dataclass(frozen=True)
 class Gaps:
     """The times of a series' rows and which values are missing; ``target`` is a column."""
 

@@ -50,8 +50,10 @@ def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
     found = survey.take(plan, characters.add, f"new {name}")
     counts = characters.counts
     total = sum(counts.values())
+    lines = "one line" if found.rows == 1 else f"{found.rows:,} lines"
+    told = f"{total - found.rows:,} characters in {lines}"  # line ends, which the last one may lack, not among them
     if total < FEWEST:
-        raise DataError(f"{plan.look.file}: {total:,} characters; expected at least {FEWEST:,}")
+        raise DataError(f"{plan.look.file}: {told}; expected at least {FEWEST:,}")
     min_count = 5 if total >= 100_000 else 2
     known = {character: count for character, count in counts.items() if count >= min_count}
     unknown = 1 - sum(known.values()) / total
@@ -60,7 +62,7 @@ def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
     batch = 32 if total >= 100_000 else 16
     return Proposal(
         [
-            f"{file_names(plan)}: {total:,} characters, {len(counts):,} different ones",
+            f"{file_names(plan)}: {told}, {len(counts):,} different ones",
             *unused_lines(plan),
             *aside_lines(found),
         ],

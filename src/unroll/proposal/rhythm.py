@@ -1,6 +1,6 @@
 """Step, season, window and horizons of a series, from the times of its rows. Shapes: T rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,6 +10,8 @@ UNEVEN = ((28, 31, 30, 12), (90, 92, 91, 4), (365, 366, 365, 5))
 NICE_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 604_800)
 REGULAR = 0.6
 """Share of the steps that must be equal in a regular series."""
+ROWS_A_LAG = 40
+"""Rows of the series for each row of a window, at least."""
 MOST_LAG = 96
 LEAST_LAG = 24
 MOST_ROWS, MOST_SEASON = 1 << 16, 2000
@@ -31,13 +33,21 @@ class Rhythm:
     why: str
 
     def fitting(self, rows: int) -> "Rhythm":
-        """The same for a series so short that windows and horizons must be shorter, to leave some in each part."""
-        most = max(rows // 40, 2)
-        lag = min(self.lag, most)
+        """The same for a series so short that windows and horizons must be shorter, to leave some in each part.
+
+        A window that is cut has whole seasons, if it has room for one.
+
+        >>> of(86_400, 9e7).fitting(900).lag, of(3600, 9e6).fitting(400).lag
+        (21, 10)
+        """
+        most = max(rows // ROWS_A_LAG, 2)
         horizons = tuple(h for h in self.horizons if h <= most) or (1,)
-        return Rhythm(
-            self.season, lag, horizons, self.calendar, self.why if lag == self.lag else "as long as rows allow"
-        )
+        if self.lag <= most:
+            return replace(self, horizons=horizons)
+        seasons = most // self.season if self.season > 1 else 0
+        lag, whole = (seasons * self.season, f" in whole seasons of {self.season}") if seasons else (most, "")
+        told = f"at most one in {ROWS_A_LAG} of the {rows:,} rows{whole}, so that windows enough are left to learn from"
+        return replace(self, lag=lag, horizons=horizons, why=told)
 
 
 def of(step_s: int, span_s: float) -> Rhythm:

@@ -1,6 +1,7 @@
 """The proposal for a series: ``forecasting`` and ``rise_or_fall``. Shapes: T rows of a site, F columns."""
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from unroll.proposal.common import (
     train_lines,
     unused_lines,
 )
-from unroll.proposal.gaps import Gaps
+from unroll.proposal.gaps import Gaps, Lacking
 from unroll.proposal.rhythm import Rhythm
 from unroll.proposal.series_rows import TRAINED, Read, Rows, Site, number, read
 
@@ -70,6 +71,25 @@ def _columns(rows: Rows, site: Site, step_s: int, beat: Rhythm) -> tuple[list[st
         out.append(names.pop(worst))
         gaps = gaps.without([worst])
     return names, gaps, out
+
+
+def _target_site(sites: Mapping[str, Site], wanted: Asked, file: str) -> str:
+    """The site that is forecast: the one that is given, else that with most values of the target."""
+    given = wanted.given.get("prepare.target_site")
+    if given is None:
+        return next(iter(sites))
+    if str(given) not in sites:
+        near = difflib.get_close_matches(str(given), list(sites), n=2)
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        raise DataError(
+            f"{file}: no site {given!r} (prepare.target_site){hint}; expected one of {_listed(list(sites))}"
+        )
+    return str(given)
+
+
+def _listed(sites: Sequence[str]) -> str:
+    """The first sites, and how many there are."""
+    return ", ".join(sites[:MOST_SITES]) + (f", … ({len(sites)})" if len(sites) > MOST_SITES else "")
 
 
 def _sites(sites: Mapping[str, Site], treatment: Mapping[str, Any]) -> list[str]:
@@ -130,7 +150,7 @@ class _Series:
     def of(cls, found: Read, wanted: Asked) -> "_Series":
         """Window, inputs and treatment of missing values; raises DataError for a series that is too short."""
         sites = found.rows.by_site()
-        name = next(iter(sites))
+        name = _target_site(sites, wanted, found.plan.look.file)
         site = sites[name]
         rows = len(site.seconds_T)
         if rows < FEWEST_ROWS:
@@ -144,7 +164,7 @@ class _Series:
         if share < LEAST_WINDOWS and len(beat.horizons) > 1:
             beat = replace(beat, horizons=beat.horizons[:1])
             treatment, share = gaps.treatment(beat.lag, _asked(wanted.problem, beat))
-        beside = _sites(sites, treatment)
+        beside = _sites({name: site, **sites}, treatment)
         size = _Size.of(rows, share, beat.lag, len(inputs) * len(beside))
         return cls(found, wanted, step_s, sites, name, beside, inputs, out, beat, treatment, share, size)
 
@@ -183,9 +203,31 @@ class _Series:
         lines = [
             told,
             "missing values: " + (", ".join(f"{n} {percent(gone[n])}" for n in worst) or "none"),
+            *([] if self.read.is_numbered else self._lacking()),
+            *([self._one_of_several()] if len(self.sites) > 1 else []),
             *aside_lines(every),
         ]
         return [*lines, *unused_lines(self.read.plan)]
+
+    def _lacking(self) -> list[str]:
+        """How many rows lack in time, where most of them, and what becomes of windows over them; nothing of none."""
+        found = Lacking.of(self.sites[self.site].seconds_T, self.step_s)
+        if not found.rows:
+            return []
+        after = np.datetime64(found.after_s, "s")
+        most = {"drop": 0, "interpolate": self.treatment.get("interpolate_steps", 0), "mask": self.beat.lag}
+        bridged = most[self.treatment["missing"]]
+        how = "filled in on a line" if self.treatment["missing"] == "interpolate" else "masked, with a mark as input"
+        told = f"up to {bridged} in a row are {how}, windows over more" if bridged else "windows over them"
+        places = f"{found.places:,} places" if found.places > 1 else "one place"
+        lacking = f"{found.rows:,} rows lack in {places}, at most {found.longest:,} in a row, after {after}"
+        return [f"gaps in time: {lacking}; {told} are left out (prepare.missing: {self.treatment['missing']})"]
+
+    def _one_of_several(self) -> str:
+        """Which site is forecast, and what to do for the others."""
+        others = [site for site in self.sites if site != self.site]
+        told = f"the forecast is of site {self.site} alone; each of the others takes a task of its own, by --set"
+        return f"{told} prepare.target_site={others[0]}: {_listed(others)}"
 
     def prepare(self) -> list[Line]:
         """Window, horizons, inputs, split and missing values."""
@@ -203,8 +245,8 @@ class _Series:
         lines = [
             Line("problem", self.wanted.problem),
             Line("target", self.read.rows.target),
-            Line("target_site", self.site or None),
-            Line("sites", self.beside if self.site else "all"),
+            Line("target_site", self.site or None, "the one that is forecast" if len(self.sites) > 1 else ""),
+            Line("sites", self.beside if self.site else "all", self._why_sites()),
             Line("variables", "all" if all_inputs else self.inputs, f"inputs, the target's own past among them{left}"),
             *([Line("categories", words, "words that train does not have count as one more")] if words else []),
             Line("calendar", list(beat.calendar)),
@@ -228,6 +270,13 @@ class _Series:
             Line("validation_share", 0.1, "of the rows, in the order of time, before the test part"),
             Line("test_share", 0.2, "the last ones: neither training nor any choice sees them"),
         ]
+
+    def _why_sites(self) -> str:
+        if len(self.sites) == 1:
+            return ""
+        if len(self.beside) > 1:
+            return "whose rows are inputs, the target's own among them"
+        return f"whose rows are inputs; the others are more than {MOST_SITES}, or lack rows of the target's times"
 
     def model(self) -> list[Line]:
         """As air_quality, or a smaller one."""

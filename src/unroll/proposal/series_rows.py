@@ -1,6 +1,6 @@
 """The rows of a series as ``new`` reads them, their block mended. Shapes: T rows, F columns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +9,11 @@ import numpy as np
 
 from unroll.config import Params
 from unroll.datasets._files import cells
+from unroll.datasets._files.config import identifier
+from unroll.datasets._files.infer_series import NoNumbersError
 from unroll.datasets._files.look import Look
 from unroll.datasets._files.rows import require_columns
+from unroll.datasets._files.seen import Seen
 from unroll.datasets._files.series import named
 from unroll.datasets.files import FilesConfig, Plan
 from unroll.errors import DataError
@@ -50,6 +53,8 @@ class Rows:
     missing: list[np.ndarray] = field(default_factory=list)
     values: list[np.ndarray] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
+    static: dict[str, dict[str, object]] = field(default_factory=dict)
+    """Columns of the table that have had one value a site so far, with these."""
 
     def add(self, table: "pd.DataFrame") -> None:
         """Take the rows of a part."""
@@ -61,8 +66,24 @@ class Rows:
             code_N, names = pd.factorize(table["site"])
         known = np.array([self.numbers.setdefault(str(name), len(self.numbers)) for name in names], dtype=np.int32)
         self.sites.append(known[code_N])
+        for column in list(self.static):
+            self._compare(column, table)
         self.missing.append(np.isnan(table[self.names].to_numpy(dtype=np.float32)))
         self.values.append(table[self.target].to_numpy(dtype=np.float32))
+
+    def _compare(self, column: str, table: "pd.DataFrame") -> None:
+        """Strike a column that has several values at a site, or none."""
+        there = table[["site", column]].drop_duplicates()
+        known = self.static[column]
+        changed = any(known.setdefault(site, value) != value for site, value in there.itertuples(index=False))
+        if changed or there[column].isna().any():
+            del self.static[column]
+
+    def without(self, names: Sequence[str]) -> "Rows":
+        """The same rows without some columns of numbers."""
+        kept = [place for place, name in enumerate(self.names) if name not in names]
+        missing = [missing_TF[:, kept] for missing_TF in self.missing]
+        return replace(self, names=[self.names[place] for place in kept], missing=missing)
 
     def by_site(self) -> dict[str, Site]:
         """The rows of each site, the one with most values of the target first."""
@@ -106,9 +127,32 @@ class Read:
 
 
 def read(params: Params, name: str, wanted: Asked, root: Path) -> Read:
+    """Look and read; columns that have one value a site become static ones, which are no inputs."""
+    found = _read(params, name, wanted, root)
+    values = found.rows.static
+    if not values or len(found.rows.numbers) < 2:
+        return found
+    config = found.plan.config
+    names = _table_names(config)
+    static = [column for column, new in names.items() if new in values]
+    first = list(values[names[static[0]]].items())[:3]
+    shown = ", ".join(f"{site} {value:g}" if isinstance(value, float) else f"{site} {value}" for site, value in first)
+    block = {**found.block, "static": static}
+    for key, columns in (("values", config.values), ("categories", config.categories)):
+        block[key] = [column for column in columns or () if column not in static]
+    why = f"one value a site, as {static[0]}: {shown}; kept in the table, no input"
+    plan, rows = asking.plan(params, name, block, root), found.rows.without(list(values))
+    return replace(found, plan=plan, rows=rows, block=block, whys={**found.whys, "static": why})
+
+
+def _read(params: Params, name: str, wanted: Asked, root: Path) -> Read:
     """Look and read; a step that is none is mended and the files are read again."""
     block, whys = wanted.block(root), dict[str, str]()
-    plan = asking.plan(params, name, block, root)
+    try:
+        plan = asking.plan(params, name, block, root)
+    except NoNumbersError as error:
+        _require_numbers(error.seen, wanted.target)
+        raise
     if (values := _with_target(plan, wanted)) is not None:
         block["values"], whys["values"] = values, f"{wanted.target} numbers the rows, and is asked for all the same"
         plan = asking.plan(params, name, block, root)
@@ -117,6 +161,7 @@ def read(params: Params, name: str, wanted: Asked, root: Path) -> Read:
             block[key], whys[key] = value, why
     plan = asking.plan(params, name, block, root) if whys else plan
     rows = Rows(*_chosen(plan, wanted))
+    rows.static = {column: {} for column in _maybe_static(plan, wanted) if column != rows.target}
     found = Read(plan, survey.take(plan, rows.add, f"new {name}"), rows, whys, block)
     if found.is_numbered:
         return _without_time(found, wanted)
@@ -164,6 +209,7 @@ def _again(
     params: Params, name: str, root: Path, found: Read, keys: Mapping[str, Any], whys: Mapping[str, str]
 ) -> Read:
     block, rows = {**found.block, **keys}, Rows(found.rows.names, found.rows.target)
+    rows.static = {column: {} for column in found.rows.static if "resample" not in keys}
     plan = asking.plan(params, name, block, root)
     return Read(plan, survey.take(plan, rows.add, f"new {name}"), rows, {**found.whys, **whys}, block)
 
@@ -181,7 +227,9 @@ def _chosen(plan: Plan, wanted: Asked) -> tuple[list[str], str]:
         target = next(iter(names))
     own = {new: old for old, new in names.items()}
     target = own.get(target, target)
-    require_columns(look.file, look.columns, [target])
+    if target not in look.columns and not look.reading.header and asking.place_name(target) in look.columns:
+        target = asking.place_name(target)
+    require_columns(look.file, look.columns, [target], look.left_out)
     if target not in names:
         raise DataError(
             f"{look.file}: column {target!r} cannot be forecast: {_why_none(plan, target)}; expected one of "
@@ -191,6 +239,31 @@ def _chosen(plan: Plan, wanted: Asked) -> tuple[list[str], str]:
         return list(names.values()), names[target]
     near = sorted(names, key=lambda other: (other != target, -_likeness(look, config, target, other)))[:MOST_INPUTS]
     return [new for old, new in names.items() if old in near], names[target]
+
+
+def _maybe_static(plan: Plan, wanted: Asked) -> list[str]:
+    """Names in the table of columns that have one value a site in the first rows, where nobody said what they are."""
+    config, frame = plan.config, plan.look.frame
+    given = {key for key in ("values", "categories", "static", "resample") if f"data.{key}" in wanted.given}
+    if config.site is None or config.resample is not None or given:
+        return []
+    most = frame.groupby(config.site, sort=False)[[*(config.values or ()), *(config.categories or ())]].nunique().max()
+    names = _table_names(config)
+    return [names[str(column)] for column, count in most.items() if count == 1]
+
+
+def _table_names(config: FilesConfig) -> dict[str, str]:
+    """The name in the table of each column of numbers or words."""
+    return {**named(config), **{column: identifier(column) for column in config.categories or ()}}
+
+
+def _require_numbers(seen: Seen, target: str | None) -> None:
+    """Raise DataError that says why the target that was asked for cannot be forecast, where no column can."""
+    if target is None:
+        return
+    require_columns(seen.look.file, seen.look.columns, [target], seen.look.left_out)
+    if not seen.columns[target].is_numeric and (why := seen.look.odd(target, seen.marks)):
+        raise DataError(f"{seen.look.file}: column {target!r} cannot be forecast: {why}; expected a column of numbers")
 
 
 def _with_target(plan: Plan, wanted: Asked) -> list[str] | None:

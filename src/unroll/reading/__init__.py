@@ -9,11 +9,11 @@
 [['40,5', 'NA']]
 """
 
-from unroll.reading.api import Chunks, chunks, columns
+from unroll.reading.api import Chunks, chunks, columns, left_out
 from unroll.reading.chunking import Chunk
 from unroll.reading.delimited import Unread
 from unroll.reading.locating import locate
 from unroll.reading.options import Format, Reading
 from unroll.reading.sniffing import sniff
 
-__all__ = ["Chunk", "Chunks", "Format", "Reading", "Unread", "chunks", "columns", "locate", "sniff"]
+__all__ = ["Chunk", "Chunks", "Format", "Reading", "Unread", "chunks", "columns", "left_out", "locate", "sniff"]

@@ -59,6 +59,11 @@ def columns(path: Path, reading: Reading, name: str | None = None) -> list[str]:
     return list(_reader(path, reading, name).columns())
 
 
+def left_out(path: Path, reading: Reading, name: str | None = None) -> dict[str, str]:
+    """Columns of a file that hold no cells but objects or lists, each with what it is; ``columns`` are without them."""
+    return dict(_reader(path, reading, name).left_out())
+
+
 def chunks(
     path: Path, reading: Reading, columns: Sequence[str] | None = None, rows: int = ROWS, name: str | None = None
 ) -> Chunks:

@@ -3,20 +3,19 @@
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from unroll.errors import DataError
+from unroll.reading import numerals
+from unroll.reading.numerals import is_number
 from unroll.reading.options import SPACES, Reading
 from unroll.reading.records import Dialect, records
 
 ROWS = 500
 """Rows that are looked at."""
 DELIMITERS = (",", ";", "\t", "|", SPACES)
-NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
-POINT = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
-COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 INTEGER = re.compile(r"[+-]?\d+")
 DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d{1,2}[:.h]?\d{2}.*)?|\d{1,2}[:.]\d{2}([:.]\d{2})?")
 WORDS = re.compile(r"[^\W\d][\w .()/%:#-]{0,40}")
@@ -92,20 +91,14 @@ def is_header(rows: Sequence[Sequence[str]]) -> bool:
     return sum(votes) > 0
 
 
-def decimal(rows: Iterable[Sequence[str]]) -> str:
-    """The decimal mark of most numbers that have one.
+def decimal(rows: Sequence[Sequence[str]], delimiter: str | None = None) -> str:
+    """The decimal mark of most numbers that have one, in cells between ``delimiter``; the first row may be of names.
 
-    >>> decimal([["12,5", "3"], ["1,25", "4"]])
+    >>> decimal([["load", "hour"], ["12,5", "3"], ["1,25", "4"]])
     ','
     """
-    cells = [cell.strip() for row in rows for cell in row]
-    commas = sum(bool(COMMA.fullmatch(cell)) for cell in cells)
-    return "," if commas > sum(bool(POINT.fullmatch(cell)) for cell in cells) else "."
-
-
-def is_number(cell: str) -> bool:
-    """Whether a cell holds a number, with either decimal mark."""
-    return NUMBER.fullmatch(cell.strip()) is not None
+    columns = itertools.zip_longest(*(rows[1:] or rows), fillvalue="")
+    return numerals.marks(([cell for cell in column if not is_missing(cell)] for column in columns), delimiter)[0]
 
 
 def is_missing(cell: str) -> bool:
@@ -139,7 +132,7 @@ def _fit(rows: list[list[str]], dialect: Dialect) -> float:
     if dialect.delimiter == SPACES:
         return usual / len(body) * sum(is_number(cell) or is_missing(cell) for cell in cells) / len(cells) * 0.9
     others = "".join(sign for sign in ",;\t|" if sign != dialect.delimiter)
-    clean = sum(not any(sign in cell for sign in others) or bool(COMMA.fullmatch(cell)) for cell in cells)
+    clean = sum(not any(sign in cell for sign in others) or is_number(cell) for cell in cells)
     odd = sum(dialect.quote == "" and '"' in cell for cell in cells)
     return (usual / len(body)) ** 2 * (0.2 + 0.8 * (clean - odd / 2) / len(cells))
 

@@ -25,8 +25,8 @@ def guess(sample: Sample) -> str:
     for mark, name in MARKS:
         if data.startswith(mark):
             return name
-    if b"\0" in data:
-        return _wide(data)
+    if b"\0" in data and (wide := _wide(data)):
+        return wide
     if not sample.whole:
         data = data[: -_cut_off(data) or None]
     text = data.decode("utf-8", "replace")
@@ -47,12 +47,12 @@ def guess(sample: Sample) -> str:
 
 
 def _wide(data: bytes) -> str:
-    """UTF-16 without a mark has a NUL in every other place of Western text; else the NULs are a fault, told later."""
+    """UTF-16 without a mark has a NUL in every other place of Western text; else ("") they are a fault, told later."""
     even, odd = data[0::2].count(0), data[1::2].count(0)
     most = len(data) * 0.3
     if odd > most > 10 * even:
         return "utf-16-le"
-    return "utf-16-be" if even > most > 10 * odd else "utf-8"
+    return "utf-16-be" if even > most > 10 * odd else ""
 
 
 def _cut_off(data: bytes) -> int:

@@ -1,7 +1,8 @@
 """Plain text, a row a line; and lines of JSON, an object each."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from unroll.errors import DataError
 from unroll.reading import text
 from unroll.reading.delimited import Part, Unread
-from unroll.reading.reader import Place, Reader
+from unroll.reading.reader import CELLS, Place, Reader
 from unroll.reading.records import LINES, MAX_COLUMNS, Records, groups, records
 from unroll.reading.source import Receipt, opened
 
@@ -40,30 +41,41 @@ class Text(Reader):
 class JsonLines(Reader):
     """Every value as text, numbers as they are spelt, true and false; null, and a key that is not there, are missing.
 
-    The columns are the keys of the objects in the file's first part.
+    The columns are the keys of the objects in the file's first part; those whose values are mostly objects or lists are
+    left out.
     """
 
     def __init__(self, place: Place, first: bytes) -> None:
         super().__init__(place)
-        lines = first.decode(errors="replace").replace("\r", "\n").split("\n")
-        found = [_parse(line) for line in lines if line.strip()]
-        self._columns = tuple(dict.fromkeys(key for each in found if isinstance(each, dict) for key in each))
+        lines = first.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        found = {row: value for row, line in enumerate(lines, 1) if isinstance(value := _parse(line), dict)}
+        keys = dict.fromkeys(key for each in found.values() for key in each)
+        if not keys or (
+            first.lstrip().startswith(b"[") and isinstance(_parse(next(filter(str.strip, lines))), Exception)
+        ):
+            raise DataError(f"{place.name}: {_no_lines(first)}")
+        if len(keys) > MAX_COLUMNS:
+            raise DataError(f"{place.name}: {len(keys):,} keys; expected at most {MAX_COLUMNS:,}")
+        self._left_out = _nested(found)
+        self._columns = tuple(key for key in keys if key not in self._left_out)
         if not self._columns:
-            what = "a JSON array" if first.lstrip().startswith(b"[") else "no JSON object with a key"
-            raise DataError(f"{place.name}: {what} in its first rows; expected an object a line")
-        if len(self._columns) > MAX_COLUMNS:
-            raise DataError(f"{place.name}: {len(self._columns):,} keys; expected at most {MAX_COLUMNS:,}")
+            raise DataError(f"{place.name}: every key holds objects or lists, as {next(iter(keys))!r}; {CELLS}")
 
     def columns(self) -> tuple[str, ...]:
         """The keys, in the order in which they first come."""
         return self._columns
 
+    def left_out(self) -> Mapping[str, str]:
+        """The keys of nested values, with the first of these."""
+        return self._left_out
+
     def parts(self, columns: Sequence[str] | None, receipt: Receipt) -> Iterator[Part]:
         """A line that is no object, or with a nested value or (if all are asked for) a new key, is set aside."""
         wanted = self._columns if columns is None else tuple(columns)
+        known = {*wanted, *self._left_out} if columns is None else None
         for found in _lines(self.place, receipt, blank=False):
             for rows_N, group in groups(found.rows_N, found.texts(), len(wanted)):
-                yield _part(rows_N, group, wanted, exact=columns is None)
+                yield _part(rows_N, group, wanted, known)
 
 
 def _lines(place: Place, receipt: Receipt, *, blank: bool) -> Iterator[Records]:
@@ -73,13 +85,40 @@ def _lines(place: Place, receipt: Receipt, *, blank: bool) -> Iterator[Records]:
         yield from records(pieces, LINES, place.name, reading.max_line_bytes, reading.skip_rows, blank=blank)
 
 
-def _part(rows_N: np.ndarray, lines: Sequence[str], wanted: Sequence[str], *, exact: bool) -> Part:
+def _nested(objects: Mapping[int, Mapping[str, Any]]) -> dict[str, str]:
+    """The keys that hold an object or a list in half of the rows, by number, in which they hold anything, or in more.
+
+    >>> _nested({1: {"a": "1", "tags": ["x"]}, 2: {"a": {}, "tags": None}, 3: {"a": "2"}})
+    {'tags': 'nested: ["x"] in row 1'}
+    """
+    filled, nested, first = Counter[str](), Counter[str](), dict[str, str]()
+    for row, found in objects.items():
+        for key, value in found.items():
+            if value is not None:
+                filled[key] += 1
+            if isinstance(value, dict | list):
+                nested[key] += 1
+                first[key] = first.get(key) or f"nested: {text.shorten(json.dumps(value))} in row {row}"
+    return {key: first[key] for key in nested if 2 * nested[key] >= filled[key]}
+
+
+def _no_lines(first: bytes) -> str:
+    """What a file is instead of lines of objects, and how to make them of it."""
+    if first.lstrip().startswith(b"["):
+        return (
+            "a JSON array in its first rows; expected JSON lines, an object a line (pandas.read_json(FILE).to_json("
+            "'FILE.jsonl', orient='records', lines=True) writes them)"
+        )
+    return "no JSON object with a key in its first rows; expected an object a line"
+
+
+def _part(rows_N: np.ndarray, lines: Sequence[str], wanted: Sequence[str], known: Set[str] | None) -> Part:
     kept, rejected = [], []
     cells: list[list[str | None]] = [[] for _ in wanted]
     for at, line in enumerate(lines):
         if not line.strip():
             continue
-        values = _cells(line, wanted, exact=exact)
+        values = _cells(line, wanted, known)
         if isinstance(values, tuple):
             rejected.append(Unread(int(rows_N[at]), *values))
             continue
@@ -103,13 +142,13 @@ def _parse(line: str) -> Any:
         return error
 
 
-def _cells(line: str, wanted: Sequence[str], *, exact: bool) -> list[str | None] | tuple[str, str, str]:
-    """The values wanted; or column, value and reason of what is wrong."""
+def _cells(line: str, wanted: Sequence[str], known: Set[str] | None) -> list[str | None] | tuple[str, str, str]:
+    """The values wanted; or column, value and reason of what is wrong, such as a key that is none of the ``known``."""
     found = _parse(line)
     if not isinstance(found, dict):
         why = f"no JSON ({found})" if isinstance(found, Exception) else "no JSON object"
         return "", text.shorten(line), f"{why}; expected an object a line"
-    if exact and len(unknown := found.keys() - set(wanted)):
+    if known is not None and len(unknown := found.keys() - known):
         key = min(unknown)
         return _shown(key), _shown(str(found[key])), "a key that no object before had; expected those of the first rows"
     cells: list[str | None] = []

@@ -1,7 +1,7 @@
 """Parquet, row groups in turn, every column in its own type."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from unroll import store
 from unroll.errors import DataError
 from unroll.reading.delimited import Part
-from unroll.reading.reader import Place, Reader
+from unroll.reading.reader import CELLS, Place, Reader
 from unroll.reading.source import Receipt, raw, reported, require_unchanged
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ ROWS = 1 << 16
 
 @final
 class Parquet(Reader):
-    """Numbers, true and false, times and text; columns of lists or records are refused when they are asked for."""
+    """Numbers, true and false, times and text; columns of lists or records are left out."""
 
     def __init__(self, place: Place) -> None:
         import pyarrow.parquet as pq
@@ -40,17 +40,29 @@ class Parquet(Reader):
             raise DataError(f"{place.name}: no column in it; expected a table")
         if len(set(self._schema.names)) < len(self._schema.names):
             raise DataError(f"{place.name}: two columns of one name; expected each name once")
+        self._types = {name: _plain(self._schema.field(name).type) for name in self._schema.names}
+        if not self.columns():
+            what = next(iter(self.left_out().items()))
+            raise DataError(f"{place.name}: no column of cells: {what[0]!r} is {what[1]}; {CELLS}")
 
     def columns(self) -> tuple[str, ...]:
         """The names in the schema."""
-        return tuple(self._schema.names)
+        return tuple(name for name, kind in self._types.items() if kind is not None)
+
+    def left_out(self) -> Mapping[str, str]:
+        """The columns of lists, records or bytes."""
+        return {
+            name: f"{'nested' if field.num_fields else 'bytes'}: {field}"
+            for name, kind in self._types.items()
+            if kind is None and (field := self._schema.field(name).type) is not None
+        }
 
     def parts(self, columns: Sequence[str] | None, receipt: Receipt) -> Iterator[Part]:
         """The rows, numbered from 1."""
         import pyarrow.parquet as pq
 
         name, wanted = self.place.name, list(self.columns() if columns is None else columns)
-        types = {column: self._plain(column) for column in wanted}
+        types = {column: kind for column in wanted if (kind := self._types[column]) is not None}
         with raw(self.place.path, name) as file:
             before = os.fstat(file.fileno())
             with reported(name, "parquet"):
@@ -75,24 +87,17 @@ class Parquet(Reader):
                 return None
             return pa.table({column: batch.column(column).cast(kind) for column, kind in types.items()})
 
-    def _plain(self, column: str) -> "pa.DataType":
-        """The type that a column is handed out in."""
-        import pyarrow as pa
-        import pyarrow.types as is_type
 
-        kind = self._schema.field(column).type
-        kind = kind.value_type if is_type.is_dictionary(kind) else kind
-        if (
-            is_type.is_integer(kind)
-            or is_type.is_boolean(kind)
-            or is_type.is_timestamp(kind)
-            or is_type.is_duration(kind)
-        ):
-            return kind
-        if is_type.is_floating(kind) or is_type.is_decimal(kind):
-            return pa.float32() if is_type.is_float16(kind) or is_type.is_float32(kind) else pa.float64()
-        if is_type.is_date(kind):
-            return pa.timestamp("ms")
-        if is_type.is_nested(kind) or is_type.is_fixed_size_binary(kind):
-            raise DataError(f"{self.place.name}: column {column!r} is {kind}; expected numbers, times or text")
-        return pa.string()
+def _plain(kind: "pa.DataType") -> "pa.DataType | None":
+    """The type that a column of some other is handed out in; None for one that holds no cells."""
+    import pyarrow as pa
+    import pyarrow.types as is_type
+
+    kind = kind.value_type if is_type.is_dictionary(kind) else kind
+    if is_type.is_integer(kind) or is_type.is_boolean(kind) or is_type.is_timestamp(kind) or is_type.is_duration(kind):
+        return kind
+    if is_type.is_floating(kind) or is_type.is_decimal(kind):
+        return pa.float32() if is_type.is_float16(kind) or is_type.is_float32(kind) else pa.float64()
+    if is_type.is_date(kind):
+        return pa.timestamp("ms")
+    return None if is_type.is_nested(kind) or is_type.is_fixed_size_binary(kind) else pa.string()

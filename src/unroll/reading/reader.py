@@ -2,7 +2,7 @@
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,9 @@ from unroll.errors import DataError
 from unroll.reading.delimited import Part
 from unroll.reading.options import Reading
 from unroll.reading.source import Receipt
+
+CELLS = "expected numbers, times, text, true or false"
+"""What a column may hold."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +38,16 @@ class Reader(ABC):
     def parts(self, columns: Sequence[str] | None, receipt: Receipt) -> Iterator[Part]:
         """All rows, of some columns or of all, in parts of a bounded size; then fills in ``receipt``."""
 
+    def left_out(self) -> Mapping[str, str]:
+        """Columns of the file that are no columns of cells, each with what it is, such as nested: list<double>."""
+        return {}
+
     def require(self, columns: Sequence[str]) -> None:
         """Raise DataError for a column that is not there; it offers the near names."""
-        there = self.columns()
+        there, left_out = self.columns(), self.left_out()
         for column in columns:
+            if column in left_out:
+                raise DataError(f"{self.place.name}: column {column!r} is {left_out[column]}; {CELLS}")
             if column not in there:
                 near = difflib.get_close_matches(column, there, n=3, cutoff=0.5)
                 hint = f"did you mean {' or '.join(map(repr, near))}?" if near else _listed(there)

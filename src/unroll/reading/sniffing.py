@@ -6,6 +6,7 @@ from pathlib import Path
 
 from unroll.errors import DataError
 from unroll.reading import dialects, encodings, sample, ucr
+from unroll.reading.numerals import is_number
 from unroll.reading.options import Format, Reading
 from unroll.reading.sample import Sample
 
@@ -70,7 +71,7 @@ def look(part: Sample, reading: Reading) -> Reading:
         label_place=None if told.format == "csv" else place or ("first" if told.format == "ucr" else None),
         delimiter=found.dialect.delimiter,
         quote=found.dialect.quote,
-        decimal=dialects.decimal(found.rows),
+        decimal=dialects.decimal(found.rows, found.dialect.delimiter),
         header=told.format != "ucr" and header,
     )
 
@@ -122,9 +123,9 @@ def _is_table(found: dialects.Look) -> bool:
     rows = found.rows
     if len(rows[0]) == 1 and not found.fit:
         only = [row[0] for row in rows[1:] or rows if row[0].strip()]
-        return all(dialects.is_number(cell) or dialects.is_missing(cell) for cell in only)
+        return all(is_number(cell) or dialects.is_missing(cell) for cell in only)
     if found.fit < FIT or len(rows) < 2:
         return False
     body = rows[1:]
-    numbers = sum(dialects.is_number(cell) for row in body for cell in row)
+    numbers = sum(is_number(cell) for row in body for cell in row)
     return found.dialect.delimiter in "\t;|" or numbers >= len(body) / 2

@@ -8,6 +8,7 @@ import numpy as np
 from unroll.errors import DataError
 from unroll.reading import dialects, values
 from unroll.reading.delimited import Part
+from unroll.reading.numerals import NUMBER
 from unroll.reading.reader import Place, Reader
 from unroll.reading.source import Receipt
 from unroll.reading.table import Table
@@ -58,7 +59,7 @@ def label_place(rows: Sequence[Sequence[str]], name: str) -> str | None:
 
 
 def _is_value(cell: str) -> bool:
-    return dialects.is_number(cell) or dialects.is_missing(cell)
+    return NUMBER.fullmatch(cell.strip()) is not None or dialects.is_missing(cell)
 
 
 def _is_whole(cell: str) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from unroll.datasets._files.config import Scalar
 from unroll.errors import DataError
+from unroll.reading.numerals import group_mark
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,11 +68,18 @@ def reason(marks: Marks, column: "pd.Series[Any]") -> Callable[[int], str]:
 
 
 def _reason(marks: Marks, cell: object) -> str:
-    text = str(cell).strip().replace(marks.thousands, "") if marks.thousands else str(cell).strip()
-    if NUMBER.match(text.replace(marks.decimal, ".")):
+    text = str(cell).strip()
+    group = group_mark(text)
+    plain = text.replace(marks.thousands, "") if group and group == marks.thousands else text
+    if (marks.decimal == "." or "." not in plain) and NUMBER.match(plain.replace(marks.decimal, ".")):
         return "too large for a number of 32 bits"
-    mark = " with a decimal comma" if marks.decimal == "," else ""
-    return f"no number; expected one{mark}"
+    expected, other = ("comma", "point") if marks.decimal == "," else ("point", "comma")
+    between = f", or data.thousands: {group!r} for the mark between groups of three digits" if group else ""
+    if NUMBER.match(text.replace(",", ".")):
+        return f"a decimal {other}; expected a decimal {expected} (data.decimal){between}"
+    if group and group != marks.thousands:
+        return f"no number; expected one without groups{between}"
+    return f"no number; expected one{' with a decimal comma' if marks.decimal == ',' else ''}"
 
 
 def words(column: "pd.Series[Any]") -> "pa.Array":

@@ -130,7 +130,7 @@ class FilesConfig(Reading, DataConfig):
         default=None, strict=False, description="Markers of missing values beside the empty cell; null: NA and the like"
     )
     thousands: Annotated[str, Field(min_length=1, max_length=1)] | None = Field(
-        default=None, description="Mark between groups of three digits"
+        default=None, description="Mark between groups of three digits; null: none, unless the first rows have one"
     )
     # a series
     time: str | TimeColumns | None = Field(
@@ -187,6 +187,8 @@ class FilesConfig(Reading, DataConfig):
         missing = [url for url in urls(self) if self.sha256 is None]
         if missing:
             raise ValueError(f"sha256 is missing; expected the hash of {missing[0]}")
+        if self.thousands is not None and self.thousands == self.decimal:
+            raise ValueError(f"thousands: {self.thousands!r} is the decimal mark too; expected another one")
         table = self.kind
         for key in sorted(self.model_fields_set & (set().union(*_OWN.values()) - _OWN[table])):
             raise ValueError(f"{key}: not a key of table {table}; it has {', '.join(sorted(_OWN[table]))}")

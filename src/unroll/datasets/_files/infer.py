@@ -1,7 +1,7 @@
 """From a first look at a file to a block that leaves nothing open. A pure function: the same look, the same block."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from unroll.datasets._files import cells, infer_labels, infer_series, times
@@ -11,7 +11,7 @@ from unroll.datasets._files.config import FilesConfig, Scalar, Table, TimeColumn
 from unroll.datasets._files.look import Look
 from unroll.datasets._files.rows import require_columns
 from unroll.datasets._files.seen import Seen
-from unroll.reading import Reading
+from unroll.reading import Reading, numerals
 
 
 @dataclass(frozen=True)
@@ -26,34 +26,40 @@ class Inferred:
     told: Sequence[str] = ()
     proposals: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
     columns: Mapping[str, Column] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def unused(self) -> dict[str, str]:
         """The columns that nothing reads, and why."""
-        used, numbers = set(_named(self.config)), self.config.kind in ("series", "labelled_series")
+        used, numbers = set(named_columns(self.config)), self.config.kind in ("series", "labelled_series")
         left = {name: column for name, column in self.columns.items() if name not in used}
-        return {
+        found = {
             name: _why_unused(column) if numbers or column.is_empty else "not asked for"
             for name, column in left.items()
         }
+        return found | {name: what.partition(":")[0] for name, what in self.left_out.items()}
 
 
 def infer(look: Look, config: FilesConfig) -> Inferred:
     """Fill in what ``config`` leaves open; raises DataError where the file does not tell, or lacks a named column."""
-    require_columns(look.file, look.columns, _named(config))
+    require_columns(look.file, look.columns, named_columns(config), look.left_out)
     table = config.kind
     missing = _missing(look, config)
-    marks = Marks.of(missing, look.reading.decimal, config.thousands)
+    decimal, thousands = _marks(look, config, missing)
+    look = replace(look, reading=look.reading.model_copy(update={"decimal": decimal}))
+    marks = Marks.of(missing, decimal, thousands)
     seen = {name: Column.of(name, look.frame[name], marks) for name in look.columns}
     found = dict(_INFER[table](Seen(look, config, seen, marks)))
     proposals = dict(infer_series.proposals(look, config, seen, found)) if table == "series" else {}
     if table in ("series", "labelled_series", "labelled_text"):
         found["missing"] = missing
+    if table in NUMBERS:
+        found["thousands"] = thousands
     found = {"table": table, **look.reading.model_dump(exclude_none=True), **found}
     fresh = {key: value for key, value in found.items() if _is_open(config, key) and value is not None}
     filled = config.model_copy(update=fresh)
     told = [_written(look.reading, config)] if set(fresh) & set(_WRITTEN) else []
     told += [f"{key}: {_shown(value)}" for key, value in fresh.items() if key not in Reading.model_fields and value]
-    inferred = Inferred(filled, told, proposals, seen)
+    inferred = Inferred(filled, told, proposals, seen, look.left_out)
     if table in ("series", "labelled_series") and not isinstance(config.values, tuple):
         told += [line] if (line := unused_line(inferred)) else []
     return inferred
@@ -61,7 +67,10 @@ def infer(look: Look, config: FilesConfig) -> Inferred:
 
 def unused_line(inferred: Inferred) -> str:
     """The columns that nothing reads, each with the reason, in one line; empty ones say so only by their number."""
-    named = [f"{name} ({why})" for name, why in inferred.unused().items() if not inferred.columns[name].is_empty]
+    seen = inferred.columns
+    named = [
+        f"{name} ({why})" for name, why in inferred.unused().items() if name not in seen or not seen[name].is_empty
+    ]
     return f"not used: {_shown(named)}" if named else ""
 
 
@@ -79,6 +88,10 @@ def _why_unused(column: Column) -> str:
     return f"{100 * (1 - column.numeric_share):.2g} % of its cells are no numbers"
 
 
+NUMBERS = ("series", "labelled_series")
+"""Tables of numbers."""
+MOST_CELLS, FEWEST_ROWS = 200_000, 50
+"""Cells that are looked at for how numbers are written, and rows of very wide tables."""
 _WRITTEN = ("format", "delimiter", "encoding", "decimal", "header", "label_place")
 
 
@@ -88,7 +101,7 @@ def _written(reading: Reading, config: FilesConfig) -> str:
     return ", ".join(f"{key}: {_shown(getattr(reading, key))}" for key in open_keys)
 
 
-def _named(config: FilesConfig) -> list[str]:
+def named_columns(config: FilesConfig) -> list[str]:
     """Columns that the block names."""
     time = config.time
     several = [config.values if config.values != "all" else (), config.categories, config.static]
@@ -108,6 +121,17 @@ def _is_open(config: FilesConfig, key: str) -> bool:
 
 def _lacks_formats(time: Any) -> bool:
     return isinstance(time, TimeColumns) and not time.formats
+
+
+def _marks(look: Look, config: FilesConfig, missing: Sequence[Scalar]) -> tuple[str | None, str | None]:
+    """The decimal mark and the mark of thousands: those given, or as the cells are written."""
+    known = look.reading.decimal
+    if config.kind not in NUMBERS or look.reading.format == "ucr" or (config.decimal and config.thousands):
+        return known, config.thousands
+    cells_of = look.texts(missing, max(MOST_CELLS // max(len(look.columns), 1), FEWEST_ROWS))
+    columns = [cells for _, cells in cells_of]
+    decimal, thousands = numerals.marks(columns, look.reading.delimiter, config.decimal, config.thousands)
+    return (decimal if thousands or (known is None and decimal == ",") else known), thousands
 
 
 def _missing(look: Look, config: FilesConfig) -> tuple[Scalar, ...]:

@@ -25,8 +25,18 @@ SITES = (
     "unique_id",
     "item_id",
 )
+TWICE, MOST_AT_ONCE = 0.2, 0.8
+"""Share of times that must come again before a column of sites is looked for, and of its values at each time."""
 START, STEP = "1970-01-01T00:00:00", "1s"
 """Of rows without a time: their numbers are their seconds since 1970, and nobody takes those for a day of theirs."""
+
+
+class NoNumbersError(DataError):
+    """No column can be forecast; ``seen`` is what every column looked like."""
+
+    def __init__(self, message: str, seen: Seen) -> None:
+        super().__init__(message)
+        self.seen = seen
 
 
 def infer(seen: Seen) -> Iterator[tuple[str, Any]]:
@@ -39,6 +49,8 @@ def infer(seen: Seen) -> Iterator[tuple[str, Any]]:
         yield from (("start", START), ("step", STEP))
     names = {name.strip().lower(): name for name in reversed(look.columns)}
     site = config.site or next((names[name] for name in SITES if name in names and names[name] not in timed), None)
+    if site is None and time is not None and config.resample is None:
+        site = _group(seen, time)
     yield "site", site
     free = seen.free(site, *timed)
     numeric = [column for column in free if column.is_numeric]
@@ -49,14 +61,28 @@ def infer(seen: Seen) -> Iterator[tuple[str, Any]]:
         nearest = max(free, key=lambda column: column.numeric_share, default=None)
         odd = look.odd(nearest.name, seen.marks) if nearest is not None and nearest.numeric_share > 0 else ""
         shown = f": column {nearest.name}, {odd}" if nearest is not None and odd else ""
-        raise DataError(
-            f"{look.file}: no column of numbers beside the time{shown}; expected one (data.values names them)"
-        )
+        told = f"{look.file}: no column of numbers beside the time{shown}; expected one (data.values names them)"
+        raise NoNumbersError(told, seen)
     yield "values", tuple(values)
     chosen = values if config.values in (None, "all") else config.values or ()
     yield "categories", tuple(column.name for column in free if column.is_category and column.name not in chosen)
     if time is not None and config.step is None and config.resample is None:
         yield "step", _step(look, time, site)
+
+
+def _group(seen: Seen, time: TimeColumns) -> str | None:
+    """The column that tells the rows of one time apart: of few words, else whole numbers, nearly all at each time."""
+    us_N, _ = times.read(seen.look.frame, time)
+    at_once = len(us_N) / max(len(np.unique(us_N)), 1)
+    if at_once < 1 + TWICE:
+        return None
+    for column in sorted(seen.free(*times.columns(time)), key=lambda column: not column.is_category):
+        said = np.array(cells.words(seen.look.frame[column.name]).to_pylist(), dtype=object)
+        whole = column.is_category or bool((np.round(column.number_N) == column.number_N).all())
+        few = column.filled == column.rows and 1 < column.distinct <= at_once / MOST_AT_ONCE
+        if whole and few and len(set(zip(us_N.tolist(), said.tolist(), strict=True))) == len(us_N):
+            return column.name
+    return None
 
 
 def _time(seen: Seen) -> TimeColumns | None:

@@ -1,8 +1,8 @@
 """A first look at the files of a block: which they are, how they are written, their columns and first rows."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,11 @@ from unroll.config import Config
 from unroll.datasets import _raw
 from unroll.datasets._files import cells
 from unroll.datasets._files.cells import Marks
-from unroll.datasets._files.config import FilesConfig, file_name, paths
+from unroll.datasets._files.config import FilesConfig, Scalar, file_name, paths
 from unroll.datasets._files.labelled import part_of_file
 from unroll.errors import DataError
 from unroll.reading import Reading, Unread
+from unroll.reading.numerals import group_mark
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +42,8 @@ class File:
 class Look:
     """What a first look saw of the first file; ``frame`` has its first rows, each cell as it stands there.
 
-    ``rows_N`` are their places in the file, ``rejected`` those among them that could not be cut into cells.
+    ``rows_N`` are their places in the file, ``rejected`` those among them that could not be cut into cells;
+    ``left_out`` are columns that hold no cells at all, with what they are.
     """
 
     files: Sequence[File]
@@ -50,6 +52,7 @@ class Look:
     frame: "pd.DataFrame"
     rows_N: np.ndarray
     rejected: Sequence[Unread] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def file(self) -> str:
@@ -65,15 +68,29 @@ class Look:
         many = f" ({bad:,} of the first {bad + len(self.rows_N):,} rows cannot be read)" if bad > 1 else ""
         return f"{self.file} row {row}: {f'{column} ' if column else ''}{value}: {reason}{many}"
 
+    def texts(self, missing: Collection[Scalar], rows: int) -> Iterator[tuple[str, list[str]]]:
+        """The columns of text, each with its cells, in the first rows, that are filled and none of ``missing``."""
+        import pandas as pd
+
+        for name in self.columns:
+            if isinstance(self.frame[name].dtype, pd.StringDtype):
+                cells = self.frame[name].head(rows).dropna().str.strip()
+                yield name, [cell for cell in cells.tolist() if cell and cell not in missing]
+
     def odd(self, column: str, marks: Marks) -> str:
-        """The first cell of a column that is no number, with its row, and how many there are; empty where all are."""
+        """The first cell of a column that is no number, with its row, and how many there are; empty where all are.
+
+        Where its digits are in groups the key that says so is named.
+        """
         _, bad_N = cells.numbers(self.frame[column], marks, f"{self.file}, column {column}")
         if not bad_N.any():
             return ""
         first = int(np.argmax(bad_N))
         shown = _raw.shorten(str(self.frame[column].iloc[first]))
         more = f" ({bad_N.sum():,} of the first {len(bad_N):,} rows are as odd)" if bad_N.sum() > 1 else ""
-        return f"row {self.rows_N[first]} holds {shown!r}, no number{more}"
+        group = group_mark(shown)
+        hint = f"; data.thousands: {group!r} would say that digits are in groups" if group else ""
+        return f"row {self.rows_N[first]} holds {shown!r}, no number{more}{hint}"
 
 
 def locate(config: FilesConfig, root: Path) -> list[File]:
@@ -100,8 +117,9 @@ def take(files: Sequence[File], config: FilesConfig) -> Look:
     first, told = files[0], reading_of(config)
     told = reading.sniff(first.path, told, first.name)
     columns = reading.columns(first.path, told, first.name)
+    left_out = reading.left_out(first.path, told, first.name)
     for chunk in reading.chunks(first.path, told, rows=ROWS, name=first.name):
-        look = Look(files, told, columns, chunk.frame, np.asarray(chunk.rows_N), chunk.rejected)
+        look = Look(files, told, columns, chunk.frame, np.asarray(chunk.rows_N), chunk.rejected, left_out)
         if len(chunk.rejected) > len(chunk.frame):
             raise DataError(look.fault())
         if len(chunk.frame):

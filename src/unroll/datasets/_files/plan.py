@@ -41,7 +41,9 @@ class Plan:
         try:
             return cls(look, infer(look, config), not isinstance(config.values, tuple))
         except DataError as error:
-            raise DataError(f"{look.fault()}; and then {error}" if look.rejected else str(error)) from None
+            if not look.rejected:
+                raise
+            raise DataError(f"{look.fault()}; and then {error}") from None
 
     @property
     def config(self) -> FilesConfig:
@@ -62,7 +64,9 @@ class Plan:
             there = self._columns[file.name]
             values = [name for name in self._steps if name in there]
             wanted = list(dict.fromkeys([*reader.columns(), *values]))
-            require_columns(file.name, there, wanted)
+            if not set(wanted) <= set(there):
+                own = reading.left_out(file.path, self._readings[file.name], file.name)
+                require_columns(file.name, there, wanted, own)
             chunks = reading.chunks(file.path, self._readings[file.name], wanted, name=file.name)
             for chunk in chunks:
                 whole = chunk if len(chunk.frame) else _with_columns(chunk, wanted)

@@ -1,7 +1,7 @@
 """Rows of a chunk, sifted: which are kept, which set aside with a reason, which left out as the block asks."""
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from unroll.datasets import _raw
 from unroll.datasets.base import Rejected
 from unroll.errors import DataError
+from unroll.reading.reader import CELLS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,12 +67,20 @@ def is_missing(value: Any) -> bool:
     return value is None or value != value  # NaN, NaT
 
 
-def require_columns(file: str, there: Sequence[str], wanted: Sequence[str]) -> None:
-    """Raise DataError for the first of ``wanted`` that the file lacks; near names are offered."""
+def require_columns(
+    file: str, there: Sequence[str], wanted: Sequence[str], left_out: Mapping[str, str] | None = None
+) -> None:
+    """Raise DataError for the first of ``wanted`` that the file lacks; near names are offered.
+
+    ``left_out`` are columns that are there and hold no cells, with what they are.
+    """
     for name in wanted:
+        if left_out and name in left_out:
+            raise DataError(f"{file}: column {name!r} is {left_out[name]}; {CELLS}")
         if name not in there:
             low = {other.lower(): other for other in reversed(there)}
             near = [low[one] for one in difflib.get_close_matches(name.lower(), list(low), n=2, cutoff=0.6)]
             hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-            listed = ", ".join(map(str, there[:20])) + (", …" if len(there) > 20 else "")
+            shown = [repr(one) if any("," in each for each in there[:20]) else str(one) for one in there[:20]]
+            listed = ", ".join(shown) + (", …" if len(there) > 20 else "")
             raise DataError(f"{file}: no column {name!r}{hint}; expected one of {listed}")

@@ -40,6 +40,20 @@ def read(frame: "pd.DataFrame", time: TimeColumns, rows: Counter[str] | None = N
     return parse(told, time.formats, time.timezone, rows), empty_N
 
 
+def name_zone(frame: "pd.DataFrame", time: TimeColumns) -> bool:
+    """Whether the cells tell the zone that they are in: by an offset, or as a count of seconds."""
+    import pandas as pd
+    import pyarrow.compute as pc
+
+    names = columns(time)
+    kind = frame[names[0]].dtype
+    if len(names) == 1 and pd.api.types.is_datetime64_any_dtype(kind):
+        return isinstance(kind, pd.DatetimeTZDtype)
+    if any("%z" in form or form in _EPOCH_US for form in time.formats):
+        return True
+    return "iso" in time.formats and bool(pc.any(pc.match_substring_regex(joined(frame, names), _OFFSET)).as_py())
+
+
 def columns(time: TimeColumns) -> tuple[str, ...]:
     """The columns that make the time."""
     return (time.columns,) if isinstance(time.columns, str) else time.columns
