@@ -37,7 +37,7 @@ repro: $(INSTALLED) ## Bring all tasks up to date, from raw data to registered m
 	@$(BIN)/unroll repro
 
 test: $(INSTALLED) ## Run the tests
-	@$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED) ## Lint, formatting, types, layers
 	$(BIN)/ruff check .

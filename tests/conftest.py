@@ -3,31 +3,42 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from projects import copy_project, init_git, run, run_cli
+from projects import ROOT, copy_project, init_git, run, run_cli
+from xdist.scheduler import LoadFileScheduling
 
 # Before torch is loaded: small networks are slower on two threads than on one, much slower on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Workers keep a file's tests together, and those of all files that need ``reproduced``, which is made once.
+SHARING = {
+    path.relative_to(ROOT).as_posix()
+    for path in (ROOT / "tests").rglob("test_*.py")
+    if "reproduced" in path.read_text(encoding="utf-8")
+}
+"""The files whose tests need ``reproduced``."""
 
-    What takes long comes first, so that no worker is left with it when the others are done.
-    """
-    if not getattr(config.option, "loadgroup", False):
-        return
-    slow: set[Path] = set()
-    shared: set[Path] = set()
-    for item in items:
-        slow.update({item.path} if item.get_closest_marker("slow") else ())
-        shared.update({item.path} if "reproduced" in getattr(item, "fixturenames", ()) else ())
-    for item in items:
-        name = "reproduced" if item.path in shared else str(item.path.relative_to(config.rootpath))
-        item.add_marker(pytest.mark.xdist_group(name))
-    items.sort(key=lambda item: (item.path not in shared, item.path not in slow))
+
+class Scheduling(LoadFileScheduling):  # type: ignore[misc]
+    """A worker keeps a file's tests together, and one of them all that need ``reproduced``: it is made once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = str(super()._split_scope(nodeid))
+        return "reproduced" if file in SHARING else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    """For ``--dist loadfile``, which is what ``make test`` asks for."""
+    return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes long comes first among several workers, so that none is left with it when the others are done."""
+    if hasattr(config, "workerinput"):
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: (item.nodeid.partition("::")[0] not in SHARING, item.path not in slow))
 
 
 @pytest.fixture(autouse=True)
