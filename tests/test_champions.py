@@ -150,7 +150,7 @@ def test_files_that_are_not_those_registered_are_refused(root: Path, name: str) 
 def test_files_that_are_gone_are_told(root: Path) -> None:
     shutil.rmtree(champions.locate(root, NAME, "champion").folder)
     with pytest.raises(
-        StoreError, match=rf"file:///gone/away/.*: not there; expected the files of {NAME} version 1 \("
+        StoreError, match=rf"file:///gone/away/.*: not there, or not whole; expected the files of {NAME} version 1 \("
     ):
         champions.locate(root, NAME, "champion")
 

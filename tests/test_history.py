@@ -28,8 +28,8 @@ class Store:
         return Registered("air", [version(n) for n in range(1, 6)], dict(self.aliases), dict(self.tags))
 
     def set_registered_model_tag(self, name: str, key: str, value: str) -> None:
-        self._stop("tag")
-        assert key not in self.tags
+        self._stop("tag" if key.startswith(PREFIX) else "mark")
+        assert key not in self.tags or not key.startswith(PREFIX)
         self.tags[key] = value
 
     def set_registered_model_alias(self, name: str, alias: str, number: str) -> None:
@@ -146,6 +146,27 @@ def test_a_change_that_was_cut_off_is_told_and_counts_for_nothing(store: Store, 
     assert line(store) == ([1, 2] if first else [2])
 
 
+def test_an_alias_that_was_moved_back_elsewhere_is_not_taken_for_a_change_that_was_cut_off(store: Store) -> None:
+    change(store, "promoted", 1)
+    change(store, "promoted", 2)
+    store.aliases["champion"] = 1
+    told = healed(store)[-1]
+    assert (told.kind, told.champion, told.before, told.hand, told.voids) == ("found", 1, 2, True, "")
+    assert history.retired(healed(store), "hash2") is not None
+
+
+def test_one_that_stopped_after_the_alias_came_about(store: Store) -> None:
+    change(store, "promoted", 1)
+    store.stop_before = "mark"
+    with pytest.raises(KeyboardInterrupt):
+        change(store, "promoted", 2)
+    store.stop_before = ""
+    assert not history.needs_healing(store.registered())
+    healed(store)  # the next command takes note that it did
+    store.aliases["champion"] = 1
+    assert [event.kind for event in healed(store)] == ["promoted", "promoted", "found"]
+
+
 def test_cut_off_before_anything_was_written_nothing_is_told(store: Store) -> None:
     change(store, "promoted", 1)
     store.stop_before = "tag"
@@ -159,7 +180,7 @@ def test_an_alias_that_was_moved_elsewhere_is_told(store: Store) -> None:
     change(store, "promoted", 1)
     store.aliases["champion"] = 3
     told = healed(store)[-1]
-    assert (told.kind, told.champion, told.before, told.hand) == ("found", 3, 1, True)
+    assert (told.kind, told.champion, told.before, told.hand, told.by) == ("found", 3, 1, True, "")
     assert line(store) == [1, 3]
     del store.aliases["champion"]
     told = healed(store)[-1]

@@ -155,7 +155,7 @@ def test_a_version_that_cannot_be_loaded_is_not_put_in_use(tmp_path: Path) -> No
     for config in made.root.glob("mlartifacts/**/artifacts/air_quality/config.json"):
         if '"1again"' in config.read_text(encoding="utf-8"):
             config.unlink()
-    with pytest.raises(StoreError, match=r"^models:/air_quality/2: no artifacts/\*/config\.json among its files"):
+    with pytest.raises(StoreError, match=r"/air_quality: not there, or not whole; expected the files of air_q"):
         promotion.promote(made.root, NAME, 2, "x")
     assert made.aliases()["champion"] == 1
 
@@ -176,14 +176,36 @@ def test_a_promotion_that_is_killed_leaves_one_champion_and_the_next_command_hea
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert versions.read(project.root, NAME).aliases["champion"] == champion
+    before = told(project)
     shown = unroll("registry", "history", NAME)
     assert ("cut off" in shown) is ("cut off" in kinds)
-    assert [kind for kind, _, _ in told(project)] == kinds
+    assert ("noted by " in shown) is ("cut off" in kinds)
+    assert told(project) == before, "who only looks writes nothing"
     assert project.aliases()["champion"] == champion
     other = 1 if champion == 3 else 3
     promotion.promote(project.root, NAME, other, "the next one goes well")
+    assert [kind for kind, _, _ in told(project)] == [*kinds, "promoted"]
     assert project.aliases()["champion"] == other
     assert told(project)[-1] == ("promoted", other, champion)
+
+
+def test_a_champion_that_something_else_has_set_is_shown_and_not_written_by_who_looks(
+    project: Contest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "240")
+    project.client().set_registered_model_alias(NAME, "champion", "1")  # as the page of MLflow does it
+    database = (project.root / "mlflow.db").read_bytes()
+    listed, shown = unroll("registry", "list", NAME), unroll("registry", "history", NAME)
+    (row,) = [line for line in listed.splitlines() if "│ 1 " in line]
+    assert "champion" in row
+    (row,) = [line for line in shown.splitlines() if "found" in line]
+    assert [cell.strip() for cell in row.split("│")][2:6] == ["found", "1", "2", "not Unroll"]
+    assert "the alias was not set by Unroll" in row
+    assert (project.root / "mlflow.db").read_bytes() == database
+    promotion.promote(project.root, NAME, 3, "on top of it")
+    assert told(project)[-2:] == [("found", 1, 2), ("promoted", 3, 1)]
+    found, promoted = history.events(versions.read(project.root, NAME))[-2:]
+    assert (found.by, promoted.by != "") == ("", True)
 
 
 def test_two_promotions_at_once_leave_one_consistent_state(project: Contest) -> None:

@@ -214,7 +214,7 @@ def test_a_champion_whose_files_are_gone_or_damaged_stays_and_is_tried_again(tmp
     refused = made.enter(2)
     assert (refused.passed, made.aliases()) == (False, {"champion": 1, "challenger": 2})
     told = (
-        r"^champion 1 cannot be loaded: models:/air_quality/1: damaged: its files have the hash \w{12}; expected \w{12}"
+        r"^champion 1 cannot be loaded: /.*/artifacts/air_quality: its hash is \w{12}…; expected \w{12}…, as air_qual"
     )
     assert re.search(told, refused.reason), refused.reason
     assert refused.reason.endswith(

@@ -6,37 +6,25 @@ against the hash that the version carries. They are JSON and safetensors; whatev
 
 import hashlib
 import re
-import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from unroll import store, tracking, tracking_store
+from unroll import store, tracking, tracking_store, versions
 from unroll.errors import ConfigError, StoreError, TrackingError
 from unroll.store import Layout
-from unroll.trained import READER
+from unroll.trained import READER, READER_TAG, reader_hash
+from unroll.versions import Version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION = "champion"
 ALIASES = (CHAMPION, "challenger")
-_ALIASED = """
+_CHAMPIONS = """
     SELECT name, version FROM registered_model_aliases JOIN model_versions USING (workspace, name, version)
     WHERE alias = ? AND current_stage != 'Deleted_Internal'
-"""
-_VERSION = """
-    SELECT coalesce(storage_location, source), value FROM model_versions
-    LEFT JOIN model_version_tags hash
-    ON hash.workspace = model_versions.workspace AND hash.name = model_versions.name
-    AND hash.version = model_versions.version AND hash.key = 'unroll.model_hash'
-    WHERE model_versions.name = ? AND model_versions.version = ? AND current_stage != 'Deleted_Internal'
-"""
-_VERSIONS = """
-    SELECT version FROM model_versions WHERE name = ? AND current_stage != 'Deleted_Internal' ORDER BY version
 """
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
@@ -58,7 +46,22 @@ def champions(root: Path) -> dict[str, int]:
     >>> champions(Path("project"))  # doctest: +SKIP
     {'air_quality': 3, 'poetry': 1}
     """
-    return _aliased(root, CHAMPION)
+    path = tracking.database(root)
+    if path is not None:
+        return versions.select(
+            path, lambda store: {str(name): int(number) for name, number in store.execute(_CHAMPIONS, (CHAMPION,))}, {}
+        )
+
+    def ask(client: "MlflowClient") -> dict[str, int]:
+        found: dict[str, int] = {}
+        page = client.search_registered_models()
+        while True:
+            found |= {model.name: int(model.aliases[CHAMPION]) for model in page if CHAMPION in model.aliases}
+            if not page.token:
+                return found
+            page = client.search_registered_models(page_token=page.token)
+
+    return tracking.patiently(root, ask)
 
 
 def locate(root: Path, task: str, which: str) -> Located:
@@ -71,12 +74,13 @@ def locate(root: Path, task: str, which: str) -> Located:
     1
     """
     if which in ALIASES:
-        version = _aliased(root, which).get(task)
-        if version is None:
+        there = versions.read(root, task)
+        found = there.find(there.aliases.get(which))
+        if found is None:
             raise TrackingError(_without(root, task, which))
-        return _registered(root, task, version)
+        return registered(root, found)
     if _NUMBER.fullmatch(which):
-        return _registered(root, task, int(which))
+        return _numbered(root, task, int(which))
     folder = Path(which)
     if not which or not folder.is_dir():
         raise ConfigError(
@@ -91,7 +95,7 @@ def choose(root: Path, task: str, which: str | None) -> Located:
         return locate(root, task, which)
     version = champions(root).get(task)
     if version is not None:
-        return _registered(root, task, version)
+        return _numbered(root, task, version)
     folder = Layout(root, task).model
     if not folder.is_dir():
         raise StoreError(f"{folder}: not there; {task} is not trained yet (run: unroll repro {task})")
@@ -116,25 +120,49 @@ def _without(root: Path, task: str, alias: str) -> str:
     return f"{where}: {task} has no {alias}; expected a model that its gate has let through ({advice})"
 
 
-def _registered(root: Path, task: str, version: int) -> Located:
-    """The version's files, which must be those that were registered."""
-    found = _version(root, task, version)
+def _numbered(root: Path, task: str, number: int) -> Located:
+    there = versions.read(root, task)
+    found = there.find(number)
     if found is None:
-        where, there = tracking_store.public(tracking.uri(root)), ", ".join(map(str, _versions(root, task)))
-        raise TrackingError(f"{where}: {task} has no version {version}; expected one of: {there or 'none yet'}")
-    (location, wanted), named = found, f"{task} version {version}"
+        where, known = tracking_store.public(tracking.uri(root)), ", ".join(str(each.number) for each in there.versions)
+        raise TrackingError(f"{where}: {task} has no version {number}; expected one of: {known or 'none yet'}")
+    return registered(root, found)
+
+
+def registered(root: Path, version: Version) -> Located:
+    """The version's files, which must be those that were registered; raises as ``locate``."""
+    task, wanted, named = version.task, version.model_hash, f"{version.task} version {version.number}"
     if not wanted:
         raise TrackingError(f"{named}: it has no tag unroll.model_hash; expected a version that Unroll registered")
-    folder = _folder(root, task, version, location)
-    if folder is None:
+    location = version.place or _place(root, version)
+    folder = _folder(root, task, version.number, location)
+    if folder is None or not all((folder / name).is_file() for name in tracking.MODEL_FILES):
         raise StoreError(
-            f"{location}: not there; expected the files of {named} (bring them back, or name another model)"
+            f"{folder or location}: not there, or not whole; expected the files of {named} (bring them back, or name "
+            "another model)"
         )
     seen = tracking.model_hash(folder)
     if seen != wanted:
         raise StoreError(f"{folder}: its hash is {seen[:12]}…; expected {wanted[:12]}…, as {named} was registered")
-    reader = folder.parent / READER
-    return Located(folder, version, wanted, reader if reader.is_file() else None)
+    return Located(folder, version.number, wanted, _reader(folder.parent / READER, version, named))
+
+
+def _reader(path: Path, version: Version, named: str) -> Path | None:
+    """How its files are read, which must be as it was registered; one that came without is not given one."""
+    wanted = version.tags.get(READER_TAG)
+    if not wanted:
+        return None
+    if not path.is_file():
+        raise StoreError(f"{path}: not there; expected the reader of {named}")
+    if (seen := reader_hash(store.read_json(path))) != wanted:
+        raise StoreError(f"{path}: its hash is {seen[:12]}…; expected {wanted[:12]}…, as {named} was registered")
+    return path
+
+
+def _place(root: Path, version: Version) -> str:
+    """Where a server keeps the files of a version."""
+    name, number = version.task, str(version.number)
+    return tracking.patiently(root, lambda client: str(client.get_model_version_download_uri(name, number)))
 
 
 def _folder(root: Path, task: str, version: int, location: str) -> Path | None:
@@ -169,58 +197,3 @@ def _fetch(root: Path, location: str, target: Path) -> None:
         download_artifacts(artifact_uri=location, dst_path=str(target), tracking_uri=tracking.uri(root))
     except OSError as error:
         raise StoreError(f"{tracking_store.public(location)}: cannot be fetched: {error}") from None
-
-
-def _aliased(root: Path, alias: str) -> dict[str, int]:
-    path = tracking.database(root)
-    if path is not None:
-        return {str(name): int(version) for name, version in _ask(path, _ALIASED, (alias,))}
-
-    def ask(client: "MlflowClient") -> dict[str, int]:
-        found: dict[str, int] = {}
-        page = client.search_registered_models()
-        while True:
-            found |= {model.name: int(model.aliases[alias]) for model in page if alias in model.aliases}
-            if not page.token:
-                return found
-            page = client.search_registered_models(page_token=page.token)
-
-    return tracking.patiently(root, ask)
-
-
-def _version(root: Path, task: str, version: int) -> tuple[str, str | None] | None:
-    """Where the version's files are, and the hash it carries; None where there is no such version."""
-    path = tracking.database(root)
-    if path is not None:
-        return next(((str(place), tag) for place, tag in _ask(path, _VERSION, (task, version))), None)
-
-    def ask(client: "MlflowClient") -> tuple[str, str | None] | None:
-        for found in client.search_model_versions(f"name = '{task}'"):
-            if int(found.version) == version:
-                return client.get_model_version_download_uri(task, str(version)), found.tags.get("unroll.model_hash")
-        return None
-
-    return tracking.patiently(root, ask)
-
-
-def _versions(root: Path, task: str) -> list[int]:
-    path = tracking.database(root)
-    if path is not None:
-        return [int(version) for (version,) in _ask(path, _VERSIONS, (task,))]
-    found = tracking.patiently(root, lambda client: client.search_model_versions(f"name = '{task}'"))
-    return sorted(int(each.version) for each in found)
-
-
-def _ask(path: Path, sql: str, values: Sequence[Any]) -> list[Any]:
-    """Rows of MLflow's SQLite store, asked directly: a thousandth of the time that it takes to import MLflow."""
-    if not path.is_file():
-        return []
-    try:
-        with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True)) as connection:
-            return connection.execute(sql, values).fetchall()
-    except sqlite3.OperationalError as error:
-        if "no such" in str(error):  # a store without tables, or of another MLflow: it has no champion yet
-            return []
-        raise TrackingError(f"{path}: {error}") from None
-    except sqlite3.Error as error:
-        raise TrackingError(f"{path}: {error}; expected MLflow's SQLite store") from None

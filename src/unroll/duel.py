@@ -126,7 +126,7 @@ def _fight(
     except Exception as error:
         return undecided("not loaded", _line(error))
     known = expected(fingerprint(theirs.asked))
-    if known is not None and abs(found - known) > SAME_SCORE * max(abs(known), SAME_SCORE):
+    if known is not None and not agree(found, known):
         reason = f"{gate.metric} {found:.4g} here and {known:.4g} when it was evaluated on the same rows"
         return undecided("not loaded", f"{reason}: this code does not read it as it was trained")
     pair = our_scores.take(ours_M), their_scores.take(theirs_M)
@@ -166,6 +166,15 @@ def _judge(
         rows=len(pair[0].statistics_NK),
         blocks=blocks,
     )
+
+
+def agree(found: float, known: float) -> bool:
+    """Whether two scores of one model on the same rows are the same but for rounding.
+
+    >>> agree(0.8001, 0.8), agree(0.81, 0.8)
+    (True, False)
+    """
+    return abs(found - known) <= SAME_SCORE * max(abs(known), SAME_SCORE)
 
 
 def _known(value: float) -> float | None:

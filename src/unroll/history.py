@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PREFIX = "unroll.history."
+SETTLED = "unroll.settled"
+"""The tag that holds the key of the last event whose alias was moved: what is otherwise now, something else did."""
 LONGEST_WHY = 1000
 """Characters of a reason: an event must fit into the 5,000 that a tag may have."""
 LOCK_S = 120.0
@@ -36,9 +38,10 @@ Kind = Literal["promoted", "rolled back", "withdrawn", "cut off", "found"]
 class Event:
     """One change: ``champion`` took the place of ``before``. Either is None where there was, or is, none.
 
-    ``hand``: a person decided it, not the gate. ``model_hash``, ``run_id``, ``commit`` and ``data`` (the raw files'
-    hash) are the new champion's, ``before_hash`` is the model that it replaced. ``voids`` is the key of what was cut
-    off.
+    ``by``: whose command it was, or noted that the one before was cut off; empty for ``found``, whose author nobody
+    knows. ``hand``: a person decided it, not the gate. ``model_hash``, ``run_id``, ``commit`` and ``data`` (the raw
+    files' hash) are the new champion's, ``before_hash`` is the model that it replaced. ``voids`` is the key of what was
+    cut off.
     """
 
     key: str
@@ -110,9 +113,18 @@ def retired(told: Sequence[Event], model_hash: str) -> Event | None:
 
 
 def set_by_hand(told: Sequence[Event], champion: Version) -> Event | None:
-    """The person's decision by which this champion is in use, if it was one."""
-    last = next(reversed(effective(told)), None)
-    return last if last and last.hand and last.champion == champion.number else None
+    """The person's decision by which this champion's model is in use, if it was one.
+
+    It holds on where the gate has put the same model in use since, served by other code.
+    """
+    for event in reversed(effective(told)):
+        if event.champion is None or event.model_hash != champion.model_hash:
+            return None
+        if event.hand:
+            return event
+        if event.before_hash != event.model_hash:
+            return None
+    return None
 
 
 @contextmanager
@@ -133,6 +145,35 @@ def locked(root: Path) -> Iterator[None]:
 def heal(client: "MlflowClient", root: Path, task: str) -> Registered:
     """What the registry has of the task, its history in line with the alias. The caller holds the lock."""
     registered = versions.read(root, task)
+    lacking = _lacking(registered)
+    if lacking is None and _settled(registered):
+        return registered
+    if lacking is not None:
+        _append(client, registered, lacking)
+    settled = lacking or effective(events(registered))[-1]
+    client.set_registered_model_tag(task, SETTLED, settled.key)
+    return versions.read(root, task)
+
+
+def _settled(registered: Registered) -> bool:
+    """Whether it is known that the last event came about."""
+    told = events(registered)
+    return not told or registered.tags.get(SETTLED, "") >= told[-1].key
+
+
+def needs_healing(registered: Registered) -> bool:
+    """Whether alias and history do not agree."""
+    return _lacking(registered) is not None
+
+
+def seen(registered: Registered) -> list[Event]:
+    """All changes in order, with the one that the history lacks so far; nothing is written."""
+    lacking = _lacking(registered)
+    return [*events(registered), *([lacking] if lacking else [])]
+
+
+def _lacking(registered: Registered) -> Event | None:
+    """What must have happened, where the alias is not what the history says."""
     told = events(registered)
     last = next(reversed([event for event in told if event.kind != "cut off"]), None)
     voided = {event.voids for event in told}
@@ -140,23 +181,15 @@ def heal(client: "MlflowClient", root: Path, task: str) -> Registered:
     champion = registered.champion
     number = champion.number if champion else None
     if (alive.champion if alive else None) == number:
-        return registered
+        return None
     before = last.before if last else None
-    if last and last.key not in voided and before == number:
+    if last and last.key not in voided and before == number and registered.tags.get(SETTLED, "") < last.key:
         why = f"stopped before version {last.champion} was in use" if last.champion else "stopped before it came about"
-        _append(client, registered, "cut off", champion, last.champion, why, hand=False, voids=last.key)
-    else:
-        why = "the alias was not set by Unroll" if told else "in use before there was a history"
-        by_hand = champion is not None and bool(told)
-        _append(client, registered, "found", champion, alive.champion if alive else None, why, hand=by_hand)
-    return versions.read(root, task)
-
-
-def needs_healing(registered: Registered) -> bool:
-    """Whether alias and history do not agree."""
-    alive = next(reversed(effective(events(registered))), None)
-    champion = registered.champion
-    return (alive.champion if alive else None) != (champion.number if champion else None)
+        return _event(registered, "cut off", champion, last.champion, why, hand=False, voids=last.key)
+    why = "the alias was not set by Unroll" if told else "in use before there was a history"
+    by_hand = champion is not None and bool(told)
+    found = _event(registered, "found", champion, alive.champion if alive else None, why, hand=by_hand)
+    return replace(found, by="")  # whoever notes it has not done it
 
 
 def change(
@@ -164,11 +197,13 @@ def change(
 ) -> Event:
     """Put a version in use, or none: first the history, then the alias. The caller holds the lock and has healed."""
     before = registered.champion
-    event = _append(client, registered, kind, to, before.number if before else None, why, hand=hand)
+    event = _event(registered, kind, to, before.number if before else None, why, hand=hand)
+    _append(client, registered, event)
     if to is None:
         client.delete_registered_model_alias(registered.task, "champion")
     else:
         client.set_registered_model_alias(registered.task, "champion", str(to.number))
+    client.set_registered_model_tag(registered.task, SETTLED, event.key)
     return event
 
 
@@ -180,8 +215,12 @@ def require_reason(why: str) -> str:
     return text
 
 
-def _append(
-    client: "MlflowClient",
+def _append(client: "MlflowClient", registered: Registered, event: Event) -> None:
+    value = json.dumps({k: v for k, v in asdict(event).items() if k != "key"}, ensure_ascii=False)
+    client.set_registered_model_tag(registered.task, event.key, value)
+
+
+def _event(
     registered: Registered,
     kind: Kind,
     champion: Version | None,
@@ -196,7 +235,7 @@ def _append(
     now_ns = max(time.time_ns(), last_ns + 1)  # in order, whatever the clock does
     replaced = registered.find(before)
     tags: Mapping[str, str] = champion.tags if champion else {}
-    event = Event(
+    return Event(
         key=f"{PREFIX}{now_ns:020d}.{secrets.token_hex(4)}",  # two machines that share a server never meet in one key
         at=datetime.fromtimestamp(now_ns / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         kind=kind,
@@ -212,9 +251,6 @@ def _append(
         data=tags.get("unroll.data", ""),
         voids=voids,
     )
-    value = json.dumps({k: v for k, v in asdict(event).items() if k != "key"}, ensure_ascii=False)
-    client.set_registered_model_tag(registered.task, event.key, value)
-    return event
 
 
 def _user() -> str:

@@ -1,41 +1,17 @@
 """Champions put in use by hand: promotion of any version, and rollback to the champion before."""
 
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unroll import history, tracking, versions
-from unroll.errors import ConfigError, StoreError
+from unroll import champions, history, tracking, versions
+from unroll.errors import ConfigError
 from unroll.history import Event
 from unroll.trained import Trained
 from unroll.versions import Registered, Version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-
-@contextmanager
-def files(client: "MlflowClient", version: Version) -> Iterator[Path]:  # noqa: ARG001 - its store is the default
-    """The folder of a registered model, as ``models/<task>`` was; raises StoreError if it is gone or damaged."""
-    import mlflow
-    from mlflow.exceptions import MlflowException
-
-    uri = f"models:/{version.task}/{version.number}"
-    with tempfile.TemporaryDirectory(prefix="unroll.") as place:
-        try:
-            whole = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=place))
-        except (MlflowException, OSError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise StoreError(f"{uri}: its files cannot be had: {reason}") from None
-        folder = next((path.parent for path in sorted(whole.glob("artifacts/*/config.json"))), None)
-        if folder is None:
-            raise StoreError(f"{uri}: no artifacts/*/config.json among its files; expected a model of Unroll's")
-        if (seen := tracking.model_hash(folder)) != version.model_hash:
-            expected = version.model_hash[:12] or "a tag unroll.model_hash"
-            raise StoreError(f"{uri}: damaged: its files have the hash {seen[:12]}; expected {expected}")
-        yield folder
 
 
 def promote(root: Path, task: str, number: int, why: str) -> Event:
@@ -79,7 +55,7 @@ def rollback(root: Path, task: str, why: str = "") -> Event:
 
 def _put_in_use(root: Path, task: str, kind: history.Kind, why: str, choose: Callable[[Registered], Version]) -> Event:
     """Choose once: where a busy store has the change tried again, it is the same one, or done already."""
-    _require_registered(root, task)
+    require_registered(root, task)
     chosen: list[Version] = []
 
     def change(client: "MlflowClient") -> tuple[Event, Registered]:
@@ -89,8 +65,7 @@ def _put_in_use(root: Path, task: str, kind: history.Kind, why: str, choose: Cal
             if chosen and champion and champion.number == chosen[0].number:
                 return history.events(registered)[-1], registered
             version = chosen[0] if chosen else choose(registered)
-            with files(client, version) as folder:
-                Trained.load(folder)  # nothing is put in use that cannot be
+            Trained.load(champions.registered(root, version).folder)  # nothing is put in use that cannot be
             chosen[:] = [version]
             return history.change(client, registered, kind, version, why, hand=True), registered
 
@@ -99,21 +74,8 @@ def _put_in_use(root: Path, task: str, kind: history.Kind, why: str, choose: Cal
     return event
 
 
-def healed(root: Path, task: str) -> Registered:
-    """What the registry has of the task; a change that was cut off, or made elsewhere, is told by the history."""
-    _require_registered(root, task)
-    registered = versions.read(root, task)
-    if not history.needs_healing(registered):
-        return registered
-
-    def heal(client: "MlflowClient") -> Registered:
-        with history.locked(root):
-            return history.heal(client, root, task)
-
-    return tracking.patiently(root, heal)
-
-
-def _require_registered(root: Path, task: str) -> None:
+def require_registered(root: Path, task: str) -> None:
+    """Raise ConfigError for a task without registered models."""
     known = versions.names(root)
     if task not in known:
         raise ConfigError(f"{task}: no registered model; expected one of {', '.join(known) or 'none, so far'}")

@@ -5,19 +5,19 @@ A model that passes its gate carries the alias ``champion``; one that does not i
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unroll import duel, history, promotion, publication, serving, store, tracking, versions
+from unroll import decision, duel, history, promotion, publication, serving, store, tracking, versions
 from unroll.config import Params
-from unroll.errors import ConfigError, StoreError, TrackingError
+from unroll.errors import ConfigError, TrackingError
 from unroll.gate import Verdict, judge
-from unroll.history import Event
 from unroll.problems.base import Prepared
 from unroll.store import Layout
 from unroll.tasks import Task
-from unroll.versions import Registered, Version
+from unroll.trained import READER_TAG, reader_hash
+from unroll.versions import Version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -54,7 +54,7 @@ def _record(verdict: Verdict, model_hash: str) -> dict[str, Any]:
 
 
 def _register(client: "MlflowClient", task: Task, run_id: str, floor: Verdict) -> Verdict:
-    version = _version(client, task, run_id)
+    version = _version(client, task, run_id, floor)
     for _ in range(ROUNDS):
         with history.locked(task.layout.root):
             registered = history.heal(client, task.layout.root, task.name)
@@ -62,7 +62,7 @@ def _register(client: "MlflowClient", task: Task, run_id: str, floor: Verdict) -
             raise TrackingError(
                 f"{task.name}: version {version.number} is registered and not found; nothing is promoted"
             )
-        verdict = _decide(client, task, floor, version, registered)
+        verdict = decision.decide(task, floor, version, registered)
         try:
             return _settle(client, task, version, verdict, registered.champion)
         except history.Moved:
@@ -73,71 +73,25 @@ def _register(client: "MlflowClient", task: Task, run_id: str, floor: Verdict) -
     )
 
 
-def _decide(client: "MlflowClient", task: Task, floor: Verdict, version: Version, registered: Registered) -> Verdict:
-    """What the model may be, beside the champion that there is."""
-    champion, told = registered.champion, history.events(registered)
-    verdict = replace(floor, version=version.number)
-    if champion is not None and champion.model_hash == version.model_hash:
-        event = history.set_by_hand(told, champion)
-        if event is not None and not floor.passed:
-            by_hand = f"{floor.reason}; in use all the same: {_told(event)}"
-            return replace(verdict, alias="champion", reason=by_hand)
-        return verdict
-    if not floor.passed:
-        return verdict
-    event = history.retired(told, version.model_hash)
-    if event is not None:
-        again = f"unroll registry promote {task.name} {version.number} puts it in use again"
-        return verdict.refused(f"{floor.reason}; taken out of use: {_told(event)}; {again}")
-    if champion is None:
-        return verdict
-    try:
-        with promotion.files(client, champion) as folder:
-            fought = duel.fight(
-                task.layout, champion.number, folder, task.gate_config(), _scored(client, champion, floor.metric)
-            )
-    except StoreError as error:
-        fought = duel.Duel(champion.number, "not loaded", str(error), floor.confidence)
-    return verdict.after(fought)
-
-
-def _told(event: Event) -> str:
-    """A decision in a few words."""
-    return f"{event.kind} by {event.by} on {event.at[:10]}" + (f" ({event.why})" if event.why else "")
-
-
-def _scored(client: "MlflowClient", champion: Version, metric: str) -> duel.Expected:
-    """What the champion's own evaluation has found, where it was on the test rows with that fingerprint."""
-
-    def known(fingerprint: str) -> float | None:
-        if champion.tags.get(f"unroll.rows.{metric}") != fingerprint or not champion.run_id:
-            return None
-        return client.get_run(champion.run_id).data.metrics.get(f"test/{metric}")
-
-    return known
-
-
 def _settle(
     client: "MlflowClient", task: Task, version: Version, verdict: Verdict, champion: Version | None
 ) -> Verdict:
-    """Give the version its tags and its alias; raises ``Moved`` if the champion is another one than was judged by."""
-    _tag(client, version, verdict)
+    """Give the version its tags and its alias; raises ``Moved`` if the champion is another one than was judged by.
+
+    The tags come first: whoever is stopped between them and the alias is judged again, and writes the same ones.
+    """
+    judged_by = champion.number if champion else None
     with history.locked(task.layout.root):
         registered = history.heal(client, task.layout.root, task.name)
-        here = registered.champion
-        if (here and here.number) != (champion and champion.number):
+        if (registered.champion and registered.champion.number) != judged_by:
             raise history.Moved
-        if verdict.alias == "champion" and (here is None or here.number != version.number):
-            same = here is not None and here.model_hash == version.model_hash
-            event = history.set_by_hand(history.events(registered), here) if same and here else None
-            why = f"the same model, served by other code; {verdict.reason}" if same else verdict.reason
-            history.change(client, registered, "promoted", version, why, hand=event is not None)
-        elif verdict.alias == "challenger" and here is not None and here.model_hash == version.model_hash:
+        _tag(client, version, verdict)
+        if verdict.champion is None and judged_by is not None:
             history.change(client, registered, "withdrawn", None, verdict.reason, hand=False)
-            here = None
+        elif verdict.champion != judged_by:
+            history.change(client, registered, "promoted", version, verdict.reason, hand=False)
         promotion.set_challenger(client, registered, version, is_one=verdict.alias == "challenger")
-    number = version.number if verdict.alias == "champion" else here.number if here else None
-    return replace(verdict, champion=number)
+    return verdict
 
 
 def _tag(client: "MlflowClient", version: Version, verdict: Verdict) -> None:
@@ -156,18 +110,20 @@ def _tag(client: "MlflowClient", version: Version, verdict: Verdict) -> None:
             client.delete_model_version_tag(version.task, str(version.number), key)
 
 
-def _version(client: "MlflowClient", task: Task, run_id: str) -> Version:
+def _version(client: "MlflowClient", task: Task, run_id: str, floor: Verdict) -> Version:
     """The version of the task's model, served by the present code, with tags that lead to all it comes from."""
     run, layout = client.get_run(run_id), task.layout
     tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
     tags = {key: value for key, value in tags.items() if key not in ("unroll.verdict", "unroll.reason")}
     tags |= tracking.flatten({"gate": task.gate_config().model_dump(mode="json")})
-    tags |= publication.lineage(layout) | {"unroll.run_id": run_id, "unroll.code_hash": serving.code_hash()}
+    tags |= publication.lineage(layout) | {"unroll.run_id": run_id}
+    tags |= {key: value for key, value in _identity(layout).items() if value}
     if commit := run.data.tags.get("mlflow.source.git.commit"):
         tags["unroll.git_commit"] = commit
-    metric = task.gate_config().metric
-    tags[f"unroll.rows.{metric}"] = duel.fingerprint(duel.asked(layout, metric))
-    found = find_version(client, layout.task, tags["unroll.model_hash"], tags["unroll.code_hash"])
+    tags[f"unroll.rows.{floor.metric}"] = duel.fingerprint(duel.asked(layout, floor.metric))
+    if floor.value is not None:  # beside the rows: what this code has made of this model, whatever becomes of the run
+        tags[f"unroll.score.{floor.metric}"] = repr(floor.value)
+    found = find_version(client, layout)
     if found is None:
         model_id = log_model(client, layout, run_id, str(run.info.experiment_id))
         found = _create_version(client, layout.task, model_id, run_id, tags)
@@ -177,12 +133,24 @@ def _version(client: "MlflowClient", task: Task, run_id: str) -> Version:
     return Version(layout.task, int(found.version), run_id, 0, {**found.tags, **tags})
 
 
-def find_version(client: "MlflowClient", task: str, model_hash: str, code_hash: str) -> "ModelVersion | None":
-    """The newest version of the registered model ``task`` that is that model, served by that code."""
-    found = client.search_model_versions(
-        f"name = '{task}' AND tags.`unroll.model_hash` = '{model_hash}' AND tags.`unroll.code_hash` = '{code_hash}'"
-    )
-    return max(found, key=lambda version: int(version.version), default=None)
+def find_version(client: "MlflowClient", layout: Layout) -> "ModelVersion | None":
+    """The newest version that is the task's model and answers as it would now."""
+    wanted = _identity(layout)
+    asked = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in wanted.items() if value)
+    found = client.search_model_versions(f"name = '{layout.task}' AND {asked}")
+    alike = (version for version in found if all(version.tags.get(key, "") == wanted[key] for key in wanted))
+    return max(alike, key=lambda version: int(version.version), default=None)
+
+
+def _identity(layout: Layout) -> dict[str, str]:
+    """Tags of a version that say how it answers: the model, the code that runs it, and how a file of its own is read.
+
+    The last is empty where the task comes with the project.
+    """
+    block = serving.reader(layout)
+    read = "" if block is None else reader_hash(block)
+    return {"unroll.model_hash": tracking.model_hash(layout.model), "unroll.code_hash": serving.code_hash(),
+            READER_TAG: read}  # fmt: skip
 
 
 def log_model(client: "MlflowClient", layout: Layout, run_id: str, experiment_id: str) -> str:
@@ -269,7 +237,7 @@ def is_published(root: Path, task: str) -> bool:
     version, champion = registered.find(told.get("version")), registered.champion
     return (
         version is not None
-        and (version.model_hash, version.tags.get("unroll.code_hash")) == (model_hash, serving.code_hash())
+        and all(version.tags.get(key, "") == value for key, value in _identity(opened.layout).items())
         and registered.aliases.get(told.get("alias", "")) == version.number
         and (champion and champion.number) == told.get("champion")
     )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unroll import store
 from unroll.problems.base import Prepared
@@ -68,12 +68,17 @@ class Predictor:
 def artifacts(layout: Layout) -> dict[str, str]:
     """The files that a registered model takes along, by name: its folder, and how a task's own files are read."""
     found = {"model": str(layout.model)}
-    manifest = layout.raw / "manifest.json"
-    block = store.read_json(manifest).get("found", {}).get("block") if manifest.is_file() else None
+    block = reader(layout)
     if block is not None:
         store.write_json(layout.state / READER, block)
         found["reader"] = str(layout.state / READER)
     return found
+
+
+def reader(layout: Layout) -> Any:
+    """The block by which a task on files of one's own has read them; None for other tasks."""
+    manifest = layout.raw / "manifest.json"
+    return store.read_json(manifest).get("found", {}).get("block") if manifest.is_file() else None
 
 
 def requirements() -> list[str]:

@@ -19,6 +19,8 @@ CONFIG = "config.json"
 WEIGHTS = "weights.safetensors"
 READER = "reader.json"
 """Beside the folder of a registered model of files of one's own: the block by which its raw input is read."""
+READER_TAG = "unroll.reader_hash"
+"""On a version that was registered with such a block: its hash."""
 KEYS = ("problem", "model", "meta")
 ANEW = "if another version of Unroll trained it, mend the key in params.yaml and train anew: unroll repro"
 
@@ -53,6 +55,14 @@ class Trained:
         _require_fit(path, tensors, model)
         model.load_state_dict(tensors)
         return cls(problem, model.cpu().eval(), config)
+
+
+def reader_hash(block: Any) -> str:
+    """The SHA-256 of what a reader's block says, however it is laid out."""
+    import hashlib
+    import json
+
+    return hashlib.sha256(json.dumps(block, sort_keys=True).encode()).hexdigest()
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ WAIT_S = 30.0
 _MOST = 10_000
 _NAMES = "SELECT name FROM registered_models ORDER BY name"
 _VERSIONS = """
-    SELECT version, run_id, creation_time FROM model_versions
+    SELECT version, run_id, creation_time, coalesce(storage_location, source) FROM model_versions
     WHERE name = ? AND current_stage != 'Deleted_Internal' ORDER BY version
 """
 
@@ -36,6 +36,8 @@ class Version(NamedTuple):
     run_id: str
     created_ms: int
     tags: Mapping[str, str]
+    place: str | None = None
+    """The address of its files, where the store says it; of a server they are asked for."""
 
     @property
     def model_hash(self) -> str:
@@ -77,7 +79,7 @@ def names(root: Path) -> list[str]:
         return tracking.patiently(
             root, lambda client: sorted(model.name for model in client.search_registered_models(max_results=1000))
         )
-    return _select(path, lambda found: [str(name) for (name,) in found.execute(_NAMES)], [])
+    return select(path, lambda found: [str(name) for (name,) in found.execute(_NAMES)], [])
 
 
 def read(root: Path, task: str) -> Registered:
@@ -85,11 +87,11 @@ def read(root: Path, task: str) -> Registered:
     path = tracking.database(root)
     if path is None:
         return tracking.patiently(root, lambda client: _ask(client, task))
-    return _select(path, lambda found: _models(found, task), Registered(task))
+    return select(path, lambda found: _models(found, task), Registered(task))
 
 
-def _select(path: Path, call: Callable[[sqlite3.Connection], T], nothing: T) -> T:
-    """What ``call`` reads of the store; ``nothing`` where there is none yet."""
+def select(path: Path, call: Callable[[sqlite3.Connection], T], nothing: T) -> T:
+    """What ``call`` reads of the SQLite store; ``nothing`` where there is none yet."""
     if not path.is_file():
         return nothing
     try:
@@ -113,8 +115,8 @@ def _models(connection: sqlite3.Connection, task: str) -> Registered:
     aliases = connection.execute("SELECT alias, version FROM registered_model_aliases WHERE name = ?", (task,))
     own = connection.execute("SELECT key, value FROM registered_model_tags WHERE name = ?", (task,))
     versions = [
-        Version(task, int(number), str(run_id or ""), int(created_ms), tags[int(number)])
-        for number, run_id, created_ms in connection.execute(_VERSIONS, (task,))
+        Version(task, int(number), str(run_id or ""), int(created_ms), tags[int(number)], place)
+        for number, run_id, created_ms, place in connection.execute(_VERSIONS, (task,))
     ]
     return Registered(
         task,

@@ -1,6 +1,7 @@
 """``unroll predict`` with what the registry has: the champion by default, and no file of the task is needed."""
 
 import io
+import json
 import pickle
 import shutil
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from mlflow import MlflowClient
 
 from prediction import made
-from unroll import champions, prediction, registry, serving, store, tracking
+from unroll import champions, prediction, registry, serving, store, tracking, trained
 from unroll.errors import ConfigError, DataError, StoreError
 from unroll.prediction import own_files
 from unroll.tasks import Task
@@ -50,6 +51,7 @@ def registered(task: Task) -> None:
         model_id = registry.log_model(client, layout, run_id, experiment_id)
         client.create_registered_model(task.name)
         tags = {"unroll.model_hash": tracking.model_hash(layout.model), "unroll.code_hash": serving.code_hash()}
+        tags |= {"unroll.reader_hash": trained.reader_hash(serving.reader(layout))}
         client.create_model_version(task.name, f"models:/{model_id}", run_id, tags, model_id=model_id)
         client.set_registered_model_alias(task.name, "champion", "1")
 
@@ -113,9 +115,31 @@ def test_a_reader_that_was_changed_is_told(alone: Path, tmp_path: Path) -> None:
     reader = champions.locate(alone, made.NAME, "champion").reader
     assert reader is not None
     (tmp_path / "new.csv").write_text(ROWS)
-    store.write_json(reader, {**store.read_json(reader), "text": 5})
-    with pytest.raises(StoreError, match=r"reader\.json: text: 5 is not allowed; input should be a valid string"):
+    told = store.read_json(reader)
+    store.write_json(reader, {**told, "text": "id"})  # a column of the file as well, and another one
+    message = rf"reader\.json: its hash is \w{{12}}…; expected \w{{12}}…, as {made.NAME} version 1 was registered$"
+    with pytest.raises(StoreError, match=message):
         asked(alone, tmp_path / "new.csv")
+    reader.unlink()
+    with pytest.raises(StoreError, match=rf"reader\.json: not there; expected the reader of {made.NAME} version 1$"):
+        asked(alone, tmp_path / "new.csv")
+    reader.write_text(json.dumps(told), encoding="utf-8")  # laid out otherwise, it says the same
+    assert asked(alone, tmp_path / "new.csv").startswith("label,")
+
+
+def test_a_block_that_cannot_be_is_told(task: Task, tmp_path: Path) -> None:
+    store.write_json(tmp_path / "reader.json", {**own_files.block(task, None).model_dump(mode="json"), "text": 5})
+    with pytest.raises(StoreError, match=r"reader\.json: text: 5 is not allowed; input should be a valid string"):
+        own_files.block(task, tmp_path / "reader.json")
+
+
+def test_a_reader_that_a_version_came_without_is_passed_over(alone: Path, tmp_path: Path) -> None:
+    reader = champions.locate(alone, made.NAME, "champion").reader
+    client = MlflowClient(tracking.uri(alone))
+    client.delete_model_version_tag(made.NAME, "1", "unroll.reader_hash")
+    assert reader is not None
+    assert reader.is_file()
+    assert champions.locate(alone, made.NAME, "champion").reader is None
 
 
 class Planted:

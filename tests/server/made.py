@@ -77,14 +77,16 @@ class Registry:
 
 
 @contextmanager
-def running(root: Path, tasks: tuple[str, ...], limits: Limits, token: str | None = None) -> "Iterator[Asked]":
+def running(
+    root: Path, tasks: tuple[str, ...], limits: Limits, token: str | None = None, host: str = "127.0.0.1"
+) -> "Iterator[Asked]":
     """A server of these tasks on a free port, ready."""
     roster = Roster(root, tasks, limits, Measures(tasks), threads=1)
-    built = server.build(roster, server.Address("127.0.0.1", 0, token))
-    listening = server.Address("127.0.0.1", 0, token).listen()
+    built = server.build(roster, server.Address(host, 0, token))
+    listening = server.Address(host, 0, token).listen()
     thread = threading.Thread(target=built.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
-    asked = Asked(listening.getsockname()[1], roster, token)
+    asked = Asked(listening.getsockname()[1], roster, token, host)
     try:
         asked.wait()
         yield asked
@@ -118,6 +120,7 @@ class Asked:
     port: int
     roster: Roster | None = None
     token: str | None = None
+    host: str = "127.0.0.1"
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """``body`` as bytes is sent as it is; headers are named with ``_`` for ``-``."""
@@ -127,7 +130,7 @@ class Asked:
         if self.token:
             sent.setdefault("Authorization", f"Bearer {self.token}")
         raw = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
         try:
             connection.request(method, path, raw, sent)
             told = connection.getresponse()

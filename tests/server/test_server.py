@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from jsonschema import Draft202012Validator
 from projects import ROOT
 
 from server.made import PROBLEMS, Asked, Registry, expected, model, running
+from unroll import server
+from unroll.errors import ConfigError, StoreError
 from unroll.problems import _language
 from unroll.server.limits import Limits
 from unroll.serving import Predictor
@@ -260,14 +263,16 @@ def test_what_is_no_http_is_refused_as_all_else(served: Asked) -> None:
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["type"] == "bad_request"
 
 
-@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "10.0.0.1", ""]
+)
 def test_a_name_that_was_made_to_point_here_is_refused(served: Asked, host: str) -> None:
     """DNS rebinding: a page from elsewhere must not read the answers."""
     answer = served.ask("GET", "/v1", Host=host)
     assert (answer.status, answer.error["type"]) == (421, "wrong_host")
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:80", "[::1]:8000", "LOCALHOST:1"])
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:80", "127.3.2.1", "[::1]:8000", "LOCALHOST:1"])
 def test_this_machines_own_names_are_taken(served: Asked, host: str) -> None:
     assert served.ask("GET", "/v1", Host=host).status == 200
 
@@ -422,7 +427,59 @@ def test_a_token_is_asked_for_and_never_told(
             )
         for path in ("/", "/healthz", "/readyz", "/docs", "/page/app.js"):
             assert stranger.ask("GET", path).status == 200, path
+        assert stranger.ask("GET", "/readyz").json == {"ready": True}
+        assert stranger.ask("GET", "/readyz", Authorization="Bearer wrong").json == {"ready": True}
+        assert set(asked.ask("GET", "/readyz").json["tasks"]) == {task}
+        registry.unreadable = StoreError("/a/path/of/ours: not a database")
+        try:
+            while asked.ask("GET", "/readyz").json.get("registry") is None:
+                time.sleep(0.1)
+            assert set(stranger.ask("GET", "/readyz").json) == {"ready"}
+        finally:
+            registry.unreadable = None
     assert TOKEN not in caplog.text
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "::1", socket.gethostname()])
+def test_each_name_of_this_machine_can_be_listened_on(registry: Registry, tmp_path: Path, host: str) -> None:
+    task = "text_classification"
+    try:
+        server.Address(host, 0, None).listen().close()
+    except ConfigError as error:
+        pytest.skip(str(error))
+    if host == socket.gethostname() and not server.is_local(host):
+        pytest.skip("this machine's name is not that of a loopback address")
+    assert server.Address.allowed(host, 0, no_token=False).local
+    with running(tmp_path, (task,), Limits(), host=host) as asked:
+        assert asked.predict(task, asked.example(task)).status == 200
+        assert asked.ask("GET", "/v1", Host="localhost:1").status == 200
+        refused = asked.ask("GET", "/v1", Host="evil.example")
+        assert (refused.status, refused.error["type"]) == (421, "wrong_host")
+        assert refused.error["message"].endswith(f"expected {host}, localhost, 127.0.0.1 or [::1]")
+
+
+def test_a_connection_too_many_is_told_so_in_json_and_those_before_it_are_served(
+    registry: Registry, tmp_path: Path
+) -> None:
+    task = "text_classification"
+    with running(tmp_path, (task,), Limits(connections=3)) as asked, ExitStack() as stack:
+        held = [stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", asked.port))) for _ in range(3)]
+        for connection in held:
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().read() == b'{"alive":true}'
+        refused = asked.ask("GET", "/v1")
+        assert (refused.status, refused.error["type"]) == (503, "crowded")
+        assert refused.error["message"] == "3 connections are open already; try again"
+        assert (refused.headers["retry-after"], refused.headers["connection"]) == ("1", "close")
+        assert refused.headers["content-type"] == "application/json"
+        for connection in held:
+            connection.request("GET", "/v1")
+            assert connection.getresponse().read().startswith(b'{"tasks":')
+        held[0].close()
+        until = time.monotonic() + 10
+        while (answer := asked.ask("GET", "/v1")).status == 503:
+            assert time.monotonic() < until
+        assert answer.status == 200
 
 
 def test_malformed_requests_are_refused_and_cost_no_memory(served: Asked) -> None:

@@ -27,14 +27,13 @@ def show(
     ] = None,
 ) -> None:
     """List the registered models, with what their gate said."""
-    from unroll import versions
-    from unroll.errors import ConfigError
+    from unroll import promotion, versions
 
-    root, known = _root(), versions.names(_root())
-    if task is not None and task not in known:
-        raise ConfigError(f"{task}: no registered model; expected one of {', '.join(known) or 'none, so far'}")
+    root = _root()
+    if task is not None:
+        promotion.require_registered(root, task)
     table = _table("task", "version", "alias", "registered", "run", "commit", "verdict")
-    for name in known if task is None else [task]:
+    for name in versions.names(root) if task is None else [task]:
         registered = versions.read(root, name)
         for version in reversed(registered.versions):
             carried = sorted(alias for alias, number in registered.aliases.items() if number == version.number)
@@ -44,11 +43,12 @@ def show(
 
 @app.command()
 def history(task: TaskName) -> None:
-    """Show every change of a task's champion: when, what, who and why."""
+    """Show every change of a task's champion: when, what, who and why. Nothing is written."""
     from unroll import history as changes
-    from unroll import promotion
+    from unroll import promotion, versions
 
-    told = changes.events(promotion.healed(_root(), task))
+    promotion.require_registered(_root(), task)
+    told = changes.seen(versions.read(_root(), task))
     table = _table("when (UTC)", "what", "version", "before", "by", "run", "commit", "data", "why")
     for event in told:
         table.add_row(event.at.replace("T", " ")[:19], *_told(event))
@@ -144,6 +144,7 @@ def _say(task: str, event: "Event") -> None:
 def _told(event: "Event") -> Sequence[str]:
     numbers = ("–" if number is None else str(number) for number in (event.champion, event.before))
     by = event.by if event.hand else f"gate, run by {event.by}"
+    by = {"found": "not Unroll", "cut off": f"noted by {event.by}"}.get(event.kind, by)
     return event.kind, *numbers, by, event.run_id[:SHORT], event.commit[:SHORT], event.data[:SHORT], event.why
 
 
@@ -160,8 +161,9 @@ def _table(*heads: str, title: str | None = None) -> "Table":
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
-    for head in heads:
-        table.add_column(head, overflow="fold")
+    for head in heads[:-1]:
+        table.add_column(head, no_wrap=True)
+    table.add_column(heads[-1], overflow="fold")  # sentences
     return table
 
 

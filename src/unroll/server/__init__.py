@@ -63,15 +63,20 @@ class Address:
 
 
 def is_local(host: str) -> bool:
-    """Whether the address is reached from this machine alone.
+    """Whether the address, or every address that the name stands for here, is reached from this machine alone.
 
-    >>> is_local("127.0.0.1"), is_local("localhost"), is_local("0.0.0.0")
+    >>> is_local("127.0.0.2"), is_local("localhost"), is_local("0.0.0.0")
     (True, True, False)
     """
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host.lower() == "localhost"
+        pass
+    try:
+        found = {str(each[4][0]) for each in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError):  # nobody knows what it stands for
+        return False
+    return bool(found) and all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in found)
 
 
 def main(root: Path, tasks: Sequence[str], address: Address, threads: int, out: TextIO) -> None:
@@ -101,7 +106,7 @@ def build(roster: "Roster", address: Address) -> "uvicorn.Server":
 
     limits = roster.limits
     config = uvicorn.Config(
-        app.build(roster, address.token, address.local),
+        app.build(roster, address.token, address.host if address.local else None),
         http=protocol.bounded(limits),
         ws="none",
         loop="asyncio",
@@ -110,7 +115,6 @@ def build(roster: "Roster", address: Address) -> "uvicorn.Server":
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=limits.connections,
         timeout_keep_alive=int(limits.idle_s),
         timeout_graceful_shutdown=GRACE_S,
         h11_max_incomplete_event_size=limits.header_bytes,

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from unroll.server import bodies, openapi, pages, questions, replies
 from unroll.server.faults import STATUS, RequestError
-from unroll.server.guard import App, Guard
+from unroll.server.guard import ALLOWED, App, Guard
 from unroll.server.limits import Limits
 from unroll.server.measures import Measures
 from unroll.server.questions import Question
@@ -22,8 +22,11 @@ JSON = "application/json"
 _KINDS = {404: "not_found", 405: "method_not_allowed"}
 
 
-def build(roster: Roster, token: str | None, local: bool) -> App:
-    """The whole application around a roster, whose thread runs as long as the application does."""
+def build(roster: Roster, token: str | None, local: str | None) -> App:
+    """The whole application around a roster, whose thread runs as long as the application does.
+
+    ``token`` and ``local`` as in ``Guard``.
+    """
     limits, measures = roster.limits, roster.measures
     streams = Streams(limits)
 
@@ -86,10 +89,11 @@ def _add_state(app: FastAPI, roster: Roster, measures: Measures) -> None:
         return _json({"alive": True})
 
     @app.get("/readyz")
-    async def readyz() -> Response:
-        """Every champion is loaded, or an older model answers for it."""
+    async def readyz(request: Request) -> Response:
+        """Every champion is loaded, or an older model answers for it; which they are is told to who may ask them."""
         state = roster.state()
-        return _json(state, 200 if state["ready"] else 503)
+        told = state if request.scope[ALLOWED] else {"ready": state["ready"]}
+        return _json(told, 200 if state["ready"] else 503)
 
     @app.get("/metrics")
     async def metrics() -> Response:

@@ -22,10 +22,11 @@ STATUS = {
     "too_many_headers": 431,
     "internal": 500,
     "busy": 503,
+    "crowded": 503,
     "not_ready": 503,
 }
 """Each type of error, and the HTTP status that it comes with."""
-RETRY_S = {"busy": 1, "not_ready": 5}
+RETRY_S = {"busy": 1, "crowded": 1, "not_ready": 5}
 """After how many seconds to ask again."""
 
 

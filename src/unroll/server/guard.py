@@ -1,10 +1,11 @@
 """What every request passes before anything looks at it, and what every answer carries: the outermost ASGI layer."""
 
 import hmac
+import ipaddress
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +18,20 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
-LOCAL = re.compile(rb"(?i)(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?")
-"""What a browser on this machine calls it; a page from elsewhere whose name was made to point here does not."""
+ALLOWED = "unroll.allowed"
+"""In a request's scope: whether it may ask all there is; one without the token is let through to OPEN alone."""
+CROWDED = "unroll.crowded"
+"""In the scope of a request whose connection came when there were as many as allowed."""
+_HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(?::[0-9]{1,5})?")
 OPEN = re.compile(r"/(?:healthz|readyz|docs||page/[a-z0-9_.-]+)")
-"""Paths that need no token: they hold nothing of the models."""
+"""Paths that need no token: without it they tell nothing of the models."""
 _TASK = re.compile(r"/v1/([^/]+)(?:/|$)")
 _CONTENT = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+CLOSING = ("timeout", "too_large", "too_many_headers", "crowded")
+"""Refusals that end the connection."""
 SECURITY = [
     (b"content-security-policy", _CONTENT),
     (b"x-content-type-options", b"nosniff"),
@@ -40,14 +46,14 @@ SECURITY = [
 class Guard:
     """Host, token, headers and time limits around an app.
 
-    ``token`` None lets everyone in; ``local`` refuses every host name but this machine's own.
+    ``token`` None lets everyone in; ``local``, the name of a loopback address, refuses every host but this machine.
     """
 
     app: App
     limits: Limits
     measures: Measures
     token: str | None
-    local: bool
+    local: str | None
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -70,6 +76,8 @@ class Guard:
             self.measures.request(task[1] if task else None, told.status or 499, time.perf_counter() - begun)
 
     def _require_allowed(self, scope: MutableMapping[str, Any]) -> None:
+        if scope.get(CROWDED):
+            raise RequestError("crowded", f"{self.limits.connections} connections are open already; try again")
         headers = scope["headers"]
         if len(headers) > self.limits.headers:
             raise RequestError("too_many_headers", f"{len(headers)} headers; expected at most {self.limits.headers}")
@@ -82,18 +90,39 @@ class Guard:
             raise RequestError(
                 "too_many_headers", f"{size} bytes of headers; expected at most {self.limits.header_bytes}"
             )
-        hosts = [value for name, value in headers if name == b"host"]
-        if self.local and (len(hosts) != 1 or not LOCAL.fullmatch(hosts[0])):
-            seen = repr(hosts[0].decode("latin-1")[:60]) if hosts else "none"
-            raise RequestError("wrong_host", f"Host: {seen}; expected localhost, 127.0.0.1 or [::1]")
-        if self.token is None or OPEN.fullmatch(scope["path"]):
-            return
-        given = next((value for name, value in headers if name == b"authorization"), b"")
-        kind, _, secret = given.partition(b" ")
-        if kind.lower() != b"bearer" or not hmac.compare_digest(secret.strip(), self.token.encode("utf-8")):
+        hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
+        if self.local is not None and (len(hosts) != 1 or not is_own(hosts[0], self.local)):
+            seen = repr(hosts[0][:60]) if hosts else "none"
+            raise RequestError("wrong_host", f"Host: {seen}; expected {self.local}, localhost, 127.0.0.1 or [::1]")
+        scope[ALLOWED] = self.token is None or _is_shown(self.token, headers)
+        if not scope[ALLOWED] and not OPEN.fullmatch(scope["path"]):
             raise RequestError(
                 "unauthorized", "Authorization: expected Bearer and the token that the server was started with"
             )
+
+
+def is_own(host: str, local: str) -> bool:
+    """Whether a ``Host`` header names this machine: a loopback address, localhost, or ``local``, where it listens.
+
+    It is what a browser on this machine calls it; a page from elsewhere whose name was made to point here does not.
+
+    >>> is_own("127.0.0.2:8000", "127.0.0.2"), is_own("evil.example", "127.0.0.2")
+    (True, False)
+    """
+    found = _HOST.fullmatch(host.lower())
+    if not found:
+        return False
+    name = found[1].strip("[]")
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name in ("localhost", local.lower())
+
+
+def _is_shown(token: str, headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    given = next((value for name, value in headers if name == b"authorization"), b"")
+    kind, _, secret = given.partition(b" ")
+    return kind.lower() == b"bearer" and hmac.compare_digest(secret.strip(), token.encode("utf-8"))
 
 
 class _Told:
@@ -118,7 +147,7 @@ class _Told:
             return
         body = fault.body()
         headers = {**fault.headers, "Content-Type": "application/json", "Content-Length": str(len(body))}
-        headers |= {"Connection": "close"} if fault.status in (408, 413, 431) else {}
+        headers |= {"Connection": "close"} if fault.kind in CLOSING else {}
         encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await self.send({"type": "http.response.start", "status": fault.status, "headers": encoded})
         await self.send({"type": "http.response.body", "body": body})

@@ -8,12 +8,24 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from unroll.server.faults import RequestError
+from unroll.server.guard import CROWDED
 from unroll.server.limits import Limits
 
 
 def bounded(limits: Limits) -> "type[Bounded]":
     """The protocol with the limits' times."""
-    return type("Bounded", (Bounded,), {"receive_s": limits.receive_s, "send_s": limits.send_s})
+    return type(
+        "Bounded", (Bounded,), {"receive_s": limits.receive_s, "send_s": limits.send_s, "most": limits.connections}
+    )
+
+
+def _crowded(app: Any) -> Any:
+    """The application, told that this connection is one too many: it refuses as it refuses all else."""
+
+    async def refusing(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, CROWDED: True}, receive, send)
+
+    return refusing
 
 
 class Bounded(H11Protocol):
@@ -25,12 +37,17 @@ class Bounded(H11Protocol):
 
     receive_s: ClassVar[float] = Limits().receive_s
     send_s: ClassVar[float] = Limits().send_s
+    most: ClassVar[int] = Limits().connections
     _timer: asyncio.TimerHandle | None = None
     _stuck: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The first headers are awaited; an answer of two parts must not wait for the client to confirm the first."""
         super().connection_made(transport)
+        if (
+            len(self.connections) > self.most
+        ):  # uvicorn's own limit answers in plain text, and those who came before too
+            self.app = _crowded(self.app)
         # asyncio does this for sockets that name their protocol; those of socket.create_server do not
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._start()
