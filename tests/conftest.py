@@ -29,6 +29,7 @@ class Scheduling(LoadFileScheduling):  # type: ignore[misc]
         return "reproduced" if file in SHARING else file
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
     """For ``--dist loadfile``, which is what ``make test`` asks for."""
     return Scheduling(config, log)

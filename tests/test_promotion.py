@@ -19,12 +19,11 @@ from unroll.cli import app
 from unroll.errors import ConfigError, StoreError, TrackingError
 from unroll.tasks import Task
 
+pytestmark = pytest.mark.slow
 PROMOTE = """
 import os, signal, sys, pathlib
 from mlflow import MlflowClient
 from unroll import promotion
-
-pytestmark = pytest.mark.slow
 
 where, task, number = sys.argv[1:]
 
