@@ -9,10 +9,8 @@ BLANKS = " \u00a0\u202f"
 MARKS = ",.'\u2019" + BLANKS
 """What stands between groups of three digits somewhere in the world."""
 NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
-POINT = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
-COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
-WHOLE = re.compile(r"[+-]?\d+")
-_GROUPED = re.compile(rf"[+-]?[1-9]\d{{0,2}}(([{MARKS}])\d{{3}})(\2\d{{3}})*(?!\2)([.,]\d*)?")
+_GROUPED = rf"[1-9]\d{{0,2}}(?P<mark>[{MARKS}])\d{{3}}(?P<again>(?P=mark)\d{{3}})*(?!(?P=mark))(?P<behind>[.,]\d*)?"
+_CELL = re.compile(rf"[+-]?((?P<whole>\d+)|{_GROUPED}|(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?)")
 NUMERIC = 0.9
 """Share of a column's filled cells that must be numbers, however they are written."""
 STRAY = 0.1
@@ -27,13 +25,13 @@ def group_mark(cell: str) -> str | None:
     >>> group_mark("1,041.60"), group_mark("-12'345"), group_mark("1,05"), group_mark("0,123")
     (',', "'", None, None)
     """
-    found = _GROUPED.fullmatch(cell.strip())
-    return found[2] if found else None
+    found = _CELL.fullmatch(cell.strip())
+    return found["mark"] if found else None
 
 
 def is_number(cell: str) -> bool:
     """Whether a cell holds a number, with either decimal mark, with or without groups."""
-    return NUMBER.fullmatch(cell.strip()) is not None or group_mark(cell) is not None
+    return _CELL.fullmatch(cell.strip()) is not None
 
 
 def marks(
@@ -91,17 +89,21 @@ class _Tally:
     def add(self, cell: str) -> None:
         """Count a cell."""
         self.filled += 1
-        if WHOLE.fullmatch(cell):
-            self.few += len(cell.lstrip("+-")) <= 3
-            self.many += len(cell.lstrip("+-")) > 3
-        elif found := _GROUPED.fullmatch(cell):
-            _, mark, again, behind = found.groups()
+        found = _CELL.fullmatch(cell)
+        if found is None:
+            return
+        if whole := found["whole"]:
+            self.few += len(whole) <= 3
+            self.many += len(whole) > 3
+        elif mark := found["mark"]:
             self.grouped[mark] += 1
-            self.sure[mark] += bool(again or behind or mark not in ".,")
-            if behind:
-                self.behind[behind[0]] += 1
-        elif NUMBER.fullmatch(cell):
+            self.sure[mark] += bool(found["again"] or found["behind"] or mark not in ".,")
+            if found["behind"]:
+                self.behind[found["behind"][0]] += 1
+        elif "." in cell or "," in cell:
             self.decimals["," if "," in cell else "."] += 1
+        else:
+            self.many += 1  # 1e5
 
     @property
     def is_numeric(self) -> bool:

@@ -71,7 +71,7 @@ def look(part: Sample, reading: Reading) -> Reading:
         label_place=None if told.format == "csv" else place or ("first" if told.format == "ucr" else None),
         delimiter=found.dialect.delimiter,
         quote=found.dialect.quote,
-        decimal=dialects.decimal(found.rows, found.dialect.delimiter),
+        decimal=told.decimal or dialects.decimal(found.rows, found.dialect.delimiter),
         header=told.format != "ucr" and header,
     )
 
