@@ -136,6 +136,16 @@ def test_what_is_no_number_is_refused_by_row_and_column(task: Task, served: PyFu
         served.predict(frame)
 
 
+@pytest.mark.parametrize("value", [10**400, -(10**400), 10**40])
+def test_a_whole_number_of_any_length_is_refused_by_row_and_column(task: Task, served: PyFuncModel, value: int) -> None:
+    rows = json.loads(example(task).to_json(orient="records", date_format="iso"))
+    rows[2]["no_ug_m3"] = value
+    with pytest.raises(MlflowException, match=r"input: row 3, column no_ug_m3: -?10+; expected a number") as caught:
+        post(served, {"dataframe_records": rows})
+    assert caught.value.error_code == "INVALID_PARAMETER_VALUE"
+    assert len(str(caught.value)) < 300
+
+
 def test_whole_numbers_are_classified_as_single_ones_are(tmp_path: Path) -> None:
     served = small_model(tmp_path, "series_classification")
     whole = (tables.labelled_series().filter(regex=r"^t\d") * 10).round().astype("int64").head(4)
@@ -147,6 +157,9 @@ def test_whole_numbers_are_classified_as_single_ones_are(tmp_path: Path) -> None
     )
     with pytest.raises(MlflowException, match=r"input: row 1, column t001: 'x'; expected a finite number"):
         served.predict(whole.astype({"t001": object}).assign(t001="x"))
+    with pytest.raises(MlflowException, match=r"input: row 1, column t001: 10+; expected a finite number") as caught:
+        post(served, {"dataframe_split": whole.astype({"t001": object}).assign(t001=10**400).to_dict(orient="split")})
+    assert caught.value.error_code == "INVALID_PARAMETER_VALUE"
 
 
 def test_a_language_model_is_steered_by_columns_that_may_be_missing(tmp_path: Path) -> None:

@@ -121,13 +121,10 @@ def _require_single(stamps: np.ndarray, where: np.ndarray, site: str) -> None:
 
 
 def _numbers(frame: "pd.DataFrame", name: str, where: np.ndarray) -> np.ndarray:
-    import pandas as pd
-
     column = frame[name].iloc[where]
-    with np.errstate(over="ignore"):  # told below
-        values: np.ndarray = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float32, na_value=np.nan)
+    values = scaling.floats(column)
     bad = np.flatnonzero(~np.isfinite(values) & column.notna().to_numpy())
     if len(bad):
         (seen,) = column.iloc[bad[:1]].tolist()
-        raise DataError(f"input: row {where[bad[0]] + 1}, column {name}: {seen!r}; expected a number")
+        raise DataError(f"input: row {where[bad[0]] + 1}, column {name}: {seen!r:.80}; expected a number")
     return values

@@ -1,8 +1,12 @@
 """Standard scaling, fitted on train only and kept as JSON. Shapes: T rows, F features."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CHUNK = 1 << 14
 
@@ -30,6 +34,29 @@ def fit(values_TF: np.ndarray, rows: slice) -> dict[str, list[float]]:
     deviation = np.sqrt(m2 / np.maximum(count, 1))
     deviation[deviation == 0] = 1.0
     return {"mean": mean.tolist(), "deviation": deviation.tolist()}
+
+
+def floats(column: "pd.Series[Any]") -> np.ndarray:
+    """A raw column (T,) as float32: NaN where there is no number, infinite where one is beyond what that can hold.
+
+    >>> import pandas as pd
+    >>> floats(pd.Series([1, "2.5", "many", None, -(10**400)], dtype=object)).tolist()
+    [1.0, 2.5, nan, nan, -inf]
+    """
+    import pandas as pd
+
+    if column.dtype == object:
+        column = column.map(_bounded)
+    with np.errstate(over="ignore"):
+        found: np.ndarray = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float32, na_value=np.nan)
+    return found
+
+
+def _bounded(cell: Any) -> Any:
+    """A whole number as JSON may have it, of any length, as what pandas and NumPy can take."""
+    if not isinstance(cell, int) or abs(cell) < 1 << 63:
+        return cell
+    return float(cell) if abs(cell) < 1 << 1000 else float("inf" if cell > 0 else "-inf")
 
 
 def apply(values: np.ndarray, scaler: Mapping[str, Sequence[float]]) -> np.ndarray:

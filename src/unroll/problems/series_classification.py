@@ -195,8 +195,6 @@ def _numbers(frame: "pd.DataFrame", meta: Meta) -> tuple[np.ndarray, np.ndarray]
 
     Where train has series of several lengths, a series may end early.
     """
-    import pandas as pd
-
     names = _step_names(meta)
     needed = names[:1] if "shortest" in meta else names
     missing = [name for name in needed if name not in frame]
@@ -205,8 +203,7 @@ def _numbers(frame: "pd.DataFrame", meta: Meta) -> tuple[np.ndarray, np.ndarray]
     if frame.empty:
         raise DataError("input: no rows; expected at least one series")
     frame = frame.reindex(columns=names)
-    numbers = frame.apply(pd.to_numeric, errors="coerce")
-    values: np.ndarray = numbers.to_numpy(dtype=np.float32)
+    values = np.stack([scaling.floats(frame[name]) for name in names], axis=1)
     said_NT = frame.notna().to_numpy()
     lengths_N = np.full(len(values), len(names))
     if "shortest" in meta:
@@ -218,7 +215,7 @@ def _numbers(frame: "pd.DataFrame", meta: Meta) -> tuple[np.ndarray, np.ndarray]
     if len(bad):
         row, column = bad[0]
         (seen,) = frame[names[column]].iloc[[row]].tolist()
-        raise DataError(f"input: row {row + 1}, column {names[column]}: {seen!r}; expected a finite number")
+        raise DataError(f"input: row {row + 1}, column {names[column]}: {seen!r:.80}; expected a finite number")
     return np.nan_to_num(values), lengths_N
 
 
