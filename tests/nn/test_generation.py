@@ -12,7 +12,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from unroll.nn import generation
-from unroll.nn.generation import Drawing, sample, stream
+from unroll.nn.generation import Drawing, Text, draw_all, stream
 
 V = 7
 
@@ -50,6 +50,43 @@ def nucleus(chances: np.ndarray, share: float) -> set[int]:
 
 def drawable(drawing: Drawing, scores_V: np.ndarray, never: int = 0) -> set[int]:
     return set(np.flatnonzero(drawing.chances(scores_V, [], never)).tolist())
+
+
+class Reading(nn.Module):
+    """Recurrent layers whose state is a tuple of tensors, with None among them, as that of language models is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embedding, self.lstm, self.head = nn.Embedding(V, 5), nn.LSTM(5, 8, 2, batch_first=True), nn.Linear(8, V)
+        self.sizes: list[tuple[int, int]] = []
+
+    def forward(self, ids_BT: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        self.sizes.append((ids_BT.shape[0], ids_BT.shape[1]))
+        states_BTH, inner = self.lstm(self.embedding(ids_BT), state[0] if state else None)
+        return 5 * self.head(states_BTH), (inner, None)
+
+
+class Remembering(nn.Module):
+    """Scores by the last three tokens: a state that grows until it has its length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.from_numpy(np.random.default_rng(1).normal(0, 2, (V, V, V, V))).float())
+
+    def forward(self, ids_BT: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        known_BT = ids_BT if state is None else torch.cat([state, ids_BT], dim=1)
+        last_B3 = nn.functional.pad(known_BT, (2, 0))[:, -3:]
+        scores_BV = self.table[last_B3[:, 0], last_B3[:, 1], last_B3[:, 2]]
+        return scores_BV[:, None].expand(-1, ids_BT.shape[1], -1), known_BT[:, -2:]
+
+
+def text(ids: list[int], length: int, drawing: Drawing, seed: int) -> Text:
+    return Text(ids, length, drawing, 0, np.random.default_rng(seed))
+
+
+def sample(model: nn.Module, ids: list[int], length: int, drawing: Drawing, seed: int) -> list[int]:
+    return list(islice(stream(model, text(ids, length, drawing, seed)), length))
 
 
 def test_examples_of_the_docstrings() -> None:
@@ -126,7 +163,8 @@ def test_the_penalty_makes_recent_tokens_less_probable_whatever_the_scores_zero(
 )
 def test_frequencies_of_what_is_drawn_are_the_probabilities(drawing: Drawing) -> None:
     model, rng = Counting(), np.random.default_rng(7)
-    counts = np.bincount([sample(model, [3], 1, drawing, 0, rng)[0] for _ in range(4000)], minlength=V)
+    first = [next(stream(model, Text([3], 1, drawing, 0, rng))) for _ in range(4000)]
+    counts = np.bincount(first, minlength=V)
     with torch.no_grad():
         chances = drawing.chances(model(torch.tensor([[3]]))[0][0, -1].numpy(), [3], never=0)
     inside = chances > 0
@@ -136,20 +174,20 @@ def test_frequencies_of_what_is_drawn_are_the_probabilities(drawing: Drawing) ->
 
 def test_a_stream_is_the_batch_token_by_token_and_reads_nothing_twice() -> None:
     model, drawing = Counting(), Drawing(1.0, top_p=0.95, repetition_penalty=1.2)
-    drawn = stream(model, [1, 2, 3], drawing, 0, np.random.default_rng(5))
+    drawn = stream(model, text([1, 2, 3], 30, drawing, 5))
     assert isinstance(drawn, Iterator)
     assert model.calls == []  # nothing is computed before a token is asked for
     first = next(drawn)
     assert model.calls == [3]
     streamed = [first, *islice(drawn, 29)]
     assert model.calls == [3] + [1] * 29
-    assert streamed == sample(model, [1, 2, 3], 30, drawing, 0, np.random.default_rng(5))
-    assert streamed != sample(model, [1, 2, 3], 30, drawing, 0, np.random.default_rng(6))
+    assert streamed == sample(model, [1, 2, 3], 30, drawing, 5)
+    assert streamed != sample(model, [1, 2, 3], 30, drawing, 6)
     assert 0 not in streamed
 
 
 def test_between_two_tokens_gradients_are_as_the_caller_has_them() -> None:
-    drawn = stream(Counting(), [1], Drawing(1.0), 0, np.random.default_rng(5))
+    drawn = stream(Counting(), text([1], 1, Drawing(1.0), 5))
     next(drawn)
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
@@ -157,4 +195,41 @@ def test_between_two_tokens_gradients_are_as_the_caller_has_them() -> None:
 
 def test_nothing_to_go_on_from() -> None:
     with pytest.raises(ValueError, match="at least one token"):
-        next(stream(Counting(), [], Drawing(1.0), 0, np.random.default_rng(0)))
+        next(stream(Counting(), text([], 1, Drawing(1.0), 0)))
+    with pytest.raises(ValueError, match="at least one token"):
+        draw_all(Counting(), [text([1], 1, Drawing(1.0), 0), text([], 1, Drawing(1.0), 0)])
+
+
+DRAWINGS = [Drawing(0.9), Drawing(0.0), Drawing(1.2, top_k=4), Drawing(1.0, top_p=0.7, repetition_penalty=1.5)]
+
+
+@pytest.mark.parametrize("kind", [Reading, Remembering])
+@pytest.mark.parametrize("count", [1, 3, 20, 150])
+def test_side_by_side_each_text_is_what_it_is_alone(kind: type[nn.Module], count: int) -> None:
+    model, rng = kind(), np.random.default_rng(count)
+    asked = [
+        (rng.integers(1, V, rng.integers(1, 9)).tolist(), int(rng.integers(1, 30)), DRAWINGS[i % 4], i)
+        for i in range(count)
+    ]
+    texts = [text(*each) for each in asked]
+    draw_all(model, texts)
+    assert [each.drawn for each in texts] == [sample(model, *each) for each in asked]
+
+
+def test_texts_share_the_steps_of_the_network_and_leave_when_they_have_enough() -> None:
+    model = Reading()
+    draw_all(model, [text([1] * length, length, Drawing(1.0), 0) for length in (2, 2, 5)])
+    assert sorted(model.sizes[:2]) == [(1, 5), (2, 2)]
+    assert model.sizes[2:] == [(3, 1), (1, 1), (1, 1), (1, 1)]
+
+
+def test_a_long_text_is_read_in_pieces_and_gives_what_it_gives_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, ids = Reading(), np.random.default_rng(3).integers(1, V, 50).tolist()
+    at_once = sample(model, ids, 20, Drawing(1.0), 1)
+    monkeypatch.setattr(generation, "READ_AT_ONCE", 16)
+    model.sizes.clear()
+    assert sample(model, ids, 20, Drawing(1.0), 1) == at_once
+    assert model.sizes[:4] == [(1, 16), (1, 16), (1, 16), (1, 2)]
+    texts = [text(ids, 20, Drawing(1.0), 1) for _ in range(5)]
+    draw_all(model, texts)
+    assert all(each.drawn == at_once for each in texts)

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from prediction import made
 from unroll import champions, prediction, registry, serving, store, tracking, trained
 from unroll.errors import ConfigError, DataError, StoreError
-from unroll.prediction import own_files
+from unroll.prediction import own_reading
 from unroll.tasks import Task
 
 ROWS = "tweet\nlove it\nlost my bag\n"
@@ -107,8 +107,8 @@ def test_the_registry_alone_is_enough(task: Task, alone: Path, tmp_path: Path) -
     assert asked(alone, tmp_path / "latin.csv") == asked(task.layout.root, tmp_path / "latin.csv")
     reader = champions.locate(alone, made.NAME, "champion").reader
     assert reader is not None
-    found = own_files.block(Task.open(alone, made.NAME), reader)
-    assert found == own_files.block(task, None), "as the stage ingest left it"
+    found = own_reading.block(Task.open(alone, made.NAME), reader)
+    assert found == own_reading.block(task, None), "as the stage ingest left it"
 
 
 def test_a_reader_that_was_changed_is_told(alone: Path, tmp_path: Path) -> None:
@@ -128,9 +128,9 @@ def test_a_reader_that_was_changed_is_told(alone: Path, tmp_path: Path) -> None:
 
 
 def test_a_block_that_cannot_be_is_told(task: Task, tmp_path: Path) -> None:
-    store.write_json(tmp_path / "reader.json", {**own_files.block(task, None).model_dump(mode="json"), "text": 5})
+    store.write_json(tmp_path / "reader.json", {**own_reading.block(task, None).model_dump(mode="json"), "text": 5})
     with pytest.raises(StoreError, match=r"reader\.json: text: 5 is not allowed; input should be a valid string"):
-        own_files.block(task, tmp_path / "reader.json")
+        own_reading.block(task, tmp_path / "reader.json")
 
 
 def test_a_reader_that_a_version_came_without_is_passed_over(alone: Path, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_no_pickle_is_ever_loaded(alone: Path, tmp_path: Path, name: str) -> Non
         ({"output": "folder.csv"}, r"--output: .*folder\.csv is a folder; expected a file$"),
         ({"output": "new.csv"}, r"--output: .*new\.csv is the input itself; expected another file$"),
         ({"output": "out.csv", "format": "jsonl"}, r"'jsonl' is not the ending of --output 'out\.csv'; expected csv$"),
-        ({"format": "parquet"}, r"--format: parquet is no text; expected csv or jsonl, or --output FILE\.parquet$"),
+        ({"format": "parquet"}, r"--format: parquet is no text; expected csv, jsonl or text, or --output FILE"),
     ],
 )  # fmt: skip
 def test_where_answers_cannot_go(task: Task, tmp_path: Path, options: dict[str, Any], message: str) -> None:

@@ -19,9 +19,9 @@ from problems import tables
 from projects import ROOT, write_yaml
 
 from unroll import prediction, store
-from unroll.errors import DataError
+from unroll.errors import ConfigError, DataError
 from unroll.features.recent import NoWindowError
-from unroll.prediction import questions, windows
+from unroll.prediction import answers, questions, windows
 from unroll.prediction.inputs import Input, Share, opened
 from unroll.prediction.questions import Questions
 from unroll.serving import Predictor
@@ -112,7 +112,7 @@ def test_rows_in_any_other_order_are_held_and_put_into_it(forecaster: Predictor)
 def test_rows_out_of_order_are_bounded(forecaster: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(windows, "MAX_HELD_BYTES", 1000)
     with pytest.raises(
-        DataError, match=r"^x\.csv: its rows are not in the order of time and hold more than 1,000 bytes"
+        DataError, match=r"^x\.csv: its rows are to be put into the order of time and hold more than 1,000 bytes"
     ):
         list(windows.in_order(parts(holed(), 20)))
 
@@ -196,10 +196,12 @@ def test_every_format_is_answered_in_parts_as_at_once(
             }
             found = readers[form](output)
             assert_frame_equal(found, expected, check_dtype=False, rtol=1e-5)
+        assert told(root, "moods", str(path), output=tmp_path / "out.txt") == ""
+        assert (tmp_path / "out.txt").read_text().splitlines() == expected["label"].tolist()
     assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith(".")) == []
 
 
-def test_standard_output_is_of_the_inputs_kind_where_that_is_json_lines(root: Path, tmp_path: Path) -> None:
+def test_standard_output_is_of_the_inputs_kind_where_that_is_json_lines_or_text(root: Path, tmp_path: Path) -> None:
     texts(3).to_json(tmp_path / "x.jsonl", orient="records", lines=True)
     texts(3).to_csv(tmp_path / "x.csv", index=False)
     rows = [json.loads(line) for line in told(root, "moods", str(tmp_path / "x.jsonl")).splitlines()]
@@ -210,6 +212,23 @@ def test_standard_output_is_of_the_inputs_kind_where_that_is_json_lines(root: Pa
         root, "moods", str(tmp_path / "x.jsonl")
     )
     assert told(root, "moods", str(tmp_path / "x.jsonl"), format="csv") == told(root, "moods", str(tmp_path / "x.csv"))
+    (tmp_path / "x.txt").write_text("\n".join(texts(3)["text"]) + "\n")
+    assert told(root, "moods", str(tmp_path / "x.txt")).splitlines() == [row["label"] for row in rows]
+    assert told(root, "moods", str(tmp_path / "x.txt"), format="csv") == told(root, "moods", str(tmp_path / "x.csv"))
+
+
+def test_lines_of_text_are_for_answers_to_texts(root: Path, tmp_path: Path) -> None:
+    tables.series(60).to_csv(tmp_path / "x.csv", index=False)
+    for options in ({"format": "text"}, {"output": tmp_path / "out.txt"}):
+        with pytest.raises(ConfigError, match=r"^--(output|format): .* is for answers to texts, one a line; expected"):
+            told(root, "air", str(tmp_path / "x.csv"), **options)
+    assert not (tmp_path / "out.txt").exists()
+
+
+def test_line_breaks_within_an_answer_do_not_end_its_line(tmp_path: Path) -> None:
+    answer = pd.DataFrame({"continuation": ["two\nlines\r\n", "a \\n as it stands", ""]})
+    answers.write(iter([answer[:2], answer[2:]]), "text", tmp_path / "out.txt", io.StringIO())
+    assert (tmp_path / "out.txt").read_text() == "two\\nlines\\r\\n\na \\\\n as it stands\n\n"
 
 
 def test_a_fault_in_a_later_part_leaves_everything_as_it_was(
@@ -251,10 +270,9 @@ def unroll(root: Path, *arguments: str, given: bytes) -> "subprocess.CompletedPr
 def test_standard_input_takes_a_line_of_text(root: Path) -> None:
     done = unroll(root, "predict", "moods", "-", given=b"I love the crew, thanks\n")
     assert done.returncode == 0, done.stderr
-    head, answer = done.stdout.decode().splitlines()
-    assert head.startswith("label,probability_negative")
     frame = pd.DataFrame({"text": pd.array(["I love the crew, thanks"], dtype="str")})
-    assert answer.split(",")[0] == Predictor.load(store.Layout(root, "moods").model).predict(frame)["label"][0]
+    label = Predictor.load(store.Layout(root, "moods").model).predict(frame)["label"][0]
+    assert done.stdout.decode() == f"{label}\n"
     assert done.stderr.decode() == f"unroll: moods: {root.resolve()}/models/moods; the registry has no champion\n"
 
 

@@ -15,6 +15,7 @@ from pandas.testing import assert_frame_equal
 from prediction import made
 from unroll import prediction, store
 from unroll.errors import ConfigError, DataError
+from unroll.prediction import windows
 from unroll.problems.base import Prepared
 from unroll.serving import Predictor
 from unroll.tasks import Task
@@ -75,6 +76,27 @@ def test_the_last_rows_of_a_series_are_forecast(task_of: Make, tmp_path: Path) -
     same(asked(task, tmp_path / "last.csv"), expected)
 
 
+def test_rows_out_of_order_are_put_into_it_where_the_task_says_so(
+    task_of: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that are in order are not held for that."""
+    task = made.make(tmp_path / "project", "pollution")
+    head, *rows = lines(task.layout.root / "pollution.csv")
+    for name, own in (("ordered", rows[-40:]), ("other", rows[:-41:-1])):
+        (tmp_path / f"{name}.csv").write_text("\n".join([head, *own]) + "\n")
+    with pytest.raises(DataError, match=r"^other\.csv row 3: time runs backwards"):
+        asked(task, tmp_path / "other.csv")
+    manifest: Any = store.read_json(task.layout.raw / "manifest.json")
+    manifest["found"]["block"]["sort"] = True
+    store.write_json(task.layout.raw / "manifest.json", manifest)
+    whole = asked(task, tmp_path / "other.csv")
+    same(whole, made.own_answer(task, made.table(task).tail(40)))
+    monkeypatch.setattr(windows, "MAX_HELD_BYTES", 100)
+    assert_frame_equal(asked(task, tmp_path / "ordered.csv"), whole)
+    with pytest.raises(DataError, match=r"^other\.csv: its rows are to be put into the order of time and hold more"):
+        asked(task, tmp_path / "other.csv")
+
+
 def test_columns_that_the_model_does_not_know_may_be_away(task_of: Make, tmp_path: Path) -> None:
     task = task_of("sensors")
     rows = [line.split(";") for line in lines(task.layout.root / "sensors.csv")]
@@ -128,6 +150,15 @@ def test_texts_need_no_label_nor_the_encoding_of_train(
     found = asked(task, tmp_path / "new.csv")
     same(found, made.own_answer(task, pd.DataFrame({"text": pd.array(texts, dtype="str")})))
     assert set(found["label"]) <= {"good", "bad"}
+
+
+@pytest.mark.parametrize("name", ["new.txt", "new"])
+def test_lines_of_text_are_answered_by_a_task_whose_texts_stand_in_tables(
+    task_of: Make, tmp_path: Path, name: str
+) -> None:
+    task, texts = task_of("tweets"), ["love it, thanks", "late again", "gate"]
+    (tmp_path / name).write_text("\n".join(texts) + "\n")
+    same(asked(task, tmp_path / name), made.own_answer(task, pd.DataFrame({"text": pd.array(texts, dtype="str")})))
 
 
 def test_lines_of_a_text_are_gone_on_from(task_of: Make, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from pydantic import ValidationError
+from torch import nn
 
 from problems import tables
 from unroll import trainer
@@ -18,7 +19,7 @@ from unroll.config import TrainConfig
 from unroll.errors import DataError
 from unroll.features import verse, words
 from unroll.features.vocabulary import Vocabulary
-from unroll.nn.generation import Drawing, sample
+from unroll.nn.generation import Drawing, Text, draw_all
 from unroll.problems.base import Prepared, Split
 
 CASE = tables.CASES["language_model"]
@@ -248,10 +249,18 @@ def test_training_beats_the_frequencies_and_samples_words_of_the_text(prepared: 
 # ---- predict
 
 
+def draw(model: nn.Module, texts: list[list[int]], length: int, temperature: float) -> list[list[int]]:
+    """What follows each text, each drawn by a generator of its own."""
+    drawing = Drawing(temperature)
+    begun = [Text(ids, length, drawing, 0, np.random.default_rng(seed)) for seed, ids in enumerate(texts)]
+    draw_all(model, begun)
+    return [text.drawn for text in begun]
+
+
 @pytest.mark.parametrize("temperature", [0.0, 1e-4])
 def test_a_low_temperature_takes_the_most_probable_character(temperature: float, prepared: Prepared) -> None:
     model, ids = network(prepared), [3, 1]
-    drawn = sample(model, ids, 25, Drawing(temperature), 0, np.random.default_rng(0))
+    (drawn,) = draw(model, [ids], 25, temperature)
     text = ids.copy()
     for _ in range(25):
         with torch.no_grad():
@@ -263,7 +272,7 @@ def test_a_low_temperature_takes_the_most_probable_character(temperature: float,
 
 def test_drawn_characters_follow_the_softmax(prepared: Prepared) -> None:
     model = network(prepared)
-    drawn = [sample(model, [2], 1, Drawing(2.0), 0, np.random.default_rng(seed))[0] for seed in range(1200)]
+    drawn = [first for (first,) in draw(model, [[2]] * 1200, 1, 2.0)]
     with torch.no_grad():
         scores = model(torch.tensor([[2]]))[0][0, -1].double() / 2
     scores[0] = -torch.inf
@@ -282,6 +291,34 @@ def test_continuations_can_be_repeated_and_differ_by_seed(prepared: Prepared) ->
     assert set(first) <= set(prepared.meta["symbols"])
     (default,) = PROBLEM.predict(model, prepared.meta, frame[["text"]].head(1))["continuation"]
     assert len(default) == 200
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"cell": "gru", "layers": 2, "direct_order": 0},
+        {"architecture": "window", "window": 8, "stride": 3, "direct_order": 0},
+    ],
+    ids=["direct", "layers", "window"],
+)
+def test_texts_that_are_drawn_side_by_side_are_those_of_each_alone(changed: Any, prepared: Prepared) -> None:
+    model, texts = network(prepared, **changed), TEXT.split("\n")
+    frame = pd.DataFrame(
+        {
+            "text": [texts[row % len(texts)][: row + 1] for row in range(12)],
+            "seed": range(12),
+            "length": [1, 40, 7] * 4,
+            "temperature": [0.0, 0.7, 1.0, 1.5] * 3,
+            "top_k": [0, 0, 5] * 4,
+        }
+    )
+    alone = [PROBLEM.predict(model, prepared.meta, frame[row : row + 1]) for row in range(12)]
+    together = PROBLEM.predict_all(model, prepared.meta, [frame[:1], frame[1:5], frame[5:]])
+    assert [len(each) for each in together] == [1, 4, 7]
+    expected = pd.concat(alone, ignore_index=True)
+    pd.testing.assert_frame_equal(pd.concat(together, ignore_index=True), expected)
+    assert expected["continuation"].str.len().tolist() == frame["length"].tolist()
 
 
 @pytest.mark.parametrize(

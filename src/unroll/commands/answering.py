@@ -33,11 +33,11 @@ def predict(
     ],
     model: Model = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A .csv, .jsonl or .parquet; default: standard output")
+        Path | None, typer.Option(metavar="FILE", help="A .csv, .jsonl, .parquet or .txt; default: standard output")
     ] = None,
     form: Annotated[
-        Literal["csv", "jsonl", "parquet"] | None,
-        typer.Option("--format", help="Default: as FILE ends; on standard output jsonl for such an input, else csv"),
+        Literal["csv", "jsonl", "parquet", "text"] | None,
+        typer.Option("--format", help="Default: as FILE ends; on standard output as INPUT if jsonl or text, else csv"),
     ] = None,
 ) -> None:
     """Answer raw input with a task's model. A task on files of one's own takes files like those.

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, TextIO
 
 from unroll import champions
 from unroll.errors import ConfigError, DataError
-from unroll.prediction import answers, inputs, own_files, questions, windows
+from unroll.prediction import answers, inputs, own_files, own_reading, questions, windows
 from unroll.prediction.answers import Format
 from unroll.prediction.inputs import Input, Share
 from unroll.prediction.questions import Questions
+from unroll.reading import Reading
 from unroll.serving import Predictor
 from unroll.tasks import Task
 
@@ -45,7 +46,8 @@ def main(root: Path, asked: Asked, out: TextIO) -> None:
         located = champions.choose(root, task.name, asked.model)
         sys.stderr.write(f"unroll: {champions.told(task.name, asked.model, located)}\n")
         predictor = load(task, located.folder)
-        kind = answers.format_of(asked.output, asked.format, questions.sniffed(source).format)
+        told, of_texts = _written(task, predictor, source, located.reader), bool(questions.text_column(predictor))
+        kind = answers.format_of(asked.output, asked.format, told.format, of_texts)
         try:
             answers.write(_answered(task, predictor, source, located.reader), kind, asked.output, out)
         except windows.UnorderedError:
@@ -71,10 +73,10 @@ def _answered(
     count = 0
     with ExitStack() as stack:
         shown = stack.enter_context(Share(f"predict {task.name}", source.path.stat().st_size))
-        asked = _some(_read(task, predictor, source, reader), source)
+        asked = _some(_read(task, predictor, source, reader, held), source)
         if predictor.trained.problem.takes == "series":
             found = windows.answers(windows.in_order(asked) if held else asked, predictor)
-            if task.dataset()[0].in_place and not own_files.names_zone(task, source, reader):
+            if task.dataset()[0].in_place and not own_reading.names_zone(task, source, reader):
                 found = map(answers.without_zone, found)
         else:
             found = (part.answered(predictor.predict) for part in asked)
@@ -84,11 +86,18 @@ def _answered(
             yield part
 
 
-def _read(task: Task, predictor: Predictor, source: Input, reader: Path | None) -> Iterator[Questions]:
+def _written(task: Task, predictor: Predictor, source: Input, reader: Path | None) -> Reading:
+    """How the input is written."""
+    if task.dataset()[0].in_place:
+        return own_reading.written(source, own_reading.block(task, reader))
+    return questions.written(source, predictor)
+
+
+def _read(task: Task, predictor: Predictor, source: Input, reader: Path | None, held: bool) -> Iterator[Questions]:
     """The input as the problem's ``predict`` takes it; a task on files of one's own reads it as it read its own."""
     dataset, _ = task.dataset()
     if dataset.in_place:
-        return own_files.read(task, predictor, source, reader)
+        return own_files.read(task, predictor, source, reader, held=held)
     return questions.read(predictor, source)
 
 

@@ -1,4 +1,4 @@
-"""Answers as a file, part by part: CSV, JSON lines or Parquet."""
+"""Answers as a file, part by part: CSV, JSON lines, Parquet or lines of text."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,24 +12,31 @@ from unroll.errors import ConfigError, StoreError
 if TYPE_CHECKING:
     import pandas as pd
 
-Format = Literal["csv", "jsonl", "parquet"]
+Format = Literal["csv", "jsonl", "parquet", "text"]
+ENDINGS: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet", ".txt": "text"}
+SAME: tuple[Format, ...] = ("jsonl", "text")
+"""Formats of an input whose answers are written like it where nothing else is said; those of all others as CSV."""
 FLOATS = "%.9g"
 """As many digits as a number of 32 bits has."""
 TIMES = "%Y-%m-%dT%H:%M:%S"
+_ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r"})
 
 
 def require_possible(output: Path | None, given: Format | None, source: str) -> None:
     """Raise ConfigError for a file that cannot be written, an ending that is none of the formats, or another format."""
     if output is None:
         if given == "parquet":
-            raise ConfigError("--format: parquet is no text; expected csv or jsonl, or --output FILE.parquet")
+            raise ConfigError("--format: parquet is no text; expected csv, jsonl or text, or --output FILE.parquet")
         return
-    kind = output.suffix.lower().removeprefix(".")
-    if kind not in _WRITERS:
-        endings = ", ".join(f".{name}" for name in _WRITERS)
-        raise ConfigError(f"--output: {output.name!r} is not allowed; expected a name that ends with {endings}")
-    if given not in (None, kind):
-        raise ConfigError(f"--format: {given!r} is not the ending of --output {output.name!r}; expected {kind}")
+    ending = output.suffix.lower()
+    if ending not in ENDINGS:
+        raise ConfigError(
+            f"--output: {output.name!r} is not allowed; expected a name that ends with {', '.join(ENDINGS)}"
+        )
+    if given not in (None, ENDINGS[ending]):
+        raise ConfigError(
+            f"--format: {given!r} is not the ending of --output {output.name!r}; expected {ENDINGS[ending]}"
+        )
     if not output.parent.is_dir():
         raise ConfigError(f"--output: no folder {output.parent}; expected one that is there")
     if output.is_dir():
@@ -38,12 +45,19 @@ def require_possible(output: Path | None, given: Format | None, source: str) -> 
         raise ConfigError(f"--output: {output} is the input itself; expected another file")
 
 
-def format_of(output: Path | None, given: Format | None, asked_in: str | None) -> Format:
-    """The format asked for, by ``--format`` or the ending; else JSON lines for such an input, and CSV."""
-    if given is not None:
-        return given
-    ending = output.suffix.lower().removeprefix(".") if output else "jsonl" if asked_in == "jsonl" else "csv"
-    return next(name for name in _WRITERS if name == ending)
+def format_of(output: Path | None, given: Format | None, asked_in: str | None, of_texts: bool) -> Format:
+    """The format asked for, by ``--format`` or the ending; else that of the input where it is one of SAME, and CSV.
+
+    Raises ConfigError for lines of text where the questions are no texts (``of_texts``): an answer is several columns.
+    """
+    if output is not None:
+        given = ENDINGS[output.suffix.lower()]
+    implied: Format = next((name for name in SAME if name == asked_in), "csv")
+    found = given or implied
+    if found == "text" and not of_texts:
+        what = "--output: a .txt" if output else "--format: text"
+        raise ConfigError(f"{what} is for answers to texts, one a line; expected csv, jsonl or parquet")
+    return found
 
 
 def write(answers: "Iterator[pd.DataFrame]", kind: Format, output: Path | None, out: TextIO) -> None:
@@ -100,8 +114,16 @@ def _parquet(answers: "Iterator[pd.DataFrame]", path: Path) -> None:
     store.write_table_parts(path, answers)
 
 
+def _text(answers: "Iterator[pd.DataFrame]", path: Path) -> None:
+    r"""The first column, an answer a line: a line break within one is written ``\n``, a backslash twice."""
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        for part in answers:
+            handle.writelines(answer.translate(_ESCAPES) + "\n" for answer in part.iloc[:, 0].tolist())
+
+
 _WRITERS: "dict[Format, Callable[[Iterator[pd.DataFrame], Path], None]]" = {
     "csv": _csv,
     "jsonl": _json_lines,
     "parquet": _parquet,
+    "text": _text,
 }

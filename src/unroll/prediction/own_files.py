@@ -8,128 +8,52 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import ValidationError
 
-from unroll import reading, store
-from unroll.datasets._files import cells, times
+from unroll import reading
+from unroll.datasets._files import cells
 from unroll.datasets._files.cells import Marks
-from unroll.datasets._files.config import TimeColumns, identifier
-from unroll.datasets._files.infer import named_columns
+from unroll.datasets._files.config import identifier
 from unroll.datasets._files.labelled import read_text
 from unroll.datasets._files.labels import text_of
-from unroll.datasets._files.look import reading_of
-from unroll.datasets._files.rows import Sieve, require_columns
+from unroll.datasets._files.order import BackwardsError
+from unroll.datasets._files.rows import Sieve
 from unroll.datasets._files.series import SeriesReader, named
 from unroll.datasets.base import Part, Rejected
-from unroll.datasets.files import FilesConfig, Plan
-from unroll.errors import DataError, StoreError
-from unroll.prediction.inputs import MAX_BYTES, Input
-from unroll.prediction.questions import CHUNK, Questions, chunks, numbers, rows_at_a_time, sniffed
+from unroll.datasets.files import FilesConfig
+from unroll.errors import DataError
+from unroll.prediction import windows
+from unroll.prediction.inputs import Input
+from unroll.prediction.own_reading import OF_TEXTS, block, require, written
+from unroll.prediction.questions import CHUNK, Questions, chunks, numbers, rows_at_a_time
+from unroll.prediction.windows import UnorderedError
 from unroll.reading import Reading
-from unroll.reading.sniffing import SUFFIXES
 from unroll.serving import Predictor
 from unroll.tasks import Task
 
 if TYPE_CHECKING:
     import pandas as pd
 
-DELIMITED = ("csv", "ucr")
-TEXTS = ("text", "source")
-"""What columns of texts may be called whatever the task's own files call them."""
 
+def read(
+    task: Task, predictor: Predictor, source: Input, reader: Path | None, *, held: bool = False
+) -> Iterator[Questions]:
+    """The file as the problem's ``predict`` takes it, part by part.
 
-def read(task: Task, predictor: Predictor, source: Input, reader: Path | None) -> Iterator[Questions]:
-    """The file as the problem's ``predict`` takes it, part by part."""
+    Raises UnorderedError for rows of a series that the block puts into the order of time, unless they may be ``held``
+    in memory for that.
+    """
     config = block(task, reader)
-    told = _reading(source, config)
+    told = written(source, config)
+    if config.sort and not held and config.resample is None:  # most files are in order, whatever train's were
+        return _in_order(_READERS[config.kind](source, told, config.model_copy(update={"sort": False}), predictor))
     return _READERS[config.kind](source, told, config, predictor)
 
 
-def block(task: Task, reader: Path | None) -> FilesConfig:
-    """The block with all that was found: as it came with the model, as ingest left it, or by another look.
-
-    ``reader`` is the file that a registered model brings along.
-    """
-    _, given = task.dataset()
-    assert isinstance(given, FilesConfig)  # noqa: S101 - of the dataset files alone
-    if reader is not None:
-        try:
-            return FilesConfig.model_validate(store.read_json(reader))
-        except ValidationError as error:
-            fault = error.errors()[0]
-            key = ".".join(map(str, fault["loc"]))
-            raise StoreError(
-                f"{reader}: {key}: {fault['input']!r:.60} is not allowed; {fault['msg'].lower()}"
-            ) from None
+def _in_order(parts: Iterator[Questions]) -> Iterator[Questions]:
     try:
-        manifest: Any = store.read_json(task.layout.raw / "manifest.json")
-        return FilesConfig.model_validate(manifest["found"]["block"])
-    except (StoreError, KeyError):
-        return Plan.of(given, task.layout.root).config
-
-
-def names_zone(task: Task, source: Input, reader: Path | None) -> bool:
-    """Whether the times of a series' file tell the zone that they are in, or the block tells one beside UTC."""
-    config = block(task, reader)
-    if not isinstance(config.time, TimeColumns):
-        return False
-    if config.time.timezone != "UTC":
-        return True
-    told, names = _reading(source, config), times.columns(config.time)
-    _require(source, told, names)
-    first = next(reading.chunks(source.path, told, list(names), CHUNK, source.name), None)
-    return first is None or times.name_zone(first.frame, config.time)
-
-
-def _reading(source: Input, config: FilesConfig) -> Reading:
-    """As the task's own files are read, where this one is of their kind; else as it looks."""
-    own = sniffed(source)
-    told = reading_of(config).model_copy(update={"max_bytes": MAX_BYTES})
-    named_so = SUFFIXES.get(source.suffix)
-    alike = own.format == told.format or (told.format in DELIMITED and own.format in (*DELIMITED, "text"))
-    if told.format == "text":
-        alike = named_so is None and own.format in (*DELIMITED, "text")
-    if not alike:
-        return own
-    encoding = own.encoding if own.encoding == "utf-8" else told.encoding or own.encoding
-    told = told.model_copy(update={"encoding": encoding})
-    if told.format in DELIMITED and _is_cut_otherwise(source, told, own, config):
-        told = told.model_copy(update={"delimiter": own.delimiter, "quote": None, "decimal": None})
-    return reading.sniff(source.path, told, source.name)
-
-
-def _is_cut_otherwise(source: Input, told: Reading, own: Reading, config: FilesConfig) -> bool:
-    """Whether the file has the block's columns by the delimiter that it seems to have, and none of them by the block's.
-
-    Without a header: whether it has several columns, and one.
-    """
-    if own.delimiter is None or own.delimiter == told.delimiter:
-        return False
-    by_block, by_look = (
-        reading.columns(source.path, told.model_copy(update={"format": "csv", **found}), source.name)
-        for found in ({}, {"delimiter": own.delimiter, "quote": own.quote})
-    )
-    if not told.header:
-        return len(by_block) == 1 < len(by_look)
-    columns = {*named_columns(config), *TEXTS}
-    return not columns & {*by_block} and bool(columns & {*by_look})
-
-
-def _require(source: Input, told: Reading, wanted: Sequence[str]) -> list[str]:
-    """The columns of the file, all wanted ones among them; raises DataError that also says how its cells were cut."""
-    there = reading.columns(source.path, told, source.name)
-    if set(wanted) <= set(there):
-        return there
-    try:
-        require_columns(source.name, there, wanted, reading.left_out(source.path, told, source.name))
-    except DataError as error:
-        own = sniffed(source).delimiter
-        if told.format not in DELIMITED or own in (None, told.delimiter):
-            raise
-        raise DataError(
-            f"{error}; cells seem to end at {own!r}, those of the task's files at {told.delimiter!r}"
-        ) from None
-    return there
+        yield from parts
+    except BackwardsError:
+        raise UnorderedError from None
 
 
 def _series(source: Input, told: Reading, config: FilesConfig, predictor: Predictor) -> Iterator[Questions]:
@@ -142,10 +66,14 @@ def _series(source: Input, told: Reading, config: FilesConfig, predictor: Predic
         "static": None,
     }
     reader = SeriesReader(config.model_copy(update=update), _marks(config, told))
-    _require(source, told, reader.columns())
+    require(source, told, reader.columns())
 
     def parts() -> Iterator[Part]:
+        bytes_held = 0
         for chunk in chunks(source, told, reader.columns(), CHUNK):
+            if config.sort:
+                bytes_held += int(chunk.frame.memory_usage(index=False).sum())
+                windows.require_few(source.name, bytes_held)
             yield from reader.parts(chunk, "", ())
         yield from reader.end()
 
@@ -194,7 +122,7 @@ def _value_columns(source: Input, told: Reading, config: FilesConfig, uneven: bo
     if told.format in ("ts", "arff"):
         return [name for name in there if name != config.label]
     assert isinstance(config.values, tuple)  # noqa: S101 - a settled block names them
-    _require(source, told, config.values[:1] if uneven else config.values)
+    require(source, told, config.values[:1] if uneven else config.values)
     return [name for name in config.values if name in there]
 
 
@@ -212,18 +140,18 @@ def _labels(config: FilesConfig, meta: Any) -> set[str]:
     return {*meta["classes"], *config.label_map, *(config.drop_labels or ())}
 
 
-def _texts(canonical: str, key: Callable[[FilesConfig], str | None]) -> "Callable[..., Iterator[Questions]]":
+def _texts(canonical: str) -> "Callable[..., Iterator[Questions]]":
     """Texts of one column, which is called as in the task's files or ``canonical``; with a request's options."""
 
     def read_texts(source: Input, told: Reading, config: FilesConfig, predictor: Predictor) -> Iterator[Questions]:
         import pandas as pd
 
         there = reading.columns(source.path, told, source.name)
-        column = key(config) or canonical
+        column = OF_TEXTS[config.kind](config) or canonical
         column = canonical if column not in there and canonical in there else column
         if told.format == "text":
             column = there[0]
-        _require(source, told, [column])
+        require(source, told, [column])
         options = [name for name in predictor.optional_inputs if name in there and name != column]
         rows = 0
         for chunk in chunks(source, told, [column, *options], rows_at_a_time(predictor)):
@@ -260,7 +188,7 @@ def _refuse(rejected: Sequence[Rejected]) -> None:
 _READERS: dict[str, Callable[[Input, Reading, FilesConfig, Predictor], Iterator[Questions]]] = {
     "series": _series,
     "labelled_series": _labelled_series,
-    "labelled_text": _texts("text", lambda config: config.text),
-    "text": _texts("text", lambda config: config.text),
-    "pairs": _texts("source", lambda config: config.source),
+    "labelled_text": _texts("text"),
+    "text": _texts("text"),
+    "pairs": _texts("source"),
 }

@@ -72,7 +72,7 @@ def read(predictor: Predictor, source: Input) -> Iterator[Questions]:
     In parts of a bounded number of rows.
     """
     column = text_column(predictor)
-    told = _written(source, column)
+    told = written(source, predictor)
     there = reading.columns(source.path, told, source.name)
     for chunk in chunks(source, told, there, rows_at_a_time(predictor)):
         frame, rows_N = chunk.frame, chunk.rows_N
@@ -83,9 +83,9 @@ def read(predictor: Predictor, source: Input) -> Iterator[Questions]:
         yield Questions(source.name, typed(frame, predictor, Questions(source.name, frame, rows_N)), rows_N)
 
 
-def _written(source: Input, column: str) -> Reading:
-    """How the input is written: as a table with a header, unless it is lines of text where ``column`` takes texts."""
-    told = sniffed(source)
+def written(source: Input, predictor: Predictor) -> Reading:
+    """How the input is written: as a table with a header, unless it is lines of text where the model takes texts."""
+    told, column = sniffed(source), text_column(predictor)
     if told.format not in TABULAR:
         return told
     as_table = {"format": "csv", "header": True, "encoding": told.encoding}

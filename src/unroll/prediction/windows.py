@@ -51,17 +51,22 @@ def in_order(questions: Iterable[Questions]) -> Iterator[Questions]:
     for part in questions:
         held.append(part)
         bytes_held += int(part.frame.memory_usage(index=False).sum())
-        if bytes_held > MAX_HELD_BYTES:
-            raise DataError(
-                f"{part.file}: its rows are not in the order of time and hold more than {MAX_HELD_BYTES:,} bytes; "
-                "expected rows in the order of time, which are answered part by part"
-            )
+        require_few(part.file, bytes_held)
     whole = Questions(held[0].file, pd.concat([part.frame for part in held], ignore_index=True), _joined_rows(held))
     order_N = np.argsort(whole.answered(lambda frame: seconds(frame["time"])), kind="stable")
     for low in range(0, len(order_N), CHUNK):
         rows_N = order_N[low : low + CHUNK]
         stood_N = None if whole.rows_N is None else whole.rows_N[rows_N]
         yield Questions(whole.file, whole.frame.iloc[rows_N].reset_index(drop=True), stood_N)
+
+
+def require_few(file: str, bytes_held: int) -> None:
+    """Raise DataError where rows that must be put into order take more than MAX_HELD_BYTES."""
+    if bytes_held > MAX_HELD_BYTES:
+        raise DataError(
+            f"{file}: its rows are to be put into the order of time and hold more than {MAX_HELD_BYTES:,} bytes; "
+            "expected rows in the order of time, which are answered part by part"
+        )
 
 
 def _joined_rows(parts: "list[Questions]") -> np.ndarray | None:

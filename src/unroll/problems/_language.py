@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
 
+    from unroll.nn.generation import Text
+
 BLOCK = {"character": 500, "word": 100}
 """Tokens that are resampled together: how hard a text is to predict stays alike for some lines."""
 UNITS = {"character": "characters", "word": "words"}
@@ -176,11 +178,29 @@ def facts(prepared: Prepared) -> dict[str, float]:
 
 def continuation(model: "nn.Module", language: Language, text: str, options: verse.Options) -> Iterator[str]:
     """What the network draws to follow ``text``, piece by piece as it is drawn; never an unknown token."""
-    from unroll.nn.generation import Drawing, stream
+    from unroll.nn.generation import stream
+
+    drawn = stream(model, _begun(language, text, options))
+    return language.write(islice(drawn, options.length), text)
+
+
+def continuations(
+    model: "nn.Module", language: Language, texts: Sequence[str], options: Sequence[verse.Options]
+) -> list[str]:
+    """What the network draws to follow each of the texts, all of them side by side."""
+    from unroll.nn.generation import draw_all
+
+    begun = [_begun(language, text, each) for text, each in zip(texts, options, strict=True)]
+    draw_all(model, begun)
+    return ["".join(language.write(each.drawn, text)) for text, each in zip(texts, begun, strict=True)]
+
+
+def _begun(language: Language, text: str, options: verse.Options) -> "Text":
+    from unroll.nn.generation import Drawing, Text
 
     drawing = Drawing(options.temperature, options.top_k, options.top_p, options.repetition_penalty)
-    drawn = stream(model, language.encode(text), drawing, UNKNOWN, np.random.default_rng(options.seed))
-    return language.write(islice(drawn, options.length), text)
+    rng = np.random.default_rng(options.seed)
+    return Text(language.encode(text), options.length, drawing, UNKNOWN, rng)
 
 
 def first_line(prepared: Prepared) -> str:
@@ -196,7 +216,7 @@ def samples(model: "nn.Module", prepared: Prepared) -> Figure:
 
     language, line = Language.of(prepared.meta), first_line(prepared)
     options = [verse.Options(FIGURE_LENGTH[language.level], each, FIGURE_SEED) for each in TEMPERATURES]
-    texts = ["".join(continuation(model, language, line, each)) for each in options]
+    texts = continuations(model, language, [line] * len(options), options)
     headings = [f"temperature {temperature}" for temperature in TEMPERATURES]
     frame = pd.DataFrame({"heading": headings, "given": line, "text": texts})
     return Figure("samples", "text", "Sampled after the first whole line of the test part", frame)

@@ -19,7 +19,7 @@ from unroll.problems import _vectors as word_vectors
 from unroll.problems._language import Language
 from unroll.problems._language_models import LanguageModelModel, begin, build, disagreement
 from unroll.problems._vectors import VectorsFile
-from unroll.problems.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
+from unroll.problems.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split, rows_at_once
 from unroll.scores import Scores
 
 if TYPE_CHECKING:
@@ -272,12 +272,17 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
 
         if "text" not in frame:
             raise DataError("input: column 'text' is missing; expected a column of texts to go on from")
-        language, found = Language.of(meta), []
-        for row, text in enumerate(_strings(frame, "text", "input", first=1)):
+        language, texts = Language.of(meta), _strings(frame, "text", "input", first=1)
+        for row, text in enumerate(texts, start=1):
             if not language.tokens(text):
-                raise DataError(f"input: row {row + 1}, column text: {text!r}; expected a text that is not empty")
-            found.append("".join(_language.continuation(model, language, text, verse.options(frame, row))))
+                raise DataError(f"input: row {row}, column text: {text!r}; expected a text that is not empty")
+        options = [verse.options(frame, row) for row in range(len(texts))]
+        found = _language.continuations(model, language, texts, options)
         return pd.DataFrame({"continuation": pd.array(found, dtype="str")})
+
+    def predict_all(self, model: "nn.Module", meta: Meta, frames: "Sequence[pd.DataFrame]") -> "list[pd.DataFrame]":
+        """All texts side by side."""
+        return rows_at_once(lambda frame: self.predict(model, meta, frame), frames)
 
     def example(self, prepared: Prepared) -> "pd.DataFrame":
         """The first whole line of the test part."""

@@ -16,6 +16,10 @@ _SORT = "`sort: true` puts rows into the order of time"
 _TWICE = "`site` names a column that tells several series apart, `resample` makes one row of several"
 
 
+class BackwardsError(DataError):
+    """Rows that are not in the order of time."""
+
+
 @dataclass
 class Order:
     """What was the last row of each site; sites are numbered as they come."""
@@ -35,7 +39,7 @@ class Order:
         return known_S[code_K] if len(names) else np.zeros(0, dtype=np.int32)
 
     def check(self, us_K: np.ndarray, code_K: np.ndarray, file_K: np.ndarray, row_K: np.ndarray) -> None:
-        """Go on with rows of some file; raises DataError for two rows at one time and for a time that goes back."""
+        """Go on with rows of some file; raises DataError for two rows at one time, BackwardsError."""
         if not len(us_K):
             return
         order_K = np.argsort(code_K, kind="stable")
@@ -50,7 +54,7 @@ class Order:
             place = int(wrong[np.argmin(order_K[wrong])])
             code = int(code_K[place])
             at = [(int(us_K[row]), str(file_K[row]), int(row_K[row])) for row in (place - 1, place)]
-            raise DataError(self._explain(code, at[1], self._last[code] if new_K[place] else at[0]))
+            raise self._fault(code, at[1], self._last[code] if new_K[place] else at[0])
         steps, counts = np.unique(step_K[step_K < np.iinfo(np.int64).max], return_counts=True)
         self.steps_us.update(dict(zip(steps.tolist(), counts.tolist(), strict=True)))
         if len(self.steps_us) > 10_000:  # irregular times: the rare steps do not matter
@@ -64,22 +68,22 @@ class Order:
             return None
         return min(self.steps_us, key=lambda step: (-self.steps_us[step], step)) // SECOND_US
 
-    def _explain(self, code: int, now: tuple[int, str, int], before: tuple[int, str, int]) -> str:
+    def _fault(self, code: int, now: tuple[int, str, int], before: tuple[int, str, int]) -> DataError:
         (us, file, row), (us_before, file_before, row_before) = now, before
         site = self.sites[code] if code < len(self.sites) else ""
         where, of_site = f"{file} row {row}", f" of site {site!r}" if site else ""
         first = f"{file_before} row {row_before}" if file_before != file else f"row {row_before}"
         if us == us_before:
             hint = _TWICE if not site else "`resample` makes one row of several"
-            return (
+            return DataError(
                 f"{where}: a second row{of_site} at {times.show(us)}, after {first}; expected one row a time ({hint})"
             )
         if us > us_before:
-            return (
+            return DataError(
                 f"{where}: {times.show(us)} follows {times.show(us_before)} ({first}) in less than a second; expected "
                 "steps of a second or more (`resample` makes them)"
             )
-        return (
+        return BackwardsError(
             f"{where}: time runs backwards{of_site}: {times.show(us)} after {times.show(us_before)} ({first}); "
             f"expected later times ({_SORT})"
         )
