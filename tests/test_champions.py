@@ -108,6 +108,8 @@ def test_without_a_champion_it_is_said_how_to_get_one(root: Path, tmp_path: Path
         TrackingError, match=r"mlflow\.db: poetry has no champion; .*run: unroll repro poetry, .*--model"
     ):
         champions.locate(root, "poetry", "champion")
+    with pytest.raises(TrackingError, match=r"poetry has no challenger; expected a model that its gate has held back"):
+        champions.locate(root, "poetry", "challenger")
     assert champions.champions(tmp_path) == {}
     assert not (tmp_path / "mlflow.db").exists()
     (tmp_path / "mlflow.db").touch()

@@ -117,7 +117,8 @@ def told(task: str, which: str | None, found: Located) -> str:
 def _without(root: Path, task: str, alias: str) -> str:
     where = tracking_store.public(tracking.uri(root))
     advice = f"run: unroll repro {task}, or name another with --model VERSION or --model models/{task}"
-    return f"{where}: {task} has no {alias}; expected a model that its gate has let through ({advice})"
+    expected = {CHAMPION: "a model that its gate has let through"}.get(alias, "a model that its gate has held back")
+    return f"{where}: {task} has no {alias}; expected {expected} ({advice})"
 
 
 def _numbered(root: Path, task: str, number: int) -> Located:

@@ -94,7 +94,7 @@ def test_no_rows(prepared: Prepared, frame: pd.DataFrame) -> None:
     assert refusal(frame[:0], prepared) == f"input: no rows; expected at least {LAG} of each site"
 
 
-@pytest.mark.parametrize("value", ["noon", "", None, "2020-13-01"])
+@pytest.mark.parametrize("value", ["noon", "now", "today", "12:00", "2020", "2020-01", "", None, "2020-13-01"])
 def test_a_time_that_is_none(prepared: Prepared, frame: pd.DataFrame, value: object) -> None:
     times = frame["time"].dt.strftime("%Y-%m-%dT%H:%M").astype(object)
     times[4] = value

@@ -49,13 +49,19 @@ def test_options_of_a_request() -> None:
     assert [type(value) for value in found[1]] == [int, float, int, int, float, float]
 
 
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA])
+def test_an_option_that_a_row_lacks_is_the_default(missing: Any) -> None:
+    frame = pd.DataFrame({name: pd.Series([1, missing], dtype=object) for name in verse.DEFAULTS})
+    assert verse.options(frame, 0) == verse.Options(1, 1.0, 1, 1, 1.0, 1.0)
+    assert verse.options(frame, 1) == verse.Options()
+
+
 @pytest.mark.parametrize(
     ("column", "value", "expected"),
     [
         ("length", 0, "input: row 2, column length: 0; expected a whole number from 1 to 10000"),
         ("length", 2.5, "input: row 2, column length: 2.5; expected a whole number from 1 to 10000"),
         ("temperature", "hot", "input: row 2, column temperature: 'hot'; expected a number from 0.0 to 10.0"),
-        ("temperature", None, "input: row 2, column temperature: None; expected a number from 0.0 to 10.0"),
         ("top_k", -1, "input: row 2, column top_k: -1; expected a whole number from 0 to 1000000000"),
         ("top_p", 0, "input: row 2, column top_p: 0; expected a number from 0.001 to 1.0"),
         (

@@ -225,6 +225,41 @@ def test_lines_of_text_are_for_answers_to_texts(root: Path, tmp_path: Path) -> N
     assert not (tmp_path / "out.txt").exists()
 
 
+@pytest.mark.parametrize(("kind", "read"), [("csv", pd.read_csv), ("jsonl", lambda p: pd.read_json(p, lines=True))])
+def test_numbers_keep_nine_digits_however_small_they_are(tmp_path: Path, kind: Any, read: Any) -> None:
+    values = np.array([1.23456789e-12, -9.87654321e-5, 0.1, 123456.789, 3e38, 0.0], dtype=np.float32)
+    time = pd.date_range("2020-01-01", periods=6, freq="h", tz="UTC")
+    answer = pd.DataFrame({"time": time, "horizon": range(6), "value": values, "double": values.astype("float64")})
+    answers.write(iter([answer]), kind, tmp_path / "out", io.StringIO())
+    found = read(tmp_path / "out")
+    np.testing.assert_array_equal(found["value"].astype("float32"), values)
+    np.testing.assert_allclose(found["double"], answer["double"], rtol=1e-8)
+    assert found["horizon"].tolist() == list(range(6))
+    assert (pd.to_datetime(found["time"], utc=True) == time).all()
+    assert "2020-01-01T01:00:00Z" in (tmp_path / "out").read_text()
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_an_answer_that_is_no_finite_number_is_refused(
+    root: Path, tmp_path: Path, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights and inputs are finite, and yet their product may not be; the server refuses such an answer, too."""
+    predict = Predictor.predict
+
+    def overflow(self: Predictor, frame: pd.DataFrame) -> pd.DataFrame:
+        answer = predict(self, frame)
+        return answer.assign(**{answer.columns[1]: [0.5] * (len(answer) - 1) + [value]})
+
+    texts(300).to_csv(tmp_path / "x.csv", index=False)
+    monkeypatch.setattr(questions, "CHUNK", 200)
+    told(root, "moods", str(tmp_path / "x.csv"), output=tmp_path / "out.csv")
+    before = (tmp_path / "out.csv").read_bytes()
+    monkeypatch.setattr(Predictor, "predict", overflow)
+    with pytest.raises(DataError, match=r"^x\.csv: answer 200, column probability_\w+: -?(inf|nan); expected a finite"):
+        told(root, "moods", str(tmp_path / "x.csv"), output=tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_bytes() == before
+
+
 def test_line_breaks_within_an_answer_do_not_end_its_line(tmp_path: Path) -> None:
     answer = pd.DataFrame({"continuation": ["two\nlines\r\n", "a \\n as it stands", ""]})
     answers.write(iter([answer[:2], answer[2:]]), "text", tmp_path / "out.txt", io.StringIO())

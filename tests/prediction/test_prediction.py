@@ -15,6 +15,7 @@ from pandas.testing import assert_frame_equal
 from prediction import made
 from unroll import prediction, store
 from unroll.errors import ConfigError, DataError
+from unroll.features import verse
 from unroll.prediction import windows
 from unroll.problems.base import Prepared
 from unroll.serving import Predictor
@@ -173,6 +174,18 @@ def test_options_of_a_request_stand_in_columns(task_of: Make, tmp_path: Path) ->
     rows = [{"text": "the late", "length": 5, "seed": seed} for seed in (1, 2)]
     (tmp_path / "begin.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert asked(task, tmp_path / "begin.jsonl")["continuation"].str.len().tolist() == [5, 5]
+
+
+def test_an_option_may_be_told_for_some_rows(task_of: Make, tmp_path: Path) -> None:
+    (tmp_path / "begin.jsonl").write_text('{"text": "the late"}\n{"text": "the late", "length": 5}\n')
+    (tmp_path / "begin.csv").write_text("text,length\nthe late,\nthe late,5\n")
+    for name in ("begin.jsonl", "begin.csv"):
+        found = asked(task_of("prose"), tmp_path / name)["continuation"].str.len().tolist()
+        assert found == [verse.DEFAULTS["length"], 5]
+    (tmp_path / "sums.jsonl").write_text('{"source": "12+7"}\n{"source": "12+7", "temperature": 2.0, "seed": 3}\n')
+    (tmp_path / "told.csv").write_text("source,temperature,seed\n12+7,0,0\n12+7,2,3\n")
+    task = task_of("sums")
+    assert_frame_equal(asked(task, tmp_path / "sums.jsonl"), asked(task, tmp_path / "told.csv"))
 
 
 def test_sources_are_answered(task_of: Make, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from unroll.features import calendar, categories, filling, scaling, windows
 if TYPE_CHECKING:
     import pandas as pd
 
+_DAY = r"\s*\d{4}-?\d\d-?\d\d"
+
 
 class NoWindowError(DataError):
     """Rows that hold no whole window; ``longest`` is the longest stretch among them without a gap."""
@@ -102,6 +104,8 @@ def seconds(time: "pd.Series[Any]") -> np.ndarray:
     import pandas as pd
 
     time_or_none = time.mask(time.map(pd.api.types.is_number).astype(bool))  # pandas takes 5 for 5 ns after 1970
+    if time.dtype.kind != "M":  # and "now" for now, "12:00" for noon today, "2012" for its first moment
+        time_or_none = time_or_none.where(time_or_none.astype("str").str.match(_DAY))
     parsed = pd.to_datetime(time_or_none, utc=True, errors="coerce", format="ISO8601" if time.dtype == "str" else None)
     bad = np.flatnonzero(parsed.isna())
     if len(bad):

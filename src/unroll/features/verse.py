@@ -80,13 +80,14 @@ def places(characters: Sequence[str]) -> np.ndarray:
 
 
 def options(frame: "pd.DataFrame", row: int) -> Options:
-    """The options of one row of a request, DEFAULTS where the column is not there.
+    """The options of one row of a request, DEFAULTS where the column is not there or its cell is missing.
 
     Raises DataError that names row and column of a value out of LIMITS.
     """
     found = {}
     for name, default in DEFAULTS.items():
-        (value,) = frame[name].iloc[[row]].tolist() if name in frame else [default]
+        told = name in frame and bool(frame[name].notna().iloc[row])
+        (value,) = frame[name].iloc[[row]].tolist() if told else [default]
         found[name] = option(name, value, f"input: row {row + 1}, column {name}")
     return Options(**found)
 

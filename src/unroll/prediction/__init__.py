@@ -81,6 +81,7 @@ def _answered(
         else:
             found = (part.answered(predictor.predict) for part in asked)
         for part in found:
+            answers.require_finite(part, count, source.name)
             count += len(part)
             shown.update(source.position, count)
             yield part

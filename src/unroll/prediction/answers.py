@@ -1,5 +1,6 @@
 """Answers as a file, part by part: CSV, JSON lines, Parquet or lines of text."""
 
+import json
 import tempfile
 from collections.abc import Callable, Iterator
 from io import TextIOWrapper
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from unroll import store
-from unroll.errors import ConfigError, StoreError
+from unroll.errors import ConfigError, DataError, StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,24 +91,41 @@ def without_zone(answer: "pd.DataFrame") -> "pd.DataFrame":
     return answer.assign(time=answer["time"].dt.tz_convert(None)) if "time" in answer else answer
 
 
-def _csv(answers: "Iterator[pd.DataFrame]", path: Path) -> None:
-    import pandas as pd
+def require_finite(answer: "pd.DataFrame", before: int, file: str) -> None:
+    """Raise DataError where a number of an answer, of which ``before`` stood in earlier parts, is not finite."""
+    import numpy as np
 
+    for name in answer.select_dtypes("floating"):
+        if len(bad := np.flatnonzero(~np.isfinite(answer[name].to_numpy()))):
+            value = answer[name].iloc[bad[0]]
+            where = f"{file}: answer {before + bad[0] + 1}, column {name}"
+            raise DataError(f"{where}: {value}; expected a finite number: the input lies where the model has none")
+
+
+def _time_format(answer: "pd.DataFrame") -> str:
+    """With the zone where the times have one."""
+    return TIMES + "Z" * (len(answer.select_dtypes("datetimetz").columns) > 0)
+
+
+def _csv(answers: "Iterator[pd.DataFrame]", path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as handle:
         for number, part in enumerate(answers):
-            times = TIMES + "Z" * any(isinstance(kind, pd.DatetimeTZDtype) for kind in part.dtypes)
             part.to_csv(
-                handle, index=False, header=not number, lineterminator="\n", float_format=FLOATS, date_format=times
-            )
+                handle, index=False, header=not number, lineterminator="\n", float_format=FLOATS,
+                date_format=_time_format(part),
+            )  # fmt: skip
 
 
 def _json_lines(answers: "Iterator[pd.DataFrame]", path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as handle:
         for part in answers:
-            part.to_json(
-                handle, orient="records", lines=True, date_format="iso", date_unit="s", double_precision=9,
-                force_ascii=False,
-            )  # fmt: skip
+            times, floats = part.select_dtypes(["datetime", "datetimetz"]), part.select_dtypes("floating")
+            plain = part.assign(
+                **{name: times[name].dt.strftime(_time_format(part)) for name in times},
+                **{name: [float(FLOATS % value) for value in floats[name].tolist()] for name in floats},
+            )
+            for row in plain.astype(object).to_dict("records"):
+                handle.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _parquet(answers: "Iterator[pd.DataFrame]", path: Path) -> None:

@@ -137,11 +137,12 @@ def typed(frame: "pd.DataFrame", predictor: Predictor, where: Questions) -> "pd.
 
 
 def numbers(column: "pd.Series[Any]", name: str, where: Questions) -> "pd.Series[Any]":
-    """A column of numbers; raises DataError for a cell that is none."""
+    """A column of numbers, NaN where a cell is empty; raises DataError for a cell that is no number."""
     import pandas as pd
 
     found = pd.to_numeric(column, errors="coerce")
-    bad = np.flatnonzero(found.isna())
+    empty = column.isna() | (column.astype("str").str.strip() == "")
+    bad = np.flatnonzero(found.isna() & ~empty)
     if len(bad):
         (seen,) = column.iloc[bad[:1]].tolist()
         raise DataError(where.placed(f"input: row {bad[0] + 1}, column {name}: {seen!r}; expected a number"))

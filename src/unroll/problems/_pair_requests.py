@@ -51,10 +51,10 @@ def _require_known(where: str, text: object, meta: Meta) -> None:
 
 
 def sampling(frame: "pd.DataFrame") -> tuple[np.ndarray, list[int]]:
-    """Temperature and seed of each row, 0 where the column is not there; at temperature 0 nothing is drawn."""
+    """Temperature and seed of each row, 0 where none is told; at temperature 0 nothing is drawn."""
     asked = {}
     for name, (low, high) in SAMPLING.items():
-        values = frame[name].tolist() if name in frame else [0] * len(frame)
+        values = frame[name].where(frame[name].notna(), 0).tolist() if name in frame else [0] * len(frame)
         for row, value in enumerate(values, start=1):
             number = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
             if not number or (name == "seed" and value != int(value)):
