@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unroll import store
+from unroll.errors import DataError
 from unroll.features import verse, words
 from unroll.features.vocabulary import UNKNOWN, Vocabulary
 from unroll.problems import _vectors
@@ -79,6 +80,17 @@ class Language:
     def places(self, tokens: Sequence[str]) -> np.ndarray:
         """Which letter of its word, or which word of its line, each token is; 0 for what is none, (N,)."""
         return words.places(tokens) if self.level == "word" else verse.places(tokens)
+
+
+def bounds(count: int, level: str, validation_share: float, test_share: float) -> dict[str, list[int]]:
+    """First token and end of each split; raises DataError for one of less than two tokens."""
+    test_from = count - round(count * test_share)
+    validation_from = test_from - round(count * validation_share)
+    found = {"train": [0, validation_from], "validation": [validation_from, test_from], "test": [test_from, count]}
+    for split, (low, high) in found.items():
+        if high - low < 2:
+            raise DataError(f"text: {high - low} of {count} {UNITS[level]} in {split}; expected at least 2")
+    return found
 
 
 def prepare(tokens: Sequence[str], known: Vocabulary, folder: Path) -> None:

@@ -94,7 +94,7 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
         """
         text = verse.join(_strings(table, "text"), config.lower_case)
         tokens, counts_N = words.split(text) if config.level == "word" else (list(text), np.ones(len(text)))
-        bounds = _bounds(len(tokens), config)
+        bounds = _language.bounds(len(tokens), config.level, config.validation_share, config.test_share)
         train = bounds["train"][1]
         if fitted:
             vocabulary = Vocabulary(fitted["symbols"])
@@ -298,18 +298,6 @@ def _strings(frame: "pd.DataFrame", column: str, what: str = "text", first: int 
         if not isinstance(line, str):
             raise DataError(f"{what}: row {row}, column {column}: {line!r:.60}; expected a text")
     return lines
-
-
-def _bounds(count: int, config: LanguageModelPrepare) -> dict[str, list[int]]:
-    """First token and end of each split; raises DataError for one of less than two tokens."""
-    test_from = count - round(count * config.test_share)
-    validation_from = test_from - round(count * config.validation_share)
-    bounds = {"train": [0, validation_from], "validation": [validation_from, test_from], "test": [test_from, count]}
-    for split, (low, high) in bounds.items():
-        if high - low < 2:
-            unit = _language.UNITS[config.level]
-            raise DataError(f"text: {high - low} of {count} {unit} in {split}; expected at least 2")
-    return bounds
 
 
 PROBLEM = LanguageModel()
