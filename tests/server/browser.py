@@ -10,12 +10,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+ANSWERED = "document.querySelector('main .quiet')?.textContent.includes('answered in')"
 
 
 def found() -> str | None:
     """The browser that is installed here, if any."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+needs_browser = pytest.mark.skipif(found() is None, reason="no Chromium here: the page is not tried")
 
 
 class Browser:
@@ -112,10 +118,15 @@ class Browser:
             time.sleep(0.1)
         return value
 
-    def press(self, key: str, code: int) -> None:
-        """A key, as the person's keyboard sends it."""
-        for kind in ("rawKeyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+    def press(self, key: str, code: int, written: str = "") -> None:
+        """A key, as the person's keyboard sends it, with what it writes, if anything."""
+        for kind in ("keyDown" if written else "rawKeyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, text=written)
+
+    def reach(self, there: bool) -> None:
+        """Whether the page reaches its server, or any."""
+        speed = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        self.call("Network.emulateNetworkConditions", offline=not there, **speed)
 
     def drag(self, points: list[tuple[float, float]]) -> None:
         """The pointer pressed at the first point, moved along, and let go at the last."""
@@ -128,3 +139,21 @@ class Browser:
         """The whole page as PNG."""
         told = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(told["data"]))
+
+
+def opened(shared: Browser, task: str) -> Browser:
+    shared.run(f"location.hash = 'none'; location.hash = '{task}'")
+    shared.wait(f"document.querySelector('nav a[aria-current]')?.dataset.task === '{task}'")
+    return shared
+
+
+def text(page: Browser, selector: str) -> str:
+    return str(page.run(f"document.querySelector(`{selector}`)?.textContent ?? ''"))
+
+
+def middle(page: Browser, selector: str) -> tuple[float, float]:
+    x, y = page.run(
+        f"(() => {{ const b = document.querySelector(`{selector}`).getBoundingClientRect();"
+        "return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+    )
+    return float(x), float(y)

@@ -1,66 +1,16 @@
 """The page in a real browser: each model is tried with the pointer and with the keys alone."""
 
 import re
-from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from server import browser
-from server.browser import Browser
-from server.made import PROBLEMS, Asked, Registry, model, running
+from server.browser import ANSWERED, Browser, middle, needs_browser, opened, text
+from server.made import PROBLEMS, Asked
 from unroll import server
-from unroll.server.limits import Limits
 
 PAGE = Path(server.__file__).parent / "page"
-TOKEN = "a-token-of-some-length"
-ANSWERED = "document.querySelector('main .quiet').textContent.includes('answered in')"
-needs_browser = pytest.mark.skipif(browser.found() is None, reason="no Chromium here: the page is not tried")
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    root, found = tmp_path_factory.mktemp("models"), Registry()
-    for problem in PROBLEMS:
-        found.promote(problem, 1, model(root, problem))
-    with pytest.MonkeyPatch.context() as patch:
-        found.install(patch)
-        yield found
-
-
-@pytest.fixture(scope="module")
-def served(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
-    with running(tmp_path_factory.mktemp("project"), PROBLEMS, Limits()) as asked:
-        yield asked
-
-
-@pytest.fixture(scope="module")
-def shared(served: Asked) -> Iterator[Browser]:
-    with Browser() as found:
-        found.open(f"http://127.0.0.1:{served.port}/")
-        found.wait("document.querySelectorAll('nav a').length")
-        yield found
-        assert found.errors == []
-        elsewhere = [url for url in found.asked if not url.startswith(f"http://127.0.0.1:{served.port}/")]
-        assert elsewhere == [], "the page asks other hosts"
-
-
-def opened(shared: Browser, task: str) -> Browser:
-    shared.run(f"location.hash = 'none'; location.hash = '{task}'")
-    shared.wait(f"document.querySelector('nav a[aria-current]')?.dataset.task === '{task}'")
-    return shared
-
-
-def text(page: Browser, selector: str) -> str:
-    return str(page.run(f"document.querySelector(`{selector}`)?.textContent ?? ''"))
-
-
-def middle(page: Browser, selector: str) -> tuple[float, float]:
-    x, y = page.run(
-        f"(() => {{ const b = document.querySelector(`{selector}`).getBoundingClientRect();"
-        "return [b.x + b.width / 2, b.y + b.height / 2]; })()"
-    )
-    return float(x), float(y)
 
 
 @needs_browser
@@ -106,6 +56,21 @@ def test_a_forecast_follows_the_keys(shared: Browser) -> None:
 
 
 @needs_browser
+def test_each_point_of_a_forecast_lies_within_the_bounds_that_are_told(shared: Browser) -> None:
+    """Without bounds of its own a slider ranges from 0 to 100 (WAI-ARIA 1.2)."""
+    page = opened(shared, "forecasting")
+    page.wait("document.querySelectorAll('tbody td').length")
+    page.run("document.querySelector('[data-step=\"0\"]').focus()")
+    told = "['valuemin', 'valuenow', 'valuemax'].map((name) => parseFloat(each.getAttribute(`aria-${name}`)))"
+    for key, code in (("PageUp", 33), ("PageDown", 34), ("PageDown", 34)):
+        for _ in range(8):
+            page.press(key, code)
+        bounds = page.run(f"[...document.querySelectorAll('.point')].map((each) => {told})")
+        assert bounds
+        assert all(low <= value <= high for low, value, high in bounds), bounds
+
+
+@needs_browser
 def test_rows_of_ones_own_are_taken_and_faulty_ones_told(shared: Browser) -> None:
     page = opened(shared, "forecasting")
     page.wait("document.querySelectorAll('tbody td').length")
@@ -117,6 +82,9 @@ def test_rows_of_ones_own_are_taken_and_faulty_ones_told(shared: Browser) -> Non
     page.run(f"(() => {{ {change}; {use}; }})()")
     told = page.wait("document.querySelector('[role=alert]:not([hidden])')?.textContent")
     assert "row 1, column time" in told
+    page.run(f"document.querySelector('textarea').value = 'nonsense\\n1,2'; {use}")
+    page.wait("document.querySelector('[role=alert]').textContent.includes(\"'nonsense' is no column\")")
+    assert page.run("document.querySelectorAll('tbody td, .point').length") == 0
     assert all("422" in error for error in page.errors)
     page.errors.clear()  # the browser's own note of a refused request
 
@@ -226,6 +194,43 @@ def test_it_fits_a_narrow_window(shared: Browser) -> None:
 
 
 @needs_browser
+@pytest.mark.parametrize("width", [250, 290, 340, 1000])
+@pytest.mark.parametrize(
+    ("names", "first", "last"),
+    [
+        ([-16, -8, 0, 8, 16, 24], -23, 24),
+        ([-2000, -1000, 0, 1000], -2300, 1000),
+        ([0, 24, 48, 71, 95], 0, 95),
+        ([0], 0, 0),
+    ],
+)
+def test_names_of_an_axis_stand_apart_and_within_it(
+    shared: Browser, names: list[int], first: int, last: int, width: int
+) -> None:
+    name = "(step) => (last > 95 || first < 0 ? `+${step}` : `step ${step + 1}`)"
+    boxes = shared.run(f"""import('/page/chart.js').then(({{ Plot }}) => {{
+        const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+        svg.setAttribute('class', 'chart');
+        const [first, last] = [{first}, {last}];
+        const frame = document.createElement('div');
+        frame.style.width = '{width}px';
+        frame.append(svg);
+        document.body.append(frame);
+        const plot = new Plot(svg).scales([first, last], [0, 1]);
+        svg.append(plot.axes(0, 1, {names}, {name}));
+        const left = svg.getBoundingClientRect().left;
+        const below = [...svg.querySelectorAll('text')].filter((each) => each.getAttribute('y') > plot.bottom + 10);
+        const found = below.map((each) => each.getBoundingClientRect());
+        frame.remove();
+        return found.map((box) => [box.left - left, box.right - left]);
+    }})""")
+    assert len(boxes) >= min(2, len(names))
+    assert boxes[0][0] >= 0
+    assert boxes[-1][1] <= width
+    assert all(right + 3 <= left for (_, right), (left, _) in pairwise(boxes)), boxes
+
+
+@needs_browser
 def test_the_interface_is_described_without_anything_from_elsewhere(served: Asked) -> None:
     with Browser(dark=True) as page:
         page.open(f"http://127.0.0.1:{served.port}/docs")
@@ -235,18 +240,6 @@ def test_the_interface_is_described_without_anything_from_elsewhere(served: Aske
         assert page.run("getComputedStyle(document.documentElement).backgroundColor") == "rgb(19, 23, 22)"
         assert page.errors == []
         assert {url.split("/")[2] for url in page.asked} == {f"127.0.0.1:{served.port}"}
-
-
-@needs_browser
-def test_a_token_is_asked_for_where_one_is_set(registry: Registry, tmp_path: Path) -> None:
-    with running(tmp_path, ("text_classification",), Limits(), TOKEN) as asked, Browser() as page:
-        page.open(f"http://127.0.0.1:{asked.port}/")
-        page.wait("document.querySelector('input[type=password]')")
-        page.run("document.querySelector('input').focus()")
-        page.call("Input.insertText", text=TOKEN)
-        page.run("document.querySelector('form').requestSubmit()")
-        page.wait("document.querySelectorAll('.bars li').length")
-        assert page.run("document.cookie + Object.keys(localStorage).join()") == ""
 
 
 def test_nothing_comes_from_elsewhere() -> None:

@@ -192,6 +192,14 @@ def test_life_and_readiness(served: Asked) -> None:
     assert {each["state"] for each in told["tasks"].values()} == {"ready"}
 
 
+@pytest.mark.parametrize("path", ["/", "/docs", "/page/app.js", "/healthz", "/readyz"])
+def test_what_monitors_look_at_takes_head(served: Asked, path: str) -> None:
+    whole, head = served.ask("GET", path), served.ask("HEAD", path)
+    assert (head.status, head.body) == (200, b"")
+    assert head.headers["content-type"] == whole.headers["content-type"]
+    assert head.headers["content-length"] == str(len(whole.body))
+
+
 # ---- what is refused
 
 

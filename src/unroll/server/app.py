@@ -14,6 +14,7 @@ from unroll.server.faults import STATUS, RequestError
 from unroll.server.guard import ALLOWED, App, Guard
 from unroll.server.limits import Limits
 from unroll.server.measures import Measures
+from unroll.server.pages import PROBED
 from unroll.server.questions import Question
 from unroll.server.roster import Roster, Served
 from unroll.server.streams import PROBLEM, Streams
@@ -83,12 +84,12 @@ def _add_models(app: FastAPI, roster: Roster, streams: Streams, limits: Limits) 
 def _add_state(app: FastAPI, roster: Roster, measures: Measures) -> None:
     """What tells of the server itself."""
 
-    @app.get("/healthz")
+    @app.api_route("/healthz", methods=PROBED)
     async def healthz() -> Response:
         """The process lives."""
         return _json({"alive": True})
 
-    @app.get("/readyz")
+    @app.api_route("/readyz", methods=PROBED)
     async def readyz(request: Request) -> Response:
         """Every champion is loaded, or an older model answers for it; which they are is told to who may ask them."""
         state = roster.state()

@@ -14,6 +14,8 @@ _KINDS = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+PROBED = ["GET", "HEAD"]
+"""Methods of what monitors and proxies look at without reading it."""
 
 
 def add(app: FastAPI) -> None:
@@ -29,17 +31,17 @@ def add(app: FastAPI) -> None:
             return Response(None, 304, headers)
         return Response(found[name], 200, headers, _KINDS[name[name.rindex(".") :]])
 
-    @app.get("/")
+    @app.api_route("/", methods=PROBED)
     async def page(request: Request) -> Response:
         """Try each model in the browser."""
         return file("index.html", request)
 
-    @app.get("/docs")
+    @app.api_route("/docs", methods=PROBED)
     async def docs(request: Request) -> Response:
         """The interface, readable."""
         return file("docs.html", request)
 
-    @app.get("/page/{name}")
+    @app.api_route("/page/{name}", methods=PROBED)
     async def part(name: str, request: Request) -> Response:
         """What the pages load."""
         return file(name, request)

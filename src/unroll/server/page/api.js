@@ -1,36 +1,47 @@
 // Requests to this server; the token, where one is asked for, stays in this tab.
 
+import { askToken } from "./token.js";
+
 const KEY = "unroll-token";
 
-export class Refused extends Error {
-  constructor(status, error) {
-    super(error.message);
-    this.status = status;
-    this.kind = error.type;
+const kept = () => sessionStorage.getItem(KEY);
+let asking = null;  // what all requests that lack the token wait for
+
+async function request(path, token, options = {}) {
+  const headers = { ...options.headers, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
+  try {
+    return await fetch(path, { ...options, headers });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("The server does not answer.");
   }
 }
 
-export const setToken = (token) => sessionStorage.setItem(KEY, token);
+async function refusal(response) {
+  const told = await response.json().catch(() => null);
+  return new Error(told?.error?.message ?? `The server said ${response.status}.`);
+}
 
+/** Keeps a token that the server takes, and throws for another. */
+async function keep(token) {
+  if (!/^[ -~]*$/.test(token)) throw new Error("That cannot be the token: it has characters other than ASCII.");
+  const response = await request("/v1", token);
+  if (response.status === 401) throw new Error("That is not the token that the server was started with.");
+  if (!response.ok) throw await refusal(response);
+  sessionStorage.setItem(KEY, token);
+}
+
+/** An answer; a request that lacks the token waits until it is given, and is sent again. */
 async function send(path, body, signal) {
-  const headers = {};
-  const token = sessionStorage.getItem(KEY);
-  if (token) headers.Authorization = `Bearer ${token}`;
-  if (body !== undefined) headers["Content-Type"] = "application/json";
-  const options = { method: body === undefined ? "GET" : "POST", headers, signal };
-  if (body !== undefined) options.body = JSON.stringify(body);
-  let response;
-  try {
-    response = await fetch(path, options);
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Refused(0, { type: "network", message: "The server does not answer." });
+  const posted = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  const options = { ...(body === undefined ? {} : posted), signal };
+  for (;;) {
+    const token = kept();
+    const response = await request(path, token, options);
+    if (response.ok) return response;
+    if (response.status !== 401) throw await refusal(response);
+    if (token === kept()) await (asking ??= askToken(keep).finally(() => { asking = null; }));
   }
-  if (!response.ok) {
-    const told = await response.json().catch(() => null);
-    throw new Refused(response.status, told?.error ?? { type: "unknown", message: `The server said ${response.status}.` });
-  }
-  return response;
 }
 
 export const get = async (path) => (await send(path)).json();
@@ -50,11 +61,18 @@ export async function* generate(task, record, signal) {
   }
 }
 
-/** A question that a newer one overtakes: its late answer is thrown away. */
-export function asker(task, show, tell) {
+/**
+ * A question that a newer one overtakes: its late answer is thrown away.
+ * An answer is cleared where the newest question has none, be it refused or null, which asks nothing.
+ */
+export function asker(task, show, clear, tell) {
   let number = 0;
   return async (records) => {
     const mine = ++number;
+    if (records === null) {
+      tell(null);
+      return clear();
+    }
     try {
       const begun = performance.now();
       const told = await predict(task, records);
@@ -63,7 +81,10 @@ export function asker(task, show, tell) {
         show(told, performance.now() - begun);
       }
     } catch (error) {
-      if (mine === number) tell(error);
+      if (mine === number) {
+        clear();
+        tell(error);
+      }
     }
   };
 }

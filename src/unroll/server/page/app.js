@@ -1,7 +1,7 @@
 // The page: a link for each task, and the panel of the one that is chosen.
 
-import { get, Refused, setToken } from "./api.js";
-import { alertBox, field, h } from "./dom.js";
+import { get } from "./api.js";
+import { alertBox, h } from "./dom.js";
 import { dayPanel } from "./day.js";
 import { pairPanel } from "./pair.js";
 import { seriesPanel } from "./series.js";
@@ -19,6 +19,7 @@ const PANELS = {
 const main = document.getElementById("panel");
 const nav = document.getElementById("tasks");
 let tasks = [];
+let drawn = null;  // the task as it was when its panel was made
 let leave = () => {};
 
 function title(task) {
@@ -26,27 +27,32 @@ function title(task) {
   return words[0].toUpperCase() + words.slice(1);
 }
 
+const named = (task) => `#${encodeURIComponent(task)}`;
+const choice = () => tasks.find((one) => named(one.task) === location.hash) ?? tasks[0];
+
 function show() {
   leave();
   leave = () => {};
-  const chosen = tasks.find((one) => one.task === decodeURIComponent(location.hash.slice(1))) ?? tasks[0];
+  const chosen = drawn = choice();
   for (const link of nav.children) {
     if (link.dataset.task === chosen.task) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   const meta = h("p", { class: "quiet small" });
-  const state = (version, took) => {
+  let version = chosen.version;
+  const state = (newer, took) => {
+    version = newer ?? version;
     const time = took === undefined ? "" : ` · answered in ${Math.round(took)} ms`;
     meta.textContent = `${chosen.problem.replaceAll("_", " ")} · version ${version}${time}`;
   };
   main.replaceChildren(h("h2", {}, title(chosen.task)), meta);
   document.title = `${title(chosen.task)} · Unroll`;
-  if (!chosen.version) {
+  if (!version) {
     meta.textContent = chosen.state === "loading" ? "The model is being loaded…" : chosen.reason
       ?? "No champion yet: train one and let it through its gate, and it appears here.";
     return;
   }
-  state(chosen.version);
+  state();
   const [panel, about] = PANELS[chosen.problem];
   main.append(h("p", {}, about));
   const found = panel(chosen, state);
@@ -54,43 +60,38 @@ function show() {
   leave = found.leave ?? leave;
 }
 
-function askToken(refused) {
-  const secret = h("input", { type: "password", autocomplete: "off", required: true });
-  const form = h("form", { class: "sheet", onsubmit: (event) => {
-    event.preventDefault();
-    setToken(secret.value);
-    start();
-  } }, h("p", {}, "This server asks for its token."), h("div", { class: "row" }, field("Token", secret),
-    h("button", { class: "main" }, "Enter")));
-  main.replaceChildren(h("h2", {}, "Who is there?"), form);
-  if (refused) secret.focus();
-}
-
 async function start() {
   try {
     ({ tasks } = await get("/v1"));
   } catch (error) {
-    if (error instanceof Refused && error.status === 401) return askToken(true);
     const box = alertBox();
     box.tell(error);
     return main.replaceChildren(box.node, h("button", { onclick: start }, "Try again"));
   }
   nav.replaceChildren(...tasks.map((one) =>
-    h("a", { href: `#${encodeURIComponent(one.task)}`, "data-task": one.task }, title(one.task))));
+    h("a", { href: named(one.task), "data-task": one.task }, title(one.task))));
   show();
+  wait();
+}
+
+function wait() {
   if (tasks.some((one) => !one.version)) setTimeout(again, 3000);
 }
 
-/** Models that were not loaded yet appear by themselves. */
+/** Models that were not loaded yet appear by themselves; a panel that is there stays, with all that was written into it. */
 async function again() {
-  const found = await get("/v1").catch(() => ({ tasks }));
-  const appeared = found.tasks.some((one, number) => one.version && !tasks[number]?.version);
-  if (appeared) await start();
-  else setTimeout(again, 3000);
+  ({ tasks } = await get("/v1").catch(() => ({ tasks })));
+  if (!drawn.version && (choice().version || choice().state !== drawn.state)) show();
+  wait();
 }
 
 addEventListener("hashchange", () => {
+  if (!tasks.length) return;
   show();
   main.focus();
+});
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();  // the fragment is the task's
+  document.querySelector("main:not([hidden])").focus();
 });
 start();

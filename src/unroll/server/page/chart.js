@@ -40,8 +40,11 @@ export class Plot {
     const lines = ticks(low, high).map((value) => s("g", {},
       s("line", { class: "grid", x1: PAD.left, x2: width - PAD.right, y1: this.y(value), y2: this.y(value) }),
       s("text", { x: PAD.left - 8, y: this.y(value) + 4, "text-anchor": "end" }, shown(value))));
-    const anchor = (value) => (this.x(value) > width - 40 ? "end" : "middle");
-    const names = xs.map((value) => s("text", { x: Math.min(this.x(value), width - 4), y: height - 8, "text-anchor": anchor(value) }, label(value)));
+    const half = Math.max(...xs.map((value) => 3.5 * label(value).length));  // a character is at most 7 px wide
+    const apart = (this.x(xs.at(-1)) - this.x(xs[0])) / (xs.length - 1 || 1);
+    const every = Math.ceil((2 * half + 6 + Math.max(0, half - PAD.right)) / apart);  // of so many, one has room for its name
+    const names = xs.filter((_, number) => (number - xs.indexOf(0)) % every === 0).map((value) =>
+      s("text", { x: Math.min(this.x(value), width - half), y: height - 8, "text-anchor": "middle" }, label(value)));
     return s("g", { "aria-hidden": "true" }, ...lines, ...names);
   }
 

@@ -18,7 +18,9 @@ export function dayPanel(task, state) {
 
   const box = alertBox();
   const result = bars();
-  const ask = asker(task.task, (told, took) => { state(told.version, took); result.show(told.answers[0]); }, box.tell);
+  const show = (told, took) => { state(told.version, took); result.show(told.answers[0]); };
+  const clear = () => { state(); result.clear(); };
+  const ask = asker(task.task, show, clear, box.tell);
   const run = later(() => ask([Object.fromEntries(names.map((name, step) => [name, values[step]]))]), 60);
   const svg = s("svg", {
     class: "chart pad", tabindex: 0, role: "slider", "aria-label": "The curve; left and right choose a step, up and down change it",

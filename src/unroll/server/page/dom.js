@@ -60,5 +60,9 @@ export function bars() {
         h("div", { class: "track", "aria-hidden": "true" }, inner));
     }));
   };
-  return { node: h("div", {}, said, list), show };
+  const clear = (hint = shown(null)) => {
+    said.replaceChildren(hint);
+    list.replaceChildren();
+  };
+  return { node: h("div", {}, said, list), show, clear };
 }

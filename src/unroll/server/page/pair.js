@@ -1,7 +1,7 @@
 // A question and its answer; sums have two numbers, and the page knows whether the network is right.
 
 import { asker } from "./api.js";
-import { alertBox, field, h, percent } from "./dom.js";
+import { alertBox, field, h, percent, shown } from "./dom.js";
 
 export function pairPanel(task, state) {
   const { about } = task;
@@ -15,6 +15,10 @@ export function pairPanel(task, state) {
     answer.textContent = one.answer;
     const right = truth === null ? "" : one.answer === truth ? "✓ right, " : `✗ it is ${truth}, `;
     said.textContent = `${right}probability ${percent(one.probability)}`;
+  }, () => {
+    state();
+    answer.textContent = "";
+    said.textContent = shown(null);
   }, box.tell);
   const out = h("div", { class: "sheet", role: "status" }, answer, said);
   const [form, run] = about.reading ? sum() : question();

@@ -26,6 +26,13 @@ export function seriesPanel(task, state) {
     state(told.version, took);
     forecasts ? tell() : result.show(answers.at(-1));
     draw();
+  }, () => {
+    answers = [];
+    state();
+    result.clear();
+    table.replaceChildren(shown(null));
+    said.textContent = "";
+    draw();
   }, box.tell);
   const run = later(() => ask(rows), 120);
 
@@ -51,7 +58,8 @@ export function seriesPanel(task, state) {
   function draw() {
     const past = own().map((row, number, all) => ({ row, step: number - all.length + 1, value: row[variable] }));
     const ahead = cone();
-    const known = past.filter((one) => one.value !== null);
+    const known = past.filter((one) => typeof one.value === "number");  // rows of one's own may hold anything
+    if (!known.length) return svg.replaceChildren();
     const edges = ahead.flatMap((one) => [one.low_95 ?? one[about.target], one.high_95 ?? one[about.target]]);
     const values = [...known.map((one) => one.value), ...edges];
     const spread = Math.max(...values) - Math.min(...values) || 1;
@@ -79,12 +87,12 @@ export function seriesPanel(task, state) {
     }
     const focused = document.activeElement?.dataset?.step;
     const chosen = focused ?? "0";
-    const points = known.map((one) => point(one, plot, spread, String(one.step) === chosen));
+    const points = known.map((one) => point(one, plot, spread, [low, high], String(one.step) === chosen));
     svg.replaceChildren(...parts, ...points);
     if (focused !== undefined) svg.querySelector(`[data-step="${focused}"]`)?.focus();
   }
 
-  function point(one, plot, spread, first) {
+  function point(one, plot, spread, [low, high], first) {
     const move = (value) => {
       one.row[variable] = Number(value.toPrecision(6));
       draw();
@@ -94,7 +102,8 @@ export function seriesPanel(task, state) {
     const node = s("circle", {
       class: "point", r: Math.max(3, Math.min(5, (plot.x(1) - plot.x(0)) / 2.4)), cx: plot.x(one.step), cy: plot.y(one.value), tabindex: first ? 0 : -1, role: "slider",
       "data-step": one.step, "aria-label": one.step ? `${-one.step} steps back` : "now", "aria-orientation": "vertical",
-      "aria-valuenow": shown(one.value), "aria-valuetext": `${shown(one.value)} at ${one.row.time}`,
+      "aria-valuemin": Math.min(low, one.value), "aria-valuemax": Math.max(high, one.value), "aria-valuenow": one.value,
+      "aria-valuetext": `${shown(one.value)} at ${one.row.time}`,
     });
     node.addEventListener("keydown", (event) => {
       const beside = { ArrowLeft: -1, ArrowRight: 1 }[event.key];

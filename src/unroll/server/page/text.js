@@ -6,9 +6,12 @@ import { alertBox, bars, field, h, later } from "./dom.js";
 export function textPanel(task, state) {
   const box = alertBox();
   const result = bars();
-  const ask = asker(task.task, (told, took) => { state(told.version, took); result.show(told.answers[0]); }, box.tell);
   const text = h("textarea", { maxlength: task.inputs.properties.text.maxLength, rows: 4 });
-  const run = () => { if (text.value.trim()) ask([{ text: text.value }]); };
+  const empty = () => !text.value.trim();
+  const show = (told, took) => { state(told.version, took); result.show(told.answers[0]); };
+  const clear = () => { state(); result.clear(empty() ? "Write a text, and the answer appears here." : undefined); };
+  const ask = asker(task.task, show, clear, box.tell);
+  const run = () => ask(empty() ? null : [{ text: text.value }]);
   text.addEventListener("input", later(run, 250));
   const samples = task.example.records.map((row) => row.text);
   text.value = samples[0];

@@ -32,6 +32,7 @@ export function versePanel(task, state) {
     const record = { text: seedText.value, temperature: Number(temperature.value), length: Number(length.value), seed: Number(seed.value) };
     for (const [name, input] of Object.entries(more)) record[name] = Number(input.value);
     box.tell(null);
+    state();
     given.textContent = seedText.value;
     drawn.textContent = "";
     said.textContent = "Writing…";

@@ -1,0 +1,34 @@
+// The token that the server was started with: asked for in place of the page, which stays as it was behind the form.
+
+import { alertBox, field, h } from "./dom.js";
+
+/** Shows the form until `keep` throws no more for what was entered. */
+export function askToken(keep) {
+  const main = document.getElementById("panel");
+  const focused = document.activeElement;
+  const box = alertBox();
+  const secret = h("input", { type: "password", autocomplete: "off", required: true });
+  return new Promise((done) => {
+    const enter = async (event) => {
+      event.preventDefault();
+      box.tell(null);
+      try {
+        await keep(secret.value);
+      } catch (error) {
+        box.tell(error);
+        secret.select();
+        return;
+      }
+      asked.remove();
+      main.hidden = false;
+      (focused !== document.body && focused.isConnected ? focused : main).focus();
+      done();
+    };
+    const form = h("form", { class: "sheet", onsubmit: enter }, h("p", {}, "This server asks for its token."), h("div", { class: "row" },
+      field("Token", secret), h("button", { class: "main" }, "Enter")));
+    const asked = h("main", { tabindex: -1 }, h("h2", {}, "Who is there?"), form, box.node);
+    main.hidden = true;
+    main.before(asked);
+    secret.focus();
+  });
+}
