@@ -14,7 +14,7 @@ from unroll.datasets._files.look import reading_of
 from unroll.datasets._files.rows import require_columns
 from unroll.datasets.files import FilesConfig, Plan
 from unroll.errors import DataError, StoreError
-from unroll.prediction.inputs import MAX_BYTES, Input
+from unroll.prediction.inputs import Input
 from unroll.prediction.questions import CHUNK, sniffed
 from unroll.reading import Reading
 from unroll.reading.sniffing import SUFFIXES
@@ -69,8 +69,7 @@ def names_zone(task: Task, source: Input, reader: Path | None) -> bool:
 
 def written(source: Input, config: FilesConfig) -> Reading:
     """As the task's own files are read, where this one is of their kind; else as it looks."""
-    own = sniffed(source)
-    told = reading_of(config).model_copy(update={"max_bytes": MAX_BYTES})
+    own, told = sniffed(source, max_bytes=config.max_bytes), reading_of(config)
     named_so = SUFFIXES.get(source.suffix)
     alike = own.format == told.format or (told.format in DELIMITED and own.format in (*DELIMITED, "text"))
     if told.format == "text":
