@@ -182,7 +182,7 @@ def _refuse(rejected: Sequence[Rejected]) -> None:
     """Raise DataError for the first row that cannot be used: an answer for another row would stand in its place."""
     if rejected:
         first = min(rejected, key=lambda row: row.row)
-        raise DataError(first.text())
+        raise DataError(f"{first.text()} (mend the row or leave it out: every row is answered, in its place)")
 
 
 _READERS: dict[str, Callable[[Input, Reading, FilesConfig, Predictor], Iterator[Questions]]] = {
