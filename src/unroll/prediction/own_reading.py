@@ -29,6 +29,8 @@ OF_TEXTS: dict[str, Callable[[FilesConfig], str | None]] = {
     "pairs": lambda config: config.source,
 }
 """The column of texts in the task's own files, of the kinds whose questions are texts."""
+ANSWERED = ("labelled_text", "pairs")
+"""Those of them whose own files also have a column of answers, which may be away."""
 
 
 def block(task: Task, reader: Path | None) -> FilesConfig:
@@ -109,6 +111,19 @@ def _is_cut_otherwise(source: Input, told: Reading, own: Reading, config: FilesC
         return len(by_block) == 1 < len(by_look)
     columns = {*named_columns(config), *TEXTS}
     return not columns & {*by_block} and bool(columns & {*by_look})
+
+
+def column_of_texts(config: FilesConfig, canonical: str, there: Sequence[str], told: Reading) -> str:
+    """What the column of texts is called in a file of the columns ``there``: as in the task's files, or ``canonical``.
+
+    Without a header columns are called by their places: the last one stands a place earlier where that of the answers,
+    before it, is away.
+    """
+    column = OF_TEXTS[config.kind](config) or canonical
+    is_a_place_earlier = told.header is False and config.kind in ANSWERED and column == f"column_{len(there) + 1}"
+    if told.format == "text" or is_a_place_earlier:
+        return there[-1]
+    return canonical if column not in there and canonical in there else column
 
 
 def require(source: Input, told: Reading, wanted: Sequence[str]) -> list[str]:
