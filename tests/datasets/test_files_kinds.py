@@ -431,3 +431,24 @@ def test_a_million_rows_become_a_table_in_little_memory(tmp_path: Path) -> None:
     said = subprocess.run([*command, "--part", "unroll"], check=True, capture_output=True, text=True).stdout
     assert said.startswith("unroll, CSV to Parquet: 1,000,000 rows in ")
     assert int(said.rpartition("peak ")[2].replace(",", "").split()[0]) < 700
+
+
+@pytest.mark.parametrize("first", [0, 1])  # hours of 0 to 23, or of 1 to 24
+def test_parts_of_a_time_may_be_written_with_a_point(first: int, tmp_path: Path) -> None:
+    at = pd.Series(pd.date_range("2013-02-28", periods=80, freq="h"))
+    day = at if first == 0 else at - pd.to_timedelta((at.dt.hour == 0).astype("int"), unit="D")
+    hour = at.dt.hour.where((at.dt.hour > 0) | (first == 0), 24)
+    parts = {"year": day.dt.year, "month": day.dt.month, "day": day.dt.day, "hour": hour}
+    frame = pd.DataFrame({**parts, "no2": range(80)}).astype("float64")
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    assert (tmp_path / "a.csv").read_text().splitlines()[1].startswith("2013.0,2.0,")
+    block = own.config(table="series", path="a.csv", values=["no2"])
+    assert own.validate(own.ingest(tmp_path, block), block)["time"].dt.tz_convert(None).tolist() == at.tolist()
+
+
+def test_a_clock_with_points_is_no_whole_number(tmp_path: Path) -> None:
+    rows = [f"{1 + n // 48:02d}/03/2004,{n // 2 % 24:02d}.{n % 2 * 30:02d},{n % 7}" for n in range(200)]
+    (tmp_path / "a.csv").write_text("Date,Time,no2\n" + "\n".join(rows) + "\n")
+    block = own.config(table="series", path="a.csv")
+    found = own.validate(own.ingest(tmp_path, block), block)
+    assert found["time"].diff().dropna().unique().tolist() == [pd.Timedelta("30min")]

@@ -213,7 +213,7 @@ def test_answers_are_written_by_the_ending_of_their_file(task_of: Make, tmp_path
     [
         ("pollution", "x.csv", "year,month,day,hour,TEMP,cbwd\n2014,1,1,1,2,NW\n", r"x\.csv: no column 'pm2\.5'"),
         ("pollution", "x.csv", "year,month,day,hour,pm2.5,TEMP,cbwd\n2014,1,1,1,2,warm,NW\n",
-         r"x\.csv row 2, TEMP 'warm': no number; expected one"),
+         r"x\.csv row 2, TEMP 'warm': no number; expected one \(mend the row or leave it out: every row is answered"),
         ("pollution", "x.csv", "year,month,day,hour,pm2.5,TEMP,cbwd\n2014,1,40,1,2,3,NW\n",
          r"x\.csv row 2, year\+month\+day\+hour '2014 1 40 1': no time; expected %Y %m %d %H"),
         ("pollution", "x.csv", "year,month,day,hour,pm2.5,TEMP,cbwd\n2014,1,4,1,2,3,NW\n",
@@ -223,7 +223,8 @@ def test_answers_are_written_by_the_ending_of_their_file(task_of: Make, tmp_path
         ("humps", "x.csv", ("1," * 78) + "1\n", r"x\.csv: column 't079' is missing"),
         ("named_series", "x.csv", ",".join(f"v{n}" for n in range(29)) + "\n" + "1," * 28 + "1\n",
          r"x\.csv: no column 'v29'; did you mean"),
-        ("tweets", "x.csv", 'tweet,id\n"two\nlines",1\n,2\n', r"x\.csv row 4, tweet '': empty text"),
+        ("tweets", "x.csv", 'tweet,id\n"two\nlines",1\n,2\n',
+         r"x\.csv row 4, tweet '': empty text \(mend the row or leave it out"),
         ("tweets", "x.csv", "words,id\nhello there,1\n", r"x\.csv: no column 'tweet'"),
         ("prose", "x.txt", "\n\n", r"x\.txt: no row in it"),
         ("prose", "x.csv", "text,length\nthe,few\n", r"x\.csv row 2, column length: 'few'; expected a number"),

@@ -277,6 +277,8 @@ def test_columns_of_a_table_without_a_header_are_named_by_their_places(
     assert (data["label"], data["text"], data["header"]) == ("column_1", "column_3", False)
     with pytest.raises(DataError, match=r"^nohead\.csv: no column '9'; expected one of column_1, column_2, column_3$"):
         proposed(root, "nohead.csv", problem="text_classification", label="9")
+    with pytest.raises(DataError, match=r"^nohead\.csv: no column '9'; expected one of column_1, column_2, column_3$"):
+        proposed(root, "nohead.csv", problem="text_classification", label=label, text="9")
 
 
 def test_a_target_of_a_table_without_a_header_is_named_by_its_place(root: Path) -> None:
@@ -292,3 +294,17 @@ def test_a_short_text_is_counted_without_its_line_ends(text: str, told: str, roo
     (root / "one.txt").write_text(text)
     with pytest.raises(DataError, match=rf"^one\.txt: {told}; expected at least 2,000$"):
         proposed(root, "one.txt", problem="language_model")
+
+
+def test_numbers_that_never_change_are_left_out(root: Path) -> None:
+    at, last = datetime(2021, 3, 1), 7000
+    rows = [f"{at + timedelta(hours=n)},{10 + n % 7 + n % 5},0,{int(n == last - 1)},2.5" for n in range(last)]
+    (root / "snow.csv").write_text("when,load,snow,rain,hail\n" + "\n".join(rows) + "\n")
+    found = proposed(root, "snow.csv", "load")
+    assert found.values()["data"]["values"] == ["load", "rain"]  # rain fell once, in the last of the rows
+    assert "left out, for they hold one number in all rows: snow 0, hail 2.5" in " ".join(
+        found.text("mine").replace("#", "").split()
+    )
+    assert "not used: snow (one value), hail (one value)" in found.seen
+    given = {"data.values": ["load", "snow"]}
+    assert proposed(root, "snow.csv", "load", given=given).values()["data"]["values"] == ["load", "snow"]

@@ -199,7 +199,7 @@ def test_npz_with_a_head_that_lies(data, message, tmp_path, everything) -> None:
 
 def test_npz_that_unpacks_to_too_much(tmp_path, everything) -> None:  # type: ignore[no-untyped-def]
     path = save(tmp_path / "a.npz", np.savez_compressed, a=np.zeros(100_000))
-    with pytest.raises(DataError, match=r"^a.npz: [\d,]+ bytes unpack to 800,128; expected at most max_bytes, 1,000"):
+    with pytest.raises(DataError, match=r"^a.npz: more than 1,000 bytes unpacked; expected at most max_bytes$"):
         everything(path, max_bytes=1000)
 
 

@@ -5,6 +5,8 @@ import gzip
 import io
 import lzma
 import os
+import random
+import re
 import subprocess
 import sys
 import zipfile
@@ -164,16 +166,42 @@ def test_a_zip_that_holds_other_than_one_file(put, everything) -> None:  # type:
     assert "encrypted" in fault(put(bytes(locked)))
 
 
-def test_a_bomb(put, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_a_bomb(put, pack, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(source, "RATIO_FROM", 1 << 20)
     line = b"1," + b"0" * 1000 + b"\n"
-    for data in (bz2.compress(line * 20_000), zipped(bomb=line * 20_000), lzma.compress(line * 20_000)):
-        assert "times as much: is it made to fill a machine?" in fault(put(data))
+    bomb = line * 30_000
+    for data in (bz2.compress(bomb), zipped(bomb=bomb), lzma.compress(bomb), gzip.compress(bomb, 1), pack(bomb, "zst")):
+        told = re.fullmatch(
+            r"a.csv: ([\d,]+) bytes of it unpack to ([\d,]+); expected at most 150 times as much: if it is not made to "
+            r"fill a machine, unpack it, or say in data.max_bytes how much it may hold",
+            fault(put(data)),
+        )
+        assert told
+        packed, unpacked = (int(number.replace(",", "")) for number in told.groups())
+        assert 150 * packed < unpacked < len(bomb) // 2  # long before its end
+        assert sum(len(chunk.frame) for chunk in chunks(put(data), Reading(header=False, max_bytes=1 << 30))) == 30_000
     assert fault(put(gzip.compress(b"a,b\n" + b"1,2\n" * 100)), max_bytes=300) == (
         "a.csv: more than 300 bytes unpacked; expected at most max_bytes"
     )
     monkeypatch.undo()
-    assert len(list(chunks(put(bz2.compress(b"1," + b"0" * 1000 + b"\n")), Reading()))) == 1
+    small = list(chunks(put(bz2.compress(bomb)), Reading(header=False)))  # harms no machine
+    assert sum(len(chunk.frame) for chunk in small) == 30_000
+
+
+def test_tables_that_are_nearly_empty_are_no_bombs(put, pack, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(source, "RATIO_FROM", 1 << 18)
+    draw = random.Random(1)
+    rows = [
+        f"{2000 + year}-01-{day:02d} {hour:02d}:{minute:02d}:00,"
+        + ",".join(f"{draw.gauss(0, 9):.1f}" if draw.random() < 0.005 else "NA" for _ in range(60))
+        for year in range(5)
+        for day in range(1, 4)
+        for hour in range(24)
+        for minute in range(60)
+    ]
+    data = ("\n".join(rows) + "\n").encode()
+    for packed in (gzip.compress(data), bz2.compress(data), lzma.compress(data), pack(data, "zst")):
+        assert sum(len(chunk.frame) for chunk in chunks(put(packed), Reading(header=False))) == len(rows)
 
 
 def test_a_file_that_changes_while_it_is_read(put) -> None:  # type: ignore[no-untyped-def]

@@ -23,7 +23,7 @@ from unroll.datasets.files import FilesConfig
 from unroll.errors import DataError
 from unroll.prediction import windows
 from unroll.prediction.inputs import Input
-from unroll.prediction.own_reading import OF_TEXTS, block, require, written
+from unroll.prediction.own_reading import block, column_of_texts, require, written
 from unroll.prediction.questions import CHUNK, Questions, chunks, numbers, rows_at_a_time
 from unroll.prediction.windows import UnorderedError
 from unroll.reading import Reading
@@ -147,10 +147,7 @@ def _texts(canonical: str) -> "Callable[..., Iterator[Questions]]":
         import pandas as pd
 
         there = reading.columns(source.path, told, source.name)
-        column = OF_TEXTS[config.kind](config) or canonical
-        column = canonical if column not in there and canonical in there else column
-        if told.format == "text":
-            column = there[0]
+        column = column_of_texts(config, canonical, there, told)
         require(source, told, [column])
         options = [name for name in predictor.optional_inputs if name in there and name != column]
         rows = 0
@@ -182,7 +179,7 @@ def _refuse(rejected: Sequence[Rejected]) -> None:
     """Raise DataError for the first row that cannot be used: an answer for another row would stand in its place."""
     if rejected:
         first = min(rejected, key=lambda row: row.row)
-        raise DataError(first.text())
+        raise DataError(f"{first.text()} (mend the row or leave it out: every row is answered, in its place)")
 
 
 _READERS: dict[str, Callable[[Input, Reading, FilesConfig, Predictor], Iterator[Questions]]] = {

@@ -14,7 +14,7 @@ from unroll.datasets._files.look import reading_of
 from unroll.datasets._files.rows import require_columns
 from unroll.datasets.files import FilesConfig, Plan
 from unroll.errors import DataError, StoreError
-from unroll.prediction.inputs import MAX_BYTES, Input
+from unroll.prediction.inputs import Input
 from unroll.prediction.questions import CHUNK, sniffed
 from unroll.reading import Reading
 from unroll.reading.sniffing import SUFFIXES
@@ -29,6 +29,8 @@ OF_TEXTS: dict[str, Callable[[FilesConfig], str | None]] = {
     "pairs": lambda config: config.source,
 }
 """The column of texts in the task's own files, of the kinds whose questions are texts."""
+ANSWERED = ("labelled_text", "pairs")
+"""Those of them whose own files also have a column of answers, which may be away."""
 
 
 def block(task: Task, reader: Path | None) -> FilesConfig:
@@ -69,8 +71,7 @@ def names_zone(task: Task, source: Input, reader: Path | None) -> bool:
 
 def written(source: Input, config: FilesConfig) -> Reading:
     """As the task's own files are read, where this one is of their kind; else as it looks."""
-    own = sniffed(source)
-    told = reading_of(config).model_copy(update={"max_bytes": MAX_BYTES})
+    own, told = sniffed(source, max_bytes=config.max_bytes), reading_of(config)
     named_so = SUFFIXES.get(source.suffix)
     alike = own.format == told.format or (told.format in DELIMITED and own.format in (*DELIMITED, "text"))
     if told.format == "text":
@@ -110,6 +111,19 @@ def _is_cut_otherwise(source: Input, told: Reading, own: Reading, config: FilesC
         return len(by_block) == 1 < len(by_look)
     columns = {*named_columns(config), *TEXTS}
     return not columns & {*by_block} and bool(columns & {*by_look})
+
+
+def column_of_texts(config: FilesConfig, canonical: str, there: Sequence[str], told: Reading) -> str:
+    """What the column of texts is called in a file of the columns ``there``: as in the task's files, or ``canonical``.
+
+    Without a header columns are called by their places: the last one stands a place earlier where that of the answers,
+    before it, is away.
+    """
+    column = OF_TEXTS[config.kind](config) or canonical
+    is_a_place_earlier = told.header is False and config.kind in ANSWERED and column == f"column_{len(there) + 1}"
+    if told.format == "text" or is_a_place_earlier:
+        return there[-1]
+    return canonical if column not in there and canonical in there else column
 
 
 def require(source: Input, told: Reading, wanted: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 from unroll import reading
 from unroll.errors import DataError
 from unroll.features.recent import NoWindowError
-from unroll.prediction.inputs import MAX_BYTES, Input
+from unroll.prediction.inputs import Input
 from unroll.reading import Reading
 from unroll.serving import Predictor
 
@@ -104,7 +104,7 @@ def text_column(predictor: Predictor) -> str:
 
 def sniffed(source: Input, **told: Any) -> Reading:
     """How the file is written, as far as it is not ``told``."""
-    return reading.sniff(source.path, Reading.model_validate({"max_bytes": MAX_BYTES, **told}), source.name)
+    return reading.sniff(source.path, Reading.model_validate(told), source.name)
 
 
 def rows_at_a_time(predictor: Predictor) -> int:

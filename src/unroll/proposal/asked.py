@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unroll.config import BLOCKS, Params
+from unroll.datasets._files import look as looking
 from unroll.datasets.files import FilesConfig, Plan
 from unroll.errors import ConfigError, DataError
 
@@ -125,17 +126,20 @@ def plan(params: Params, name: str, block: Mapping[str, Any], root: Path) -> Pla
     except DataError as error:
         if "header" in block or "no column" not in str(error):
             raise
-        with contextlib.suppress(DataError):
-            return Plan.of(_config(params, name, {**block, **_numbered(block)}), root)
+    try:  # a name that no column has by its place either is then the one that is told
+        return Plan.of(_config(params, name, {**block, **_placed(block, _config(params, name, block), root)}), root)
+    except DataError:
         with contextlib.suppress(DataError):
             return Plan.of(_config(params, name, {**block, "header": True}), root)
         raise
 
 
-def _numbered(block: Mapping[str, Any]) -> dict[str, str]:
-    """The keys that name a column by a number, with the name that it has in a table without a header."""
+def _placed(block: Mapping[str, Any], config: FilesConfig, root: Path) -> dict[str, str]:
+    """The keys that name a column by its place, with the name that it has in a table without a header."""
     keys = ("label", "text", "source", "target", "time", "site")
-    return {key: place_name(value) for key in keys if (value := block.get(key)) and isinstance(value, str)}
+    columns = looking.take(looking.locate(config, root), config).columns
+    named = {key: place_name(value) for key in keys if isinstance(value := block.get(key), str)}
+    return {key: column for key, column in named.items() if column in columns}
 
 
 def place_name(column: str) -> str:

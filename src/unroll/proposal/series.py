@@ -12,7 +12,7 @@ from unroll.config import Params
 from unroll.datasets._files.config import identifier
 from unroll.datasets._files.series import named
 from unroll.errors import DataError
-from unroll.proposal import rhythm
+from unroll.proposal import rhythm, unchanging
 from unroll.proposal.asked import Asked
 from unroll.proposal.blocks import Line, Proposal
 from unroll.proposal.common import (
@@ -42,7 +42,7 @@ FEW_WINDOWS = 0.6
 
 def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
     """Look, read, and write the five blocks; raises DataError or ConfigError in one line."""
-    found = read(params, name, wanted, root)
+    found = unchanging.leave_out(read(params, name, wanted, root), params, name, wanted, root)
     series = _Series.of(found, wanted)
     if series.share < LEAST_WINDOWS and not found.is_numbered:
         why = (

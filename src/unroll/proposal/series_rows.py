@@ -53,6 +53,8 @@ class Rows:
     missing: list[np.ndarray] = field(default_factory=list)
     values: list[np.ndarray] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
+    ends: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """The least and the greatest number of each column; NaN where there is none."""
     static: dict[str, dict[str, object]] = field(default_factory=dict)
     """Columns of the table that have had one value a site so far, with these."""
 
@@ -68,7 +70,11 @@ class Rows:
         self.sites.append(known[code_N])
         for column in list(self.static):
             self._compare(column, table)
-        self.missing.append(np.isnan(table[self.names].to_numpy(dtype=np.float32)))
+        values_TF = table[self.names].to_numpy(dtype=np.float32)
+        for name, low, high in zip(self.names, np.fmin.reduce(values_TF), np.fmax.reduce(values_TF), strict=True):
+            least, most = self.ends.get(name, (low, high))
+            self.ends[name] = (float(np.fmin(least, low)), float(np.fmax(most, high)))
+        self.missing.append(np.isnan(values_TF))
         self.values.append(table[self.target].to_numpy(dtype=np.float32))
 
     def _compare(self, column: str, table: "pd.DataFrame") -> None:

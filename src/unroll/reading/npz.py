@@ -16,7 +16,7 @@ from unroll.errors import DataError
 from unroll.reading.delimited import Part
 from unroll.reading.reader import Place, Reader
 from unroll.reading.records import MAX_COLUMNS
-from unroll.reading.source import MAX_RATIO, RATIO_FROM, Receipt, raw, reported, require_unchanged
+from unroll.reading.source import Receipt, raw, reported, require_bounded, require_unchanged
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -92,12 +92,7 @@ class Npz(Reader):
 
     def _require_bounded(self, archive: zipfile.ZipFile) -> None:
         size = sum(member.file_size for member in archive.infolist())
-        packed = max(1, self.place.path.stat().st_size)
-        if size > self.place.reading.max_bytes or size > max(RATIO_FROM, MAX_RATIO * packed):
-            raise DataError(
-                f"{self.place.name}: {packed:,} bytes unpack to {size:,}; expected at most max_bytes, "
-                f"{self.place.reading.max_bytes:,}, and {MAX_RATIO} times as much"
-            )
+        require_bounded(self.place.name, self.place.path.stat().st_size, size, self.place.reading.max_bytes)
 
     def _head(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> _Array:
         name = member.filename

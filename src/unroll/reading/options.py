@@ -31,7 +31,9 @@ class Reading(Config):
     skip_rows: int = Field(0, ge=0, le=1_000_000, description="Lines before the header")
     comment: str | None = Field(None, description="A character: lines that begin with it are left out")
     label_place: Literal["first", "last"] | None = Field(None, description="Where the label stands in a row of ucr")
-    max_bytes: PositiveInt = Field(1 << 36, description="The most that a file may hold, unpacked")
+    max_bytes: PositiveInt | None = Field(
+        None, description="The most that a file may hold, unpacked; null: 64 GiB, and not 150 times what is packed"
+    )
     max_line_bytes: int = Field(1 << 24, ge=64, le=1 << 30, description="The longest line, or record of several")
 
     @field_validator("delimiter", "comment")

@@ -10,7 +10,7 @@ from unroll import store
 from unroll.errors import DataError
 from unroll.reading.delimited import Part
 from unroll.reading.reader import CELLS, Place, Reader
-from unroll.reading.source import Receipt, raw, reported, require_unchanged
+from unroll.reading.source import MAX_BYTES, Receipt, raw, reported, require_unchanged
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,10 +32,9 @@ class Parquet(Reader):
             self._schema: pa.Schema = footer.schema.to_arrow_schema()
             self._rows = footer.num_rows
             size = sum(footer.row_group(group).total_byte_size for group in range(footer.num_row_groups))
-        if (size := max(size, footer.num_rows * len(self._schema))) > place.reading.max_bytes:
-            raise DataError(
-                f"{place.name}: {size:,} bytes unpacked; expected at most max_bytes, {place.reading.max_bytes:,}"
-            )
+        max_bytes = place.reading.max_bytes or MAX_BYTES
+        if (size := max(size, footer.num_rows * len(self._schema))) > max_bytes:
+            raise DataError(f"{place.name}: {size:,} bytes unpacked; expected at most max_bytes, {max_bytes:,}")
         if not len(self._schema):
             raise DataError(f"{place.name}: no column in it; expected a table")
         if len(set(self._schema.names)) < len(self._schema.names):

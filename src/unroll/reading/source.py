@@ -20,9 +20,15 @@ from unroll import store
 from unroll.errors import DataError
 from unroll.reading.options import Reading
 
-MAX_RATIO = 250
-"""How many times larger than the file its content may be, once it is more than RATIO_FROM bytes."""
-RATIO_FROM = 1 << 26
+MAX_BYTES = 1 << 36
+"""The most that a file may hold, unpacked, where no other number is given."""
+MAX_RATIO = 150
+"""How many times larger than what is packed the content may be, once it is more than RATIO_FROM bytes.
+
+A hundred columns of which one cell in a thousand is no zero come to 60 with gzip and 150 with xz, an outage of all
+sensors to 16 and 150; a thousand columns of one 1 a row, to 240 and more, must say what they hold.
+"""
+RATIO_FROM = 1 << 30
 MAGIC = {
     b"\x1f\x8b": "gzip",
     b"BZh": "bzip2",
@@ -66,11 +72,11 @@ class Source:
     """Unpacked bytes, in order, each read once. ``name`` is how messages call the file."""
 
     def __init__(
-        self, stream: Reads, name: str, kind: str, size: int, max_bytes: int, moved: Callable[[], None] | None = None
+        self, stream: Reads, name: str, kind: str, position: Callable[[], int], max_bytes: int | None, receipt: Receipt
     ) -> None:
         self.name = name
-        self._stream, self._kind, self._size, self._max_bytes = stream, kind, size, max_bytes
-        self._taken, self._moved = 0, moved
+        self._stream, self._kind, self._position, self._max_bytes = stream, kind, position, max_bytes
+        self._taken, self._receipt = 0, receipt
 
     def read(self, size: int) -> bytes:
         """Exactly ``size`` bytes, fewer only at the end; raises DataError for damage and for more than is allowed."""
@@ -84,17 +90,24 @@ class Source:
     def _read(self, size: int) -> bytes:
         with reported(self.name, self._kind):
             part = self._stream.read(size)
-        if self._moved is not None:
-            self._moved()
+        self._receipt.position = self._position()
         self._taken += len(part)
-        if self._taken > self._max_bytes:
-            raise DataError(f"{self.name}: more than {self._max_bytes:,} bytes unpacked; expected at most max_bytes")
-        if self._taken > max(RATIO_FROM, MAX_RATIO * self._size):
-            raise DataError(
-                f"{self.name}: {self._size:,} bytes unpack to more than {self._taken - 1:,}; expected at most "
-                f"{MAX_RATIO} times as much: is it made to fill a machine?"
-            )
+        require_bounded(self.name, self._receipt.position, self._taken, self._max_bytes)
         return part
+
+
+def require_bounded(name: str, packed: int, unpacked: int, max_bytes: int | None) -> None:
+    """Raise DataError for more bytes than ``max_bytes``; where none are given, also for far more than were packed.
+
+    Held against the bytes read so far, the ratio tells of a file that is made to fill a machine long before its end.
+    """
+    if unpacked > (max_bytes or MAX_BYTES):
+        raise DataError(f"{name}: more than {max_bytes or MAX_BYTES:,} bytes unpacked; expected at most max_bytes")
+    if max_bytes is None and unpacked > max(RATIO_FROM, MAX_RATIO * packed):
+        raise DataError(
+            f"{name}: {packed:,} bytes of it unpack to {unpacked:,}; expected at most {MAX_RATIO} times as much: if it "
+            "is not made to fill a machine, unpack it, or say in data.max_bytes how much it may hold"
+        )
 
 
 @contextmanager
@@ -109,12 +122,7 @@ def opened(path: Path, reading: Reading, name: str, receipt: Receipt | None = No
         hashed = _Hashed(file)
         with reported(name, kind):
             stream = _unpacked(cast("IO[bytes]", hashed) if kind != "zip" else file, kind, name)
-
-        def moved() -> None:
-            if receipt is not None:
-                receipt.position = file.tell()
-
-        yield Source(stream, name, kind, before.st_size, reading.max_bytes, moved)
+        yield Source(stream, name, kind, file.tell, reading.max_bytes, receipt or Receipt())
         digest = (hashed.rest() if kind != "zip" else store.sha256(path)) if receipt else None
         require_unchanged(path, name, before)
         if receipt is not None:

@@ -79,6 +79,8 @@ def _why_unused(column: Column) -> str:
         return "empty"
     if column.is_numeric and column.counts_rows:
         return "it numbers the rows"
+    if column.is_numeric and column.distinct == 1 and column.missing_share < 0.5:
+        return "one value"
     if column.is_numeric:
         return f"{100 * column.missing_share:.0f} % missing" if column.missing_share >= 0.005 else "not asked for"
     if not column.numeric_share:

@@ -20,6 +20,7 @@ NONE = np.iinfo(np.int64).min
 _EPOCH_US = {"epoch_s": 1e6, "epoch_ms": 1e3, "epoch_us": 1.0}
 _OFFSET = r"(Z|[+-]\d{2}:?\d{2})$"
 _LATE = r"^(.*[ T])24((?:[:.]?00){0,2})$"
+_POINTED = r"(^| )([+-]?\d+)\.0+( |$)"
 DAY_US = 86_400_000_000
 _FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_000_000  # years 1 to 9999
 
@@ -81,8 +82,10 @@ def parse(told: "pa.Array", formats: Sequence[str], timezone: str, rows: Counter
         if rows is not None:
             rows[form] += int((~gone_M).sum())
         left_M = left_M[gone_M]
-    if len(left_M):
-        found_N[left_M] = _late(told.take(left_M), formats, timezone)
+    for mended in (_late, _pointed):
+        if len(left_M):
+            found_N[left_M] = mended(told.take(left_M), formats, timezone)
+            left_M = left_M[found_N[left_M] == NONE]
     return found_N
 
 
@@ -96,6 +99,22 @@ def _late(told: "pa.Array", formats: Sequence[str], timezone: str) -> np.ndarray
         early = pc.replace_substring_regex(told.filter(late_M), _LATE, r"\1" + "00" + r"\2")
         us = parse(early, formats, timezone)
         found_M[late_M] = np.where(us == NONE, NONE, us + DAY_US)
+    return found_M
+
+
+def _pointed(told: "pa.Array", formats: Sequence[str], timezone: str) -> np.ndarray:
+    """Of cells (M,) that no format reads: whole numbers of several columns that are written 2013.0, as pandas does."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found_M = np.full(len(told), NONE, dtype=np.int64)
+    several = pc.and_(pc.match_substring(told, " "), pc.match_substring_regex(told, _POINTED))
+    pointed_M = several.to_numpy(zero_copy_only=False)
+    if pointed_M.any():
+        plain: pa.Array = told.filter(several)
+        for _ in range(2):  # neighbours share the blank between them
+            plain = pc.replace_substring_regex(plain, _POINTED, r"\1\2\3")
+        found_M[pointed_M] = parse(plain, formats, timezone)
     return found_M
 
 
