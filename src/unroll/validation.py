@@ -96,6 +96,10 @@ def validate(dataset: "Dataset[D]", config: D, layout: Layout) -> Report:
     rejections.write(layout.rejected / "rows.csv", rejected)
     where = source.relative_to(layout.root).as_posix()
     _publish(report, summary, layout, "validation", where)
+    if rejected:
+        kept = (layout.rejected / "rows.csv").relative_to(layout.root).as_posix()
+        told = f"{len(rejected):,} of {total:,} rows set aside, kept with their reasons in {kept}"
+        sys.stderr.write(f"{where}: {told}; the first: {rejected[0].text()}\n")
     if fault:
         raise ValidationError(f"{where}: {fault}")
     require(report, where)
