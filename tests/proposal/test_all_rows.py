@@ -256,7 +256,7 @@ def test_ends_of_chunks_are_those_of_the_whole_column(draw: Callable[..., np.nda
         whole = Column.of("x", pd.Series(number_N), Marks()).markers()
         assert [marker.number for marker in _ends(number_N, rng).markers()] == whole
         for marker in _ends(number_N, rng).markers():
-            assert marker.count == (number_N == np.float32(marker.number)).sum()
+            assert marker.cells == (number_N == np.float32(marker.number)).sum()
             assert marker.where == f"f row {np.flatnonzero(number_N == np.float32(marker.number))[0]}"
 
 
@@ -265,7 +265,7 @@ def test_a_sample_does_not_grow_with_the_rows() -> None:
     number_N = clipped(rng, 200_000).astype(np.float32)
     number_N[150_000:151_000] = -999
     found = _ends(number_N, rng)
-    assert [(m.number, m.count) for m in found.markers()] == [(-999, 1000)]
+    assert [(m.number, m.cells) for m in found.markers()] == [(-999, 1000)]
     kept: Sequence[int] = [len(column.sample_S()) for column in found._columns.values()]
     assert MOST / 10 < kept[0] <= MOST
 

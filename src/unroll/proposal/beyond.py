@@ -38,7 +38,7 @@ def look(plan: Plan, survey: Survey, given: Collection[str]) -> Beyond:
         told = [
             *(f"{word} stands at first in {where}" for word, where in words.items()),
             *(
-                f"{one.number:.6g} stands in {one.count:,} of {one.numbers:,} rows of {one.column}, at first in "
+                f"{one.number:.6g} stands in {one.cells:,} of {one.numbers:,} rows of {one.column}, at first in "
                 f"{one.where}, far {one.side} all others"
                 for one in markers
             ),

@@ -22,7 +22,7 @@ class Marker(NamedTuple):
 
     column: str
     number: float
-    count: int
+    cells: int
     numbers: int
     where: str
 
