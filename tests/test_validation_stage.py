@@ -141,7 +141,7 @@ def test_stage_writes_accepted_and_rejected_rows(stage: Stage, capsys: pytest.Ca
     warned, aside = capsys.readouterr().err.splitlines()
     assert warned.startswith("data/raw/tiny/table.parquet: warning: column 'site': no site: 1 of 37")
     assert aside == (
-        "data/raw/tiny/table.parquet: 4 of 41 rows set aside, kept with their reasons in data/rejected/tiny/rows.csv; "
+        "data/raw/tiny/table.parquet: rows set aside: 4 of 41, kept with their reasons in data/rejected/tiny/rows.csv; "
         "the first: a.csv row 12, no2 'abc,\\n1': no number"
     )
 
