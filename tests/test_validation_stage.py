@@ -138,7 +138,12 @@ def test_stage_writes_accepted_and_rejected_rows(stage: Stage, capsys: pytest.Ca
     assert result["rejected_share"] == pytest.approx(4 / 41)
     assert result["expectations"] == {"evaluated": 4, "set_aside": 2, "failed": {"critical": 0, "warning": 1}}
     assert [failure[:31] for failure in result["failures"]] == ["warning: column 'site': no site"]
-    assert capsys.readouterr().err.startswith("data/raw/tiny/table.parquet: warning: column 'site': no site: 1 of 37")
+    warned, aside = capsys.readouterr().err.splitlines()
+    assert warned.startswith("data/raw/tiny/table.parquet: warning: column 'site': no site: 1 of 37")
+    assert aside == (
+        "data/raw/tiny/table.parquet: rows set aside: 4 of 41, kept with their reasons in data/rejected/tiny/rows.csv; "
+        "the first: a.csv row 12, no2 'abc,\\n1': no number"
+    )
 
 
 def test_a_critical_failure_leaves_the_result_but_no_table(stage: Stage) -> None:

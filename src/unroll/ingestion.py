@@ -69,8 +69,9 @@ def read(dataset: Dataset[D], config: D, source: str, folder: Path, root: Path, 
         rejected = csv.writer(handle, lineterminator="\n")
         rejected.writerow(Rejected._fields)
         parts = dataset.parts(root if dataset.in_place else folder, config)
+        kept = _kept(root, folder, task)
         store.write_table_parts(
-            folder / "table.parquet", _tables(parts, rejected, found, shown, task or config.dataset)
+            folder / "table.parquet", _tables(parts, rejected, found, shown, task or config.dataset, kept)
         )
     files = found.pop("files", files)
     manifest = {"source": _kind(dataset, config, source), "files": files}
@@ -78,9 +79,12 @@ def read(dataset: Dataset[D], config: D, source: str, folder: Path, root: Path, 
 
 
 def _tables(
-    parts: Iterator[Part], rejected: Any, found: dict[str, Any], shown: progress.Rows, task: str
+    parts: Iterator[Part], rejected: Any, found: dict[str, Any], shown: progress.Rows, task: str, kept: str
 ) -> "Iterator[pd.DataFrame]":
-    """The tables of ``parts``; their rejected rows are written and what they found is collected on the way."""
+    """The tables of ``parts``; their rejected rows are written and what they found is collected on the way.
+
+    How many rows are set aside goes to the screen, with the first and the file where they are ``kept``.
+    """
     good, bad, first = 0, 0, ""
     for table, refused, learned in parts:
         if bad > HOPELESS * (good + bad):
@@ -94,6 +98,17 @@ def _tables(
         yield table
     if not good:
         raise DataError(f"no readable row{f'; the first of {bad:,}: {first}' if bad else ''}; expected at least one")
+    if bad:
+        aside = f"{bad:,} of {good + bad:,} rows set aside, kept with their reasons in {kept}; the first: {first}"
+        sys.stderr.write(f"ingest {task}: {aside}\n")
+
+
+def _kept(root: Path, folder: Path, task: str) -> str:
+    """Where the list of rows set aside is found once ``folder`` has taken its place, for a message."""
+    if not task:
+        return "rejected.csv"
+    path = folder.parent / task / "rejected.csv"
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
 
 
 def source_fingerprint(dataset: Dataset[D], config: D, source: str, root: Path) -> dict[str, str] | None:

@@ -96,6 +96,11 @@ def validate(dataset: "Dataset[D]", config: D, layout: Layout) -> Report:
     rejections.write(layout.rejected / "rows.csv", rejected)
     where = source.relative_to(layout.root).as_posix()
     _publish(report, summary, layout, "validation", where)
+    if rejected:
+        kept = (layout.rejected / "rows.csv").relative_to(layout.root).as_posix()
+        first = "" if fault else f"; the first: {rejected[0].text()}"
+        told = f"{len(rejected):,} of {total:,}, kept with their reasons in {kept}{first}"
+        sys.stderr.write(f"{where}: rows set aside: {told}\n")
     if fault:
         raise ValidationError(f"{where}: {fault}")
     require(report, where)

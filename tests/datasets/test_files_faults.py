@@ -178,12 +178,16 @@ def test_a_row_with_a_word_among_numbers_is_set_aside(tmp_path: Path) -> None:
     assert len(own.validate(layout, own.config(table="series", path="air.csv"))) == 298
 
 
-def test_too_many_rows_set_aside_stop_the_task(tmp_path: Path) -> None:
+def test_too_many_rows_set_aside_stop_the_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = hours(300)
     for row in range(100, 110):
         lines[row] = lines[row].replace(",2", ",two ")
     block = own.config(table="series", path=written(tmp_path, lines))
     layout = own.ingest(tmp_path, block)
+    assert (
+        "ingest own: 10 of 300 rows set aside, kept with their reasons in data/raw/own/rejected.csv; the first: "
+        "air.csv row 102, no2 'two 2': no number; expected one\n"
+    ) in capsys.readouterr().err
     with pytest.raises(
         Refused, match=r"10 of 300 rows set aside; expected at most 3 .*; air\.csv row 102, no2 'two 2': no"
     ):

@@ -93,9 +93,21 @@ def test_a_number_that_stands_apart_is_proposed_as_a_marker_and_not_taken(tmp_pa
             "the first 900 rows of NMHC(GT), far below all others: [-200]"
         )
     ]
-    dotted = "time: no row is written as %d.%m.%Y %H.%M.%S"
-    assert dotted in own.found(layout)["told"]
     assert own.validate(layout, own.config(table="series", path="air.csv"))["co_gt"].min() == -200
+
+
+def test_a_format_of_no_row_is_told_unless_it_stands_by_for_another_mark(tmp_path: Path) -> None:
+    air(tmp_path)
+    written = ["%d/%m/%Y %H.%M.%S", "%d-%m-%Y %H.%M.%S"]
+    for others, told in (
+        (["%d.%m.%Y %H.%M.%S"], []),
+        (["%Y/%d/%m %H.%M.%S"], ["time: no row is written as %Y/%d/%m %H.%M.%S"]),
+    ):
+        time = {"columns": ["Date", "Time"], "formats": [*written, *others]}
+        layout = own.ingest(tmp_path, own.config(table="series", path="air.csv", time=time))
+        found = own.found(layout)
+        assert [line for line in found["told"] if line.startswith("time: no row")] == told
+        assert found["formats_not_there"] == others
 
 
 @pytest.mark.parametrize("mark", ["999.9", "9999", "999"])

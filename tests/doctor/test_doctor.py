@@ -14,7 +14,7 @@ from prediction import made
 from projects import ROOT, change_params, init_git, run
 from rich.console import Console
 
-from unroll import doctor, workflow
+from unroll import doctor, ingestion, store, validation, workflow
 from unroll.datasets.files import FilesConfig, Plan
 from unroll.doctor import data, environment
 from unroll.doctor.findings import Finding
@@ -66,6 +66,7 @@ def test_a_sound_task_has_no_faults(root: Path) -> None:
         "parameters",
         "files",
         "first look",
+        "rows",
         "device",
         "stages",
     }
@@ -109,6 +110,28 @@ def test_a_changed_file_is_a_note(root: Path) -> None:
     with (root / "pollution.csv").open("a") as file:
         file.write("1501,2014,3,4,12,70,10.0,SE\n")
     assert notes(root)["files"] == "pollution.csv: changed since they were ingested → unroll repro mine"
+
+
+def test_rows_that_were_set_aside_and_warnings_are_notes(root: Path) -> None:
+    path = root / "pollution.csv"
+    lines = path.read_text().splitlines()
+    lines[9] = lines[9].replace("2014", "year")
+    path.write_text("\n".join(lines) + "\n")
+    task = Task.open(root, made.NAME)
+    dataset, config = task.dataset()
+    with store.atomic_folder(task.layout.raw) as folder:
+        ingestion.read(dataset, config, "", folder, root, made.NAME)
+    validation.validate(dataset, config, task.layout)
+    told = notes(root)
+    assert told["rows"].startswith(
+        "1 of 1,500 set aside (0.067 %); the first: pollution.csv row 10, year+month+day+hour"
+    )
+    assert told["rows"].endswith("→ see data/rejected/mine/rows.csv, which has them with their reasons")
+    warned = [finding.what for finding in found(root) if finding.area == "validation"]
+    assert [line.split(":")[1:3] for line in warned] == [
+        [" column 'step_s'", " a gap in time, or another step than 3600 s"],
+        [" column 'pm2_5'", " missing values"],
+    ]
 
 
 def test_a_first_look_that_says_something_else_is_a_note(root: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from unroll import schema, workflow
 from unroll.config import Params
-from unroll.doctor import data, environment, state
+from unroll.doctor import data, environment, rows, state
 from unroll.doctor.findings import Finding, fault, fine
 from unroll.errors import ConfigError, StoreError
 from unroll.tasks import Task
@@ -66,6 +66,7 @@ def _parameters(task: Task) -> Iterator[Finding]:
 
 def _task(task: Task, stale: list[str]) -> Iterator[Finding]:
     yield from data.look(task)
+    yield from rows.look(task)
     yield from state.device(task.train_config())
     if (task.layout.root / ".dvc").is_dir():
         yield from state.stages(task, stale)

@@ -37,6 +37,8 @@ def main(root: Path, name: str, wanted: Asked, yes: bool, output: TextIO) -> Non
     text = found.text(name, writing.indent(path))
     output.write(text)
     output.flush()
+    for line in found.warnings:
+        sys.stderr.write(f"unroll: warning: {line}\n")
     if not yes and not sys.stdin.isatty():
         raise ConfigError(f"nothing written: there is no terminal to ask on; --yes appends this to {path}")
     if not yes and not _agreed(path):

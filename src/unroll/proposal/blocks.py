@@ -21,10 +21,11 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Proposal:
-    """The five blocks of a task, and what was seen of its files."""
+    """The five blocks of a task, what was seen of its files, and what of it must not be passed over."""
 
     seen: Sequence[str]
     blocks: Mapping[str, Sequence[Line]]
+    warnings: Sequence[str] = ()
 
     def values(self) -> dict[str, Any]:
         """What a reader of the YAML gets."""
@@ -43,7 +44,9 @@ class Proposal:
     def text(self, name: str, indent: int = 2) -> str:
         """The YAML below ``tasks:``, ``indent`` blanks a level."""
         one, two, three = (" " * indent * level for level in (1, 2, 3))
-        rows = [f"{one}# {part}" for told in self.seen for part in _wrapped(told, WIDTH - len(one) - 2)]
+        rows = [
+            f"{one}# {part}" for told in (*self.warnings, *self.seen) for part in _wrapped(told, WIDTH - len(one) - 2)
+        ]
         rows.append(f"{one}{flow(name)}:")
         for block in BLOCKS:
             rows.append(f"{two}{block}:")

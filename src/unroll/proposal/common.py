@@ -7,7 +7,7 @@ from unroll.datasets._files.config import plain
 from unroll.datasets._files.look import File
 from unroll.datasets.files import FilesConfig, Plan
 from unroll.proposal.blocks import Line
-from unroll.proposal.survey import Survey
+from unroll.proposal.survey import FEW, Survey
 from unroll.reading import numerals
 
 ORDER = (
@@ -19,6 +19,8 @@ ORDER = (
 LAST = ("ranges", "max_missing_share", "seed", "max_bytes", "max_line_bytes")
 UNSAID = {"quote": '"'}
 """What every file has unless it says otherwise: not written."""
+REASONS = 4
+"""Reasons why rows are set aside that are told."""
 MANY = 40
 """Columns that are named one by one; of more the block says all."""
 
@@ -40,14 +42,28 @@ def data_lines(
         lines.append(Line(key, value, whys.get(key, "")))
     if "sha256" in found:
         lines.append(Line("sha256", found["sha256"]))
-    config = plan.config
-    if survey.aside_share > config.max_rejected_share:
-        why = f"{100 * survey.aside_share:.2g} % of the rows cannot be used; the first: {survey.first_aside}"
-        lines.append(Line("max_rejected_share", survey.allowance, why))
-    elif "max_rejected_share" in config.model_fields_set:
-        lines.append(Line("max_rejected_share", config.max_rejected_share))
+    lines += _share_line(plan.config, survey)
     lines += [Line(key, found[key]) for key in LAST if key in found]
     return lines
+
+
+def _share_line(config: FilesConfig, survey: Survey) -> list[Line]:
+    """The share of rows that may be set aside, where it is given or the files have bad rows.
+
+    There is made room for a few of them by itself, for many never: validate is to stop at these.
+    """
+    key, share = "max_rejected_share", f"{percent(survey.aside_share)} of the rows cannot be used"
+    if _is_too_much(config, survey):
+        return [Line(key, config.max_rejected_share, f"{share}: not raised for so many, so that validate stops")]
+    if survey.aside_share > config.max_rejected_share:
+        return [Line(key, survey.allowance, f"{share}; the first: {survey.first_aside}")]
+    return [Line(key, config.max_rejected_share)] if key in config.model_fields_set else []
+
+
+def _is_too_much(config: FilesConfig, survey: Survey) -> bool:
+    """Whether more rows cannot be used than were said to be allowed or, where nothing was said, than a few."""
+    most = config.max_rejected_share
+    return survey.aside_share > (most if "max_rejected_share" in config.model_fields_set else max(most, FEW))
 
 
 def _thousands(plan: Plan) -> dict[str, str]:
@@ -78,12 +94,31 @@ def file_names(plan: Plan) -> str:
     return ", ".join(names[:4]) + (f", … ({len(names)} files)" if len(names) > 4 else "")
 
 
-def aside_lines(survey: Survey) -> list[str]:
-    """How many rows cannot be used, and why the first one; nothing where all can."""
+def aside_lines(plan: Plan, survey: Survey) -> list[str]:
+    """How many rows cannot be used, with the reasons; nothing where all can, or where it is a matter of warnings."""
+    return [] if _is_too_much(plan.config, survey) else _aside(survey)
+
+
+def warnings(plan: Plan, survey: Survey) -> list[str]:
+    """What must not be passed over: more rows that cannot be used than the block allows; nothing of fewer."""
+    if not _is_too_much(plan.config, survey):
+        return []
+    allowed = f"data.max_rejected_share allows {percent(plan.config.max_rejected_share)}: validate will stop"
+    way_out = f"mend the files or the block, or say --set data.max_rejected_share={survey.allowance} to do without them"
+    return [*_aside(survey), f"that is {percent(survey.aside_share)}, and {allowed}; {way_out}"]
+
+
+def _aside(survey: Survey) -> list[str]:
+    """How many rows cannot be used, and the first of them; where there are several reasons, the first of each."""
     if not survey.aside:
         return []
-    rows = survey.rows + survey.aside
-    return [f"{survey.aside:,} of {rows:,} rows cannot be used and are set aside; the first: {survey.first_aside}"]
+    rows, kinds = survey.rows + survey.aside, sorted(survey.reasons.values(), key=lambda kind: -kind.rows)
+    told = f"{survey.aside:,} of {rows:,} rows cannot be used and are set aside; the first: {survey.first_aside}"
+    if len(kinds) == 1:
+        return [told]
+    shown = [f"{kind.rows:,} as {kind.first.text()}" for kind in kinds[:REASONS]]
+    more = f"; {len(kinds) - REASONS} more reasons" if len(kinds) > REASONS else ""
+    return [told, f"of these {'; '.join(shown)}{more}"]
 
 
 def unused_lines(plan: Plan) -> list[str]:

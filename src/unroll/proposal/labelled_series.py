@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unroll.config import Params
+from unroll.datasets.files import Plan
 from unroll.errors import DataError
 from unroll.features import lengths
 from unroll.proposal import asked as asking
-from unroll.proposal import survey
+from unroll.proposal import beyond, survey
 from unroll.proposal.asked import Asked
 from unroll.proposal.blocks import Line, Proposal
 from unroll.proposal.common import (
@@ -23,8 +24,10 @@ from unroll.proposal.common import (
     percent,
     train_lines,
     unused_lines,
+    warnings,
 )
 from unroll.proposal.labels import Labels
+from unroll.proposal.survey import Survey
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,13 +57,12 @@ class _Series:
 
 def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
     """Look, read, and write the five blocks; raises DataError or ConfigError in one line."""
-    plan = asking.plan(params, name, wanted.block(root), root)
-    series = _Series()
-    found = survey.take(plan, series.add, f"new {name}")
+    plan, series, found, missing = _read(params, name, wanted, root)
     labels, length_N = series.labels, np.concatenate(series.lengths)
     if "data.split" not in wanted.given:
         _require_one_length(found.found["lengths"])
     changed, whys = labels.data(plan.config, plan.look.file)
+    whys |= missing
     steps, mean = int(length_N.max()), float(length_N.mean())
     train = sum(labels.trained().values())
     whys["values"] = f"series of {steps} values" if length_N.min() == steps else f"{length_N.min()} to {steps} values"
@@ -70,7 +72,7 @@ def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
             f"{file_names(plan)}: {labels.told()}, {whys['values']}",
             *labels.warnings(),
             *unused_lines(plan),
-            *aside_lines(found),
+            *aside_lines(plan, found),
         ],
         {
             "data": data_lines(plan, found, whys, changed | {"values": "all"}),
@@ -95,7 +97,21 @@ def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
             "train": train_lines(epochs, batch_for(train, 64), f"{train:,} series of {round(mean)} steps"),
             "gate": labels.gate(["majority", "nearest_neighbour"]),
         },
+        warnings(plan, found),
     )
+
+
+def _read(params: Params, name: str, wanted: Asked, root: Path) -> tuple[Plan, _Series, Survey, dict[str, str]]:
+    """Look and read, once more where words for missing values begin late; the last is why these are some."""
+    block = wanted.block(root)
+    plan, series = asking.plan(params, name, block, root), _Series()
+    found = survey.read(plan, series.add, f"new {name}")
+    keys, whys = beyond.look(plan, found, wanted.given)
+    if keys:
+        plan, series = asking.plan(params, name, {**block, **keys}, root), _Series()
+        found = survey.read(plan, series.add, f"new {name}")
+    found.require_usable()
+    return plan, series, found, whys
 
 
 def _require_one_length(lengths: Mapping[str, tuple[int, int, str]]) -> None:

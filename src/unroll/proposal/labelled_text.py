@@ -12,7 +12,16 @@ from unroll.proposal import asked as asking
 from unroll.proposal import survey
 from unroll.proposal.asked import Asked
 from unroll.proposal.blocks import Line, Proposal
-from unroll.proposal.common import aside_lines, batch_for, data_lines, epochs_for, file_names, train_lines, unused_lines
+from unroll.proposal.common import (
+    aside_lines,
+    batch_for,
+    data_lines,
+    epochs_for,
+    file_names,
+    train_lines,
+    unused_lines,
+    warnings,
+)
 from unroll.proposal.labels import Labels, rejected
 
 if TYPE_CHECKING:
@@ -56,7 +65,7 @@ def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
             *([line] if (line := rejected(found.found)) else []),
             *labels.warnings(),
             *unused_lines(plan),
-            *aside_lines(found),
+            *aside_lines(plan, found),
         ],
         {
             "data": data_lines(plan, found, whys, changed),
@@ -87,4 +96,5 @@ def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
             "train": train_lines(epochs, batch_for(train, 64), f"{train:,} texts of {median} words"),
             "gate": labels.gate(["majority"]),
         },
+        warnings(plan, found),
     )

@@ -25,6 +25,7 @@ from unroll.proposal.common import (
     percent,
     train_lines,
     unused_lines,
+    warnings,
 )
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
             _lengths("sources", source_N),
             f"{_lengths('targets', target_N)}, {len(pairs.targets):,} different ones",
             *unused_lines(plan),
-            *aside_lines(found),
+            *aside_lines(plan, found),
         ],
         {
             "data": data_lines(plan, found, {}),
@@ -99,6 +100,7 @@ def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
             "train": train_lines(epochs, batch_for(train, 64), why, **changed),
             "gate": _gate(pairs.targets, adds),
         },
+        warnings(plan, found),
     )
 
 

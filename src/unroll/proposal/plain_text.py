@@ -20,6 +20,7 @@ from unroll.proposal.common import (
     gate_lines,
     train_lines,
     unused_lines,
+    warnings,
 )
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
         [
             f"{file_names(plan)}: {told}, {len(counts):,} different ones",
             *unused_lines(plan),
-            *aside_lines(found),
+            *aside_lines(plan, found),
         ],
         {
             "data": data_lines(plan, found, {}),
@@ -98,6 +99,7 @@ def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
             ),
             "gate": _gate(counts),
         },
+        warnings(plan, found),
     )
 
 

@@ -25,6 +25,7 @@ from unroll.proposal.common import (
     percent,
     train_lines,
     unused_lines,
+    warnings,
 )
 from unroll.proposal.gaps import Gaps, Lacking
 from unroll.proposal.rhythm import Rhythm
@@ -180,13 +181,17 @@ class _Series:
                 "train": train_lines(size.epochs, size.batch, f"{size.windows:,} windows to learn from"),
                 "gate": self.gate(),
             },
+            warnings(self.read.plan, self.read.survey),
         )
 
     def whys(self) -> dict[str, str]:
         """Reasons of keys of the data block."""
         unread = self.read.survey.found.get("formats_not_there", ())
-        more = {"time": f"no row is written as {', '.join(unread)}: for files to come"} if unread else {}
-        return {**more, **self.read.whys}
+        whys = dict(self.read.whys)
+        if unread and not self.read.is_numbered:
+            told = f"no row is written as {', '.join(unread)}: for files to come"
+            whys["time"] = "; ".join(filter(None, (whys.get("time", ""), told)))
+        return whys
 
     def seen(self) -> list[str]:
         """What the files hold, in a line or two."""
@@ -205,7 +210,7 @@ class _Series:
             "missing values: " + (", ".join(f"{n} {percent(gone[n])}" for n in worst) or "none"),
             *([] if self.read.is_numbered else self._lacking()),
             *([self._one_of_several()] if len(self.sites) > 1 else []),
-            *aside_lines(every),
+            *aside_lines(self.read.plan, every),
         ]
         return [*lines, *unused_lines(self.read.plan)]
 

@@ -8,19 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unroll.config import Params
-from unroll.datasets._files import cells
-from unroll.datasets._files.config import identifier
 from unroll.datasets._files.infer_series import NoNumbersError
-from unroll.datasets._files.look import Look
-from unroll.datasets._files.rows import require_columns
-from unroll.datasets._files.seen import Seen
-from unroll.datasets._files.series import named
-from unroll.datasets.files import FilesConfig, Plan
+from unroll.datasets.files import Plan
 from unroll.errors import DataError
 from unroll.proposal import asked as asking
-from unroll.proposal import rhythm, survey
+from unroll.proposal import beyond, rhythm, survey
+from unroll.proposal import series_columns as columns
 from unroll.proposal.asked import Asked
-from unroll.proposal.common import percent
 from unroll.proposal.rhythm import Rhythm
 from unroll.proposal.survey import Survey
 
@@ -29,8 +23,6 @@ if TYPE_CHECKING:
 
 TRAINED = 0.7
 """Share of the rows, the first ones, that train: nothing is chosen by later ones."""
-MOST_INPUTS = 20
-"""Columns of numbers that are inputs; of more those that go most with the target."""
 
 
 @dataclass(frozen=True)
@@ -139,13 +131,13 @@ def read(params: Params, name: str, wanted: Asked, root: Path) -> Read:
     if not values or len(found.rows.numbers) < 2:
         return found
     config = found.plan.config
-    names = _table_names(config)
+    names = columns.table_names(config)
     static = [column for column, new in names.items() if new in values]
     first = list(values[names[static[0]]].items())[:3]
     shown = ", ".join(f"{site} {value:g}" if isinstance(value, float) else f"{site} {value}" for site, value in first)
     block = {**found.block, "static": static}
-    for key, columns in (("values", config.values), ("categories", config.categories)):
-        block[key] = [column for column in columns or () if column not in static]
+    for key, listed in (("values", config.values), ("categories", config.categories)):
+        block[key] = [column for column in listed or () if column not in static]
     why = f"one value a site, as {static[0]}: {shown}; kept in the table, no input"
     plan, rows = asking.plan(params, name, block, root), found.rows.without(list(values))
     return replace(found, plan=plan, rows=rows, block=block, whys={**found.whys, "static": why})
@@ -157,21 +149,23 @@ def _read(params: Params, name: str, wanted: Asked, root: Path) -> Read:
     try:
         plan = asking.plan(params, name, block, root)
     except NoNumbersError as error:
-        _require_numbers(error.seen, wanted.target)
+        columns.require_numbers(error.seen, wanted.target)
         raise
-    if (values := _with_target(plan, wanted)) is not None:
+    if (values := columns.with_target(plan, wanted)) is not None:
         block["values"], whys["values"] = values, f"{wanted.target} numbers the rows, and is asked for all the same"
         plan = asking.plan(params, name, block, root)
     for key, (value, why) in plan.inferred.proposals.items():
         if f"data.{key}" not in wanted.given:
             block[key], whys[key] = value, why
     plan = asking.plan(params, name, block, root) if whys else plan
-    rows = Rows(*_chosen(plan, wanted))
-    rows.static = {column: {} for column in _maybe_static(plan, wanted) if column != rows.target}
-    found = Read(plan, survey.take(plan, rows.add, f"new {name}"), rows, whys, block)
+    rows = Rows(*columns.chosen(plan, wanted))
+    rows.static = {column: {} for column in columns.maybe_static(plan, wanted) if column != rows.target}
+    found = Read(plan, survey.read(plan, rows.add, f"new {name}"), rows, whys, block)
+    found = _mended(params, name, root, found, wanted)
+    found.survey.require_usable()
     if found.is_numbered:
         return _without_time(found, wanted)
-    if plan.config.resample is not None:
+    if found.plan.config.resample is not None:
         return found
     seconds_T = next(iter(rows.by_site().values())).seconds_T
     if uneven := rhythm.calendar_step(seconds_T):
@@ -184,6 +178,25 @@ def _read(params: Params, name: str, wanted: Asked, root: Path) -> Read:
     every = {"every": rhythm.name(rhythm.nice_step(seconds_T)), "how": "mean"}
     again = _again(params, name, root, found, {"resample": every}, {"resample": "rows come at no regular step"})
     return replace(again, changed={"resample": every})
+
+
+def _mended(params: Params, name: str, root: Path, found: Read, wanted: Asked) -> Read:
+    """The same files read with what later rows ask for, as times spelt in another way and markers that begin late.
+
+    Where they then cannot be read, few rows that are set aside stay so; for many of them the error is raised.
+    """
+    for _ in range(beyond.PASSES):
+        keys, whys = beyond.look(found.plan, found.survey, wanted.given)
+        if not keys:
+            break
+        joined = {key: "; ".join(filter(None, (found.whys.get(key, ""), why))) for key, why in whys.items()}
+        try:
+            found = _again(params, name, root, found, keys, joined)
+        except DataError as error:
+            if found.survey.aside_share <= survey.FEW:
+                break
+            raise DataError(f"{error} (read with {'; '.join(whys.values())})") from None
+    return found
 
 
 def number(params: Params, name: str, root: Path, found: Read, step: str, why: str) -> Read:
@@ -217,94 +230,4 @@ def _again(
     block, rows = {**found.block, **keys}, Rows(found.rows.names, found.rows.target)
     rows.static = {column: {} for column in found.rows.static if "resample" not in keys}
     plan = asking.plan(params, name, block, root)
-    return Read(plan, survey.take(plan, rows.add, f"new {name}"), rows, {**found.whys, **whys}, block)
-
-
-def _chosen(plan: Plan, wanted: Asked) -> tuple[list[str], str]:
-    """The names in the table of the columns that are inputs, and of the target."""
-    config, look = plan.config, plan.look
-    names = named(config)
-    target = wanted.target
-    if target is None:
-        if len(names) > 1:
-            raise DataError(
-                f"{look.file}: several columns of numbers; expected --target to name one: {', '.join(names)}"
-            )
-        target = next(iter(names))
-    own = {new: old for old, new in names.items()}
-    target = own.get(target, target)
-    if target not in look.columns and not look.reading.header and asking.place_name(target) in look.columns:
-        target = asking.place_name(target)
-    require_columns(look.file, look.columns, [target], look.left_out)
-    if target not in names:
-        raise DataError(
-            f"{look.file}: column {target!r} cannot be forecast: {_why_none(plan, target)}; expected one of "
-            f"{', '.join(names)}"
-        )
-    if len(names) <= MOST_INPUTS:
-        return list(names.values()), names[target]
-    near = sorted(names, key=lambda other: (other != target, -_likeness(look, config, target, other)))[:MOST_INPUTS]
-    return [new for old, new in names.items() if old in near], names[target]
-
-
-def _maybe_static(plan: Plan, wanted: Asked) -> list[str]:
-    """Names in the table of columns that have one value a site in the first rows, where nobody said what they are."""
-    config, frame = plan.config, plan.look.frame
-    given = {key for key in ("values", "categories", "static", "resample") if f"data.{key}" in wanted.given}
-    if config.site is None or config.resample is not None or given:
-        return []
-    most = frame.groupby(config.site, sort=False)[[*(config.values or ()), *(config.categories or ())]].nunique().max()
-    names = _table_names(config)
-    return [names[str(column)] for column, count in most.items() if count == 1]
-
-
-def _table_names(config: FilesConfig) -> dict[str, str]:
-    """The name in the table of each column of numbers or words."""
-    return {**named(config), **{column: identifier(column) for column in config.categories or ()}}
-
-
-def _require_numbers(seen: Seen, target: str | None) -> None:
-    """Raise DataError that says why the target that was asked for cannot be forecast, where no column can."""
-    if target is None:
-        return
-    require_columns(seen.look.file, seen.look.columns, [target], seen.look.left_out)
-    if not seen.columns[target].is_numeric and (why := seen.look.odd(target, seen.marks)):
-        raise DataError(f"{seen.look.file}: column {target!r} cannot be forecast: {why}; expected a column of numbers")
-
-
-def _with_target(plan: Plan, wanted: Asked) -> list[str] | None:
-    """The columns of numbers and the one asked for, where it was left out for it goes up by one from row to row."""
-    values = plan.config.values or ()
-    target = plan.inferred.columns.get(wanted.target or "")
-    if (
-        target is None
-        or target.name in values
-        or not plan.open_values
-        or not (target.is_numeric and target.counts_rows)
-    ):
-        return None
-    return [column for column in plan.look.columns if column in values or column == target.name]
-
-
-def _why_none(plan: Plan, target: str) -> str:
-    """Why a column of the file is none of those that can be forecast, with a row where one is to blame."""
-    column, config = plan.inferred.columns[target], plan.config
-    if column.is_empty:
-        return "it is empty"
-    if not column.is_numeric:
-        marks = cells.Marks.of(config.missing or (), config.decimal, config.thousands)
-        return plan.look.odd(target, marks)
-    if column.missing_share > config.max_missing_share:
-        share = f"{percent(column.missing_share)} of its cells hold no number"
-        return f"{share}, and at most {percent(config.max_missing_share)} may (data.max_missing_share)"
-    return "the block has another use for it"
-
-
-def _likeness(look: Look, config: FilesConfig, one: str, other: str) -> float:
-    """How closely two columns go together in the first rows: the correlation, without its sign."""
-    marks = cells.Marks.of(config.missing or (), config.decimal, config.thousands)
-    a_N, b_N = (cells.numbers(look.frame[name], marks, name)[0] for name in (one, other))
-    both_N = np.isfinite(a_N) & np.isfinite(b_N)
-    if both_N.sum() < 3 or not a_N[both_N].std() or not b_N[both_N].std():
-        return 0.0
-    return abs(float(np.corrcoef(a_N[both_N], b_N[both_N])[0, 1]))
+    return Read(plan, survey.read(plan, rows.add, f"new {name}"), rows, {**found.whys, **whys}, block)

@@ -112,10 +112,45 @@ def spelt(frame: "pd.DataFrame", names: Sequence[str], *, epochs: bool = False) 
         left_M = left_M[~read_M]
     if len(left_M) > (1 - ENOUGH) * len(sample):
         return ()
-    return (*found, *(form for form in _siblings(found[0]) if form not in found))
+    return (*found, *(form for form in siblings(found[0]) if form not in found))
 
 
-def _siblings(form: str) -> list[str]:
+def further(told: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Formats that read times which the ``known`` ones do not, those that read most of them first; () for none.
+
+    Where two read as many and time goes on alike, that one counts which has day and month in the order of the known.
+    """
+    import pyarrow as pa
+
+    left = pa.array(told, pa.large_string())
+    left = left.take(np.flatnonzero(times.parse(left, known, "UTC") == times.NONE))  # others are at a change of clocks
+    sample = left.take(_evenly(len(left)))
+    named = [form.replace("%m", month).replace("%Y", year)
+             for form in known for month in ("%m", "%b", "%B") for year in ("%Y", "%y")]  # fmt: skip
+    forms = [form for form in dict.fromkeys((*FORMATS, *named)) if form not in known]
+    orders = {_order(form) for form in known}
+    found: list[str] = []
+    while len(sample) and len(found) < MOST:
+        fits = {form: _fit(sample, form) for form in forms}
+        best = max(forms, key=lambda form: (*fits[form][:2], _order(form) in orders, fits[form][2]))
+        read_M = _read(sample, best)
+        if not read_M.any():
+            break
+        found.append(best)
+        sample = sample.take(np.flatnonzero(~read_M))
+    return tuple(found)
+
+
+def _order(form: str) -> str:
+    """Day, month and year as a format has them.
+
+    >>> _order("%d/%m/%Y %H:%M"), _order("%b %d, %y")
+    ('dmy', 'mdy')
+    """
+    return "".join(re.findall(r"%([dmbBYy])", form)).lower().replace("b", "m")[:3]
+
+
+def siblings(form: str) -> list[str]:
     """The same order of day, month and year with another mark between: a file may change its mark midway."""
     own = next((mark for mark in MARKS if re.search(rf"%[dmYy]\{mark}%[dmYy]\{mark}%[dmYy]", form)), None)
     if own is None:

@@ -18,6 +18,8 @@ FEW, MANY = 64, 0.2
 """Distinct words of a category at most, and their share of the rows."""
 ODD_SHARE, ODD_FAR = 0.005, 5.0
 """A number that is a marker stands there more often than this, and as many spreads below or above all others."""
+LOOKED_AT = 5000
+"""Numbers of which that share is asked for at most: of more rows a marker need not come more often."""
 NINES = re.compile(r"99+(\.9+)?|9\.9+")
 """How a marker above all others is written: large numbers of another kind are rather measured."""
 
@@ -96,12 +98,30 @@ class Column:
         if not len(number_M):
             return None
         end = float(number_M.min())
-        spelt = f"{sign * end:.6g}"
-        if end > -9 or not (spelt == str(int(sign * end)) if sign > 0 else NINES.fullmatch(spelt)):
-            return None
-        rest = number_M[number_M > end]
-        if len(rest) < 10 or 1 - len(rest) / len(number_M) < ODD_SHARE:
-            return None
-        far = float(np.percentile(rest, 1) - end) > ODD_FAR * max(float(rest.std()), 1e-9)
-        apart = far or end <= 3 * rest.min() - 90
-        return sign * end if apart and rest.min() - end > 9 else None
+        rest_M = number_M[number_M > end]
+        lowest = float(rest_M.min()) if len(rest_M) else np.inf
+        is_one = stands_apart(end, sign, len(number_M) - len(rest_M), len(number_M), lowest, rest_M)
+        return sign * end if is_one else None
+
+
+def could_mark(end: float, sign: float) -> bool:
+    """Whether a number is written as markers are: −9 and whole ones below it or, with ``sign`` −1, nines.
+
+    >>> could_mark(-200.0, 1.0), could_mark(-20.5, 1.0), could_mark(-999.9, -1.0), could_mark(-990.0, -1.0)
+    (True, False, True, False)
+    """
+    spelt = f"{sign * end:.6g}"
+    return end <= -9 and bool(spelt == str(int(end)) if sign > 0 else NINES.fullmatch(spelt))
+
+
+def stands_apart(end: float, sign: float, count: int, numbers: int, lowest: float, rest_M: np.ndarray) -> bool:
+    """Whether ``end``, the lowest of so many numbers that stands there ``count`` times, may be a marker.
+
+    ``lowest`` is the least of all others, ``rest_M`` they or a sample of them. With ``sign`` −1 all signs are turned.
+    """
+    if not could_mark(end, sign) or min(numbers - count, len(rest_M)) < 10:
+        return False
+    if count < ODD_SHARE * min(numbers, LOOKED_AT):
+        return False
+    far = float(np.percentile(rest_M, 1) - end) > ODD_FAR * max(float(rest_M.std()), 1e-9)
+    return (far or end <= 3 * lowest - 90) and lowest - end > 9

@@ -129,7 +129,7 @@ def proposals(
             f"{number:.6g} stands in {count:,} of the first {seen[name].rows:,} rows of {name}, far {side} all others"
             for name, number, count, side in markers
         ]
-        given = [*(config.missing or ()), *sorted({_plain(number) for _, number, _, _ in markers})]
+        given = [*(config.missing or ()), *sorted({plain_number(number) for _, number, _, _ in markers})]
         yield "missing", (given, "; ".join(told[:4]) + ("; …" if len(told) > 4 else ""))
     time = found["time"]
     if time is not None and not config.sort and found.get("site") is None and config.resample is None:
@@ -154,10 +154,10 @@ def _markers(columns: Sequence[Column]) -> list[tuple[str, float, int, str]]:
     ]
 
 
-def _plain(number: float) -> float | int:
+def plain_number(number: float) -> float | int:
     """A number as a block has it: whole ones without a point, others as short as they were.
 
-    >>> _plain(-200.0), _plain(float(np.float32(999.9)))
+    >>> plain_number(-200.0), plain_number(float(np.float32(999.9)))
     (-200, 999.9)
     """
     return int(number) if number == int(number) else float(f"{number:.6g}")

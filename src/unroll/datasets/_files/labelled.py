@@ -11,6 +11,7 @@ from unroll.datasets._files.config import PARTS, FilesConfig
 from unroll.datasets._files.reader import TableReader
 from unroll.datasets._files.rows import Sieve
 from unroll.datasets._files.tallies import USUAL_PARTS, Labels, Lengths, Splits
+from unroll.datasets._files.watch import Watch
 from unroll.datasets.base import Part
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 class LabelledReader(TableReader):
     """One block's files of labelled series, ``steps`` columns each, or of labelled texts."""
 
-    def __init__(self, config: FilesConfig, marks: Marks, steps: int) -> None:
-        self.config, self.marks, self.steps = config, marks, steps
+    def __init__(self, config: FilesConfig, marks: Marks, steps: int, watch: Watch | None = None) -> None:
+        self.config, self.marks, self.steps, self.watch = config, marks, steps, watch
         self.labels = Labels(config, marks.words if config.missing is not None else frozenset())
         self.splits = Splits(config)
         self.lengths = Lengths()
@@ -77,6 +78,8 @@ class LabelledReader(TableReader):
             column = values[step]
             number_N, bad_N = cells.numbers(frame[column], self.marks, f"{sieve.file}, column {column}")
             raw = frame[column]
+            if self.watch is not None:
+                self.watch.odd(raw, bad_N, sieve.file, sieve.rows_N)
             sieve.refuse(bad_N, column, raw, cells.reason(self.marks, raw))
             found[f"t{step:03d}"] = number_N
             blank_N &= np.isnan(number_N)

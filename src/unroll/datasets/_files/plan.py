@@ -17,6 +17,7 @@ from unroll.datasets._files.reader import TableReader
 from unroll.datasets._files.rows import require_columns
 from unroll.datasets._files.series import SeriesReader
 from unroll.datasets._files.texts import PairsReader, TextReader
+from unroll.datasets._files.watch import Watch
 from unroll.datasets.base import Part
 from unroll.errors import DataError
 from unroll.reading import Reading
@@ -50,8 +51,11 @@ class Plan:
         """The block with nothing left open."""
         return self.inferred.config
 
-    def parts(self) -> Iterator[Part]:
-        """The table of all files, part by part; what was inferred stands in the first, what was found in the last."""
+    def parts(self, watch: Watch | None = None) -> Iterator[Part]:
+        """The table of all files, part by part; what was inferred stands in the first, what was found in the last.
+
+        ``watch`` looks on.
+        """
         import pandas as pd
 
         told = [
@@ -59,7 +63,7 @@ class Plan:
             *(f"{key}? {why}: {value}" for key, (value, why) in self.inferred.proposals.items()),
         ]
         yield Part(pd.DataFrame(), [], {"block": plain(self.config), "told": told})
-        reader, hashes = self._reader(), {}
+        reader, hashes = self._reader(watch), {}
         for file in self.look.files:
             there = self._columns[file.name]
             values = [name for name in self._steps if name in there]
@@ -113,14 +117,14 @@ class Plan:
         beyond = [name for names in others for name in names if name not in first]
         return list(dict.fromkeys([*self.config.values, *(beyond if self.open_values else [])]))
 
-    def _reader(self) -> TableReader:
+    def _reader(self, watch: Watch | None) -> TableReader:
         config = self.config
         marks = Marks.of(config.missing or (), config.decimal, config.thousands)
         match config.kind:
             case "series":
-                return SeriesReader(config, marks)
+                return SeriesReader(config, marks, watch)
             case "labelled_series" | "labelled_text":
-                return LabelledReader(config, marks, len(self._steps))
+                return LabelledReader(config, marks, len(self._steps), watch)
             case "text":
                 return TextReader(config)
             case "pairs":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unroll.datasets._files import cells, times
+from unroll.datasets._files import cells, clock, times
 from unroll.datasets._files.cells import Marks
 from unroll.datasets._files.config import FilesConfig, TimeColumns, identifier, seconds
 from unroll.datasets._files.extremes import Extremes
@@ -14,6 +14,7 @@ from unroll.datasets._files.order import SECOND_US, Order
 from unroll.datasets._files.reader import TableReader
 from unroll.datasets._files.resample import Resampler
 from unroll.datasets._files.rows import Sieve
+from unroll.datasets._files.watch import Watch
 from unroll.datasets.base import Part
 from unroll.errors import ConfigError, DataError
 
@@ -28,8 +29,8 @@ PIECE = 1 << 17
 class SeriesReader(TableReader):
     """One block's files, chunk by chunk; ``parts`` gives what is ready, ``end`` the rest."""
 
-    def __init__(self, config: FilesConfig, marks: Marks) -> None:
-        self.config, self.marks = config, marks
+    def __init__(self, config: FilesConfig, marks: Marks, watch: Watch | None = None) -> None:
+        self.config, self.marks, self.watch = config, marks, watch
         self.values = named(config)
         self.words = {name: identifier(name) for name in (*(config.categories or ()), *(config.static or ()))}
         self.order, self.blank = Order(), 0
@@ -93,7 +94,9 @@ class SeriesReader(TableReader):
         if self.config.site:
             found["sites"] = len(self.order.sites)
         if unread := self._unread_formats():
-            found |= {"formats_not_there": unread, "told": [f"time: no row is written as {', '.join(unread)}"]}
+            found["formats_not_there"] = unread
+        if odd := self._wrong_formats(unread):
+            found["told"] = [f"time: no row is written as {', '.join(odd)}"]
         return found | ({"blank_rows": self.blank} if self.blank else {})
 
     def _unread_formats(self) -> list[str]:
@@ -101,6 +104,11 @@ class SeriesReader(TableReader):
         time = self.config.time
         formats = time.formats if isinstance(time, TimeColumns) else ()
         return [form for form in formats if self._formats.total() and not self._formats[form]]
+
+    def _wrong_formats(self, unread: Sequence[str]) -> list[str]:
+        """Those among the formats in which no row is written that do not just stand by for another mark in a date."""
+        ready = {other for form in self._formats if self._formats[form] for other in clock.siblings(form)}
+        return [form for form in unread if form not in ready]
 
     def _require_change(self, columns: Sequence[str]) -> None:
         only = self._extremes.constant()
@@ -123,6 +131,13 @@ class SeriesReader(TableReader):
         for column, name in self.words.items():
             said = cells.without(cells.words(frame[column]), self.marks.words)
             found[name] = pd.array(said.to_pylist(), dtype="str")
+            if self.watch is not None:
+                self.watch.said(said, chunk.file, sieve.rows_N)
+        if self.watch is not None:
+            for column, bad_N in bad.items():
+                self.watch.odd(frame[column], bad_N, chunk.file, sieve.rows_N)
+            numbers = {column: found[name] for column, name in self.values.items()}
+            self.watch.numbers(numbers, chunk.file, sieve.rows_N)
         site_N = self._sites(frame, sieve)
         us_N = self._times(frame, sieve, found, bad, site_N)
         for column in self.values:
@@ -173,6 +188,9 @@ class SeriesReader(TableReader):
         wrong_N = us_N == times.NONE
         if wrong_N.any():
             shown = times.joined(frame, names).to_pylist()
+            if self.watch is not None:
+                unread = [place for place in np.flatnonzero(wrong_N).tolist() if shown[place]]
+                self.watch.unread([shown[place] for place in unread], sieve.file, sieve.rows_N[unread])
             expected = ", ".join(time.formats) or "a time"
             sieve.refuse(wrong_N, "+".join(names), np.array(shown, dtype=object), f"no time; expected {expected}")
         return us_N
