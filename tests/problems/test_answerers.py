@@ -345,7 +345,7 @@ def test_without_a_temperature_the_answer_is_searched_for(verse: tuple[Any, Prep
         ({"source": "iamb", "temperature": -1.0}, "row 1, column temperature: -1.0; expected a number from 0 to 10"),
         ({"source": "iamb", "temperature": "x"}, "row 1, column temperature: 'x'; expected a number from 0 to 10"),
         ({"source": "iamb", "seed": 1.5}, "row 1, column seed: 1.5; expected a whole number from 0 to"),
-        ({"source": "iamb", "seed": float("nan")}, "row 1, column seed: nan; expected a whole number"),
+        ({"source": "iamb", "seed": float("inf")}, "row 1, column seed: inf; expected a whole number"),
     ],
 )
 def test_a_faulty_request_is_named(verse: tuple[Any, Prepared], columns: dict[str, Any], message: str) -> None:

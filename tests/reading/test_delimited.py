@@ -60,6 +60,10 @@ def test_what_pandas_writes(put, everything) -> None:  # type: ignore[no-untyped
     assert numbers == [2, 3, 4]
 
 
+def test_a_first_cell_that_looks_like_a_comment(put, everything) -> None:  # type: ignore[no-untyped-def]
+    assert everything(put('#,"\n"\nend,end\n'), header=False)[1] == [["#", "\n"], ["end", "end"]]
+
+
 CELL = st.text(st.sampled_from("ab1\"',; \t\r\né#"), max_size=6)
 
 

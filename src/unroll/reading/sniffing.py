@@ -108,7 +108,10 @@ def _comment(text: bytes, told: Reading, name: str) -> str | None:
     head = list(itertools.takewhile(lambda line: line.startswith("#"), lines))
     if not head or len(head) == len(lines) or told.skip_rows:
         return None
-    found = dialects.guess(text, told.model_copy(update={"comment": "#"}), name)
+    try:
+        found = dialects.guess(text, told.model_copy(update={"comment": "#"}), name)
+    except DataError:  # the sign stands in the first cell: without its line, the rest is no table
+        return None
     same = len(found.dialect.split(head[-1])) == len(found.rows[0])
     return None if same and not (len(found.rows) > 1 and dialects.is_header(found.rows)) else "#"
 
