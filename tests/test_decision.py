@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 from projects import ROOT
 
 from unroll import history, promotion, registry, serving, store, tracking, versions
+from unroll.errors import ConfigError
 
 STOPPED = """
 import os, signal, sys, pathlib
@@ -116,6 +117,8 @@ def test_a_gate_that_was_raised_takes_the_model_out_whatever_code_serves_it(
     assert (verdict.alias, verdict.champion) == ("challenger", None)
     assert made.aliases() == {"challenger": 2}
     assert told(made)[-1] == ("withdrawn", None, False)
+    with pytest.raises(ConfigError, match=r"^air_quality: no champion is in use, and no other model was before it in"):
+        promotion.rollback(made.root, NAME)
 
 
 @pytest.mark.parametrize("tag", ["unroll.score.r2", "unroll.rows.r2"])

@@ -14,7 +14,7 @@ from contest import NAME, Contest
 from projects import ROOT
 from typer.testing import CliRunner
 
-from unroll import history, promotion, registry, serving, store, versions
+from unroll import champions, history, promotion, registry, serving, store, versions
 from unroll.cli import app
 from unroll.errors import ConfigError, StoreError, TrackingError
 from unroll.tasks import Task
@@ -295,4 +295,48 @@ def test_a_rollback_passes_over_the_same_model_served_by_other_code(
     project.register()
     newest = project.aliases()["champion"]
     assert newest > 3
+    assert promotion.rollback(project.root, NAME).champion == 1
+
+
+def test_a_rollback_takes_older_code_where_no_other_model_was_in_use(
+    project: Contest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promotion.rollback(project.root, NAME)
+    project.build(1)
+    monkeypatch.setattr(serving, "code_hash", lambda: "other")
+    project.register()
+    newest = project.aliases()["champion"]
+    assert newest > 3
+    assert promotion.rollback(project.root, NAME, "slower than before").champion == 1
+    assert told(project)[-1] == ("rolled back", 1, newest)
+    with pytest.raises(
+        ConfigError, match=r"no champion before this one in the history; see: .*promote air_quality VER"
+    ):
+        promotion.rollback(project.root, NAME)
+
+
+def test_a_champion_that_cannot_be_loaded_gives_way_to_the_one_right_before_it(
+    project: Contest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.build(2)
+    monkeypatch.setattr(serving, "code_hash", lambda: "other")
+    project.register()
+    champion = versions.read(project.root, NAME).champion
+    assert champion is not None
+    weights = champions.registered(project.root, champion).folder / "weights.safetensors"
+    kept = weights.read_bytes()
+    weights.write_bytes(kept[:-1])
+    assert promotion.rollback(project.root, NAME).champion == 2
+    weights.write_bytes(kept)
+
+
+def test_what_the_gate_withdrew_is_told_with_its_run_and_a_rollback_takes_the_model_before(project: Contest) -> None:
+    path = project.task.params.path
+    path.write_text(path.read_text(encoding="utf-8").replace("threshold: 0.1", "threshold: 0.99"), encoding="utf-8")
+    second = versions.read(project.root, NAME).require(2)
+    project.build(2)
+    Contest(Task.open(project.root, NAME)).register()
+    event = history.events(versions.read(project.root, NAME))[-1]
+    assert (event.kind, event.champion, event.before) == ("withdrawn", None, 2)
+    assert (event.run_id, event.data) == (second.run_id, second.tags["unroll.data"])
     assert promotion.rollback(project.root, NAME).champion == 1

@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from trained_project import METRICS, NAME, make, write_model
 
-from unroll import publication, store, timings, tracking
+from unroll import lockfile, publication, store, timings, tracking
 from unroll.errors import StoreError
 from unroll.tasks import Task
 
@@ -179,8 +179,14 @@ stages:
 """
     assert publication.dvc_md5(task.layout) == ""
     (task.layout.root / "dvc.lock").write_text(lock, encoding="utf-8")
+    assert publication.dvc_md5(task.layout) == "", "that of another model"
+    assert "unroll.dvc_outs" not in publication.lineage(task.layout)
+    own = lockfile.of_folder(task.layout.model)
+    lock = lock.replace("0123456789abcdef0123456789abcdef.dir", own)
+    (task.layout.root / "dvc.lock").write_text(lock, encoding="utf-8")
     publication.publish(task)
-    assert all_runs(task)[0].data.tags["unroll.dvc_md5"] == "0123456789abcdef0123456789abcdef.dir"
+    assert all_runs(task)[0].data.tags["unroll.dvc_md5"] == own
+    assert json.loads(publication.lineage(task.layout)["unroll.dvc_outs"]) == {"models/air_quality": own}
     (task.layout.root / "dvc.lock").write_text("stages: [", encoding="utf-8")
     with pytest.raises(StoreError, match=r"dvc\.lock: no valid YAML: "):
         publication.dvc_md5(task.layout)

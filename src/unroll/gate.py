@@ -74,17 +74,18 @@ def judge(metrics: Mapping[str, Any], gate: GateConfig) -> Verdict:
     higher = gate.direction == "higher"
     reaches, beats = (operator.ge, operator.gt) if higher else (operator.le, operator.lt)
     sign = "≥" if higher else "≤"
-    shown = f"{gate.metric} {_short(value)}"
     faults, merits = [], []
+    found, asked = _apart(value, gate.threshold)
     if value is not None and reaches(value, gate.threshold):
-        merits.append(f"{shown} {sign} {_short(gate.threshold)}")
+        merits.append(f"{gate.metric} {found} {sign} {asked}")
     else:
-        faults.append(f"{shown}, {sign} {_short(gate.threshold)} is asked")
+        faults.append(f"{gate.metric} {found}, {sign} {asked} is asked")
     for name, other in baselines.items():
+        found, reached = _apart(value, other)
         if value is not None and other is not None and beats(value, other):
-            merits.append(f"better than {name} {_short(other)}")
+            merits.append(f"better than {name} {reached}")
         else:
-            faults.append(f"{shown} does not beat {name} {_short(other)}")
+            faults.append(f"{gate.metric} {found} does not beat {name} {reached}")
     return Verdict(
         passed=not faults,
         reason="; ".join(faults or merits),
@@ -99,8 +100,17 @@ def judge(metrics: Mapping[str, Any], gate: GateConfig) -> Verdict:
     )
 
 
-def _short(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4g}"
+def _apart(value: float | None, other: float | None) -> tuple[str, str]:
+    """Both in four digits, or in as many as it takes to tell them apart.
+
+    >>> _apart(0.88, 0.8812), _apart(0.88, 0.88004), _apart(None, 0.5)
+    (('0.88', '0.8812'), ('0.88', '0.88004'), ('undefined', '0.5'))
+    """
+    for digits in range(4, 18):
+        texts = tuple("undefined" if each is None else f"{each:.{digits}g}" for each in (value, other))
+        if texts[0] != texts[1] or value == other:
+            break
+    return texts[0], texts[1]
 
 
 def _metric(values: Mapping[str, Any], key: str, name: str) -> float | None:

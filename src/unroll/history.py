@@ -39,9 +39,9 @@ class Event:
     """One change: ``champion`` took the place of ``before``. Either is None where there was, or is, none.
 
     ``by``: whose command it was, or noted that the one before was cut off; empty for ``found``, whose author nobody
-    knows. ``hand``: a person decided it, not the gate. ``model_hash``, ``run_id``, ``commit`` and ``data`` (the raw
-    files' hash) are the new champion's, ``before_hash`` is the model that it replaced. ``voids`` is the key of what was
-    cut off.
+    knows. ``hand``: a person decided it, not the gate. ``model_hash`` is the new champion's, ``before_hash`` is the
+    model that it replaced; ``run_id``, ``commit`` and ``data`` (the raw files' hash) are the new champion's, too, or
+    those of the one that was withdrawn. ``voids`` is the key of what was cut off.
     """
 
     key: str
@@ -234,7 +234,8 @@ def _event(
     last_ns = int(told[-1].key.removeprefix(PREFIX).split(".")[0]) if told else 0
     now_ns = max(time.time_ns(), last_ns + 1)  # in order, whatever the clock does
     replaced = registered.find(before)
-    tags: Mapping[str, str] = champion.tags if champion else {}
+    told_of = champion or replaced
+    tags: Mapping[str, str] = told_of.tags if told_of else {}
     return Event(
         key=f"{PREFIX}{now_ns:020d}.{secrets.token_hex(4)}",  # two machines that share a server never meet in one key
         at=datetime.fromtimestamp(now_ns / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -246,7 +247,7 @@ def _event(
         why=why[:LONGEST_WHY],
         model_hash=champion.model_hash if champion else "",
         before_hash=replaced.model_hash if replaced else "",
-        run_id=champion.run_id if champion else "",
+        run_id=told_of.run_id if told_of else "",
         commit=tags.get("unroll.git_commit", ""),
         data=tags.get("unroll.data", ""),
         voids=voids,

@@ -5,6 +5,8 @@ so it could meet half a file, of which YAML may make a whole one with fewer entr
 """
 
 import fcntl
+import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +30,17 @@ def outs(root: Path) -> dict[str, dict[str, str]]:
     except (OSError, YAMLError, UnicodeDecodeError) as error:
         raise StoreError(f"{path}: no valid YAML: {' '.join(str(error).split())}") from None
     return {name: {out["path"]: out.get("md5", "") for out in entry.get("outs", [])} for name, entry in stages.items()}
+
+
+def of_folder(folder: Path) -> str:
+    """The hash that DVC gives a folder: over the sorted names and hashes of the files in it."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    entries = [{"md5": _md5(path.read_bytes()), "relpath": path.relative_to(folder).as_posix()} for path in files]
+    return _md5(json.dumps(entries, sort_keys=True).encode()) + ".dir"
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unroll import champions, history, tracking, versions
-from unroll.errors import ConfigError
+from unroll.errors import ConfigError, UnrollError
 from unroll.history import Event
 from unroll.trained import Trained
 from unroll.versions import Registered, Version
@@ -39,18 +39,37 @@ def rollback(root: Path, task: str, why: str = "") -> Event:
     """
     why = history.require_reason(why)
 
-    def choose(registered: Registered) -> Version:
-        champion, line = registered.champion, history.line(history.events(registered))
-        earlier = [registered.find(number) for number in line if not champion or number != champion.number]
-        same = champion.model_hash if champion else None  # served by other code it is the same model
-        there = [version for version in earlier if version is not None and version.model_hash != same]
-        if not there:
-            raise ConfigError(
-                f"{task}: no champion before this one in the history; see: unroll registry history {task}"
-            )
-        return there[-1]
+    return _put_in_use(root, task, "rolled back", why, lambda registered: _before(root, registered))
 
-    return _put_in_use(root, task, "rolled back", why, choose)
+
+def _before(root: Path, registered: Registered) -> Version:
+    """The champion to go back to: the last one that was another model, else the same one as older code serves it.
+
+    A champion that cannot be loaded gives way to the one right before it. A model that the gate has withdrawn does not
+    come back.
+    """
+    told, champion = history.events(registered), registered.champion
+    line = [version for number in history.line(told) if (version := registered.find(number)) is not None]
+    earlier = [version for version in line if version != champion]
+    out = champion.model_hash if champion else next((e.before_hash for e in reversed(history.effective(told))), "")
+    others = [version for version in earlier if version.model_hash != out]
+    if champion and not _is_whole(root, champion):
+        others = earlier
+    if not others and not (champion and earlier):
+        none = "no champion before this one" if champion else "no champion is in use, and no other model was before it"
+        raise ConfigError(
+            f"{registered.task}: {none} in the history; see: unroll registry history {registered.task}, "
+            f"or put one in use: unroll registry promote {registered.task} VERSION --why …"
+        )
+    return (others or earlier)[-1]
+
+
+def _is_whole(root: Path, version: Version) -> bool:
+    try:
+        champions.registered(root, version)
+    except UnrollError:
+        return False
+    return True
 
 
 def _put_in_use(root: Path, task: str, kind: history.Kind, why: str, choose: Callable[[Registered], Version]) -> Event:

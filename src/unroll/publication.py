@@ -156,16 +156,22 @@ def _dataset_input(data: Data) -> "DatasetInput":
 
 
 def dvc_md5(layout: Layout) -> str:
-    """The hash of ``models/<task>`` in ``dvc.lock``, by which DVC finds that very model again; empty if not there."""
+    """The hash of ``models/<task>`` in ``dvc.lock``, by which DVC finds that very model again.
+
+    Empty where it is not there, or is of another model: the stages were run by hand.
+    """
     place = layout.model.relative_to(layout.root).as_posix()
-    return next((outs[place] for outs in lockfile.outs(layout.root).values() if place in outs), "")
+    found = next((outs[place] for outs in lockfile.outs(layout.root).values() if place in outs), "")
+    return found if found == lockfile.of_folder(layout.model) else ""
 
 
 def lineage(layout: Layout) -> dict[str, str]:
     """Tags that lead from a model to what it comes from: the raw files' hash, and each output with its hash in DVC."""
     manifest = store.read_json(layout.raw / "manifest.json")
     of_task = (outs for stage, outs in lockfile.outs(layout.root).items() if stage.endswith(f"@{layout.task}"))
-    found = {path: md5 for outs in of_task for path, md5 in outs.items() if md5}
+    model = layout.model.relative_to(layout.root).as_posix()
+    found = {path: md5 for outs in of_task for path, md5 in outs.items() if md5 and path != model}
+    found |= {model: md5} if (md5 := dvc_md5(layout)) else {}
     told = {"unroll.dvc_outs": json.dumps(found, sort_keys=True)} if found else {}
     return {"unroll.data": _raw_digest(manifest), **told}
 

@@ -110,7 +110,7 @@ def _trace_version(task: str, number: int | None) -> None:
         ("verdict", tags.get("unroll.reason", "")),
         ("model (SHA-256)", origin.version.model_hash + (", as it lies in models/" if origin.here else "")),
         ("run", origin.version.run_id),
-        ("commit", origin.commit + (", with changes that were not committed" if origin.dirty else "")),
+        ("trained at commit", origin.commit + (", with changes that were not committed" if origin.dirty else "")),
         ("dvc.lock", f"{origin.stage}, in {_place(origin.locked_in)}"),
         ("raw data", tags.get("unroll.data", "")),
         *((path, md5) for path, md5 in sorted(origin.outs.items())),
