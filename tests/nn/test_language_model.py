@@ -119,6 +119,23 @@ def test_the_last_tokens_choose_the_rows() -> None:
     assert len(set(by_group.values())) == len(by_group)  # with so many rows no two groups share one
 
 
+@pytest.mark.parametrize("order", [1, 2, 5])
+@pytest.mark.parametrize("symbols", [7, 3_000_000])
+def test_the_rows_of_a_trained_table_never_change(order: int, symbols: int) -> None:
+    """Token by token in whole numbers of any size: other rows would make a registered model another one."""
+    text = torch.randint(0, symbols, (2, 20 + order - 1), generator=torch.Generator().manual_seed(order))
+    rows = direct(order=order).rows(text)
+    assert rows.shape == (2, 20, order)
+    for line in range(2):
+        for at in range(20):
+            mixed = 0
+            for back in range(order):
+                token = int(text[line, at + order - 1 - back])
+                mixed = (mixed * 1_000_003 + token + 1 + back) % (2**31 - 1)
+                row = mixed * 1_327_217_885 % (2**31 - 1) * 50_000 // (2**31 - 1)
+                assert int(rows[line, at, back]) == row
+
+
 @torch.no_grad()
 def test_direct_scores_are_sums_of_rows_and_come_in_pieces() -> None:
     model, text = direct(), ids()

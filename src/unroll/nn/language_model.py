@@ -27,6 +27,8 @@ class DirectScores(nn.Module):
     """
 
     used: Tensor
+    powers: Tensor
+    """(order + 1, order): what each of the last tokens is multiplied with in the hash of a group, and what is added."""
 
     def __init__(self, symbols: int, order: int, buckets: int, min_count: int, dropout: float) -> None:
         super().__init__()
@@ -34,6 +36,7 @@ class DirectScores(nn.Module):
         self.table = nn.Embedding(buckets, symbols)
         nn.init.zeros_(self.table.weight)
         self.register_buffer("used", torch.ones(buckets))
+        self.register_buffer("powers", _powers(order), persistent=False)
 
     @torch.no_grad()
     def leave_out_rare(self, ids_N: Tensor) -> None:
@@ -54,13 +57,18 @@ class DirectScores(nn.Module):
 
     def rows(self, known_BT: Tensor) -> Tensor:
         """The row of each group of tokens, (B, T, order), for all but the first order - 1 tokens."""
-        length, rows, mixed_BT = known_BT.shape[1] - self.order + 1, [], torch.zeros(1, dtype=torch.int64)
-        mixed_BT = mixed_BT.to(known_BT.device)
-        for back in range(self.order):
+        length, mixed_BTO = known_BT.shape[1] - self.order + 1, self.powers[-1]
+        for back, powers_O in enumerate(self.powers[:-1]):  # a sum of products below 2^63, as V is far below 2^31
             first = self.order - 1 - back
-            mixed_BT = (mixed_BT * _MULTIPLIER + known_BT[:, first : first + length] + 1 + back) % _MODULUS
-            rows.append(mixed_BT * _SPREAD % _MODULUS * self.table.num_embeddings // _MODULUS)
-        return torch.stack(rows, dim=2)
+            mixed_BTO = torch.addcmul(mixed_BTO, known_BT[:, first : first + length, None], powers_O)
+        return mixed_BTO % _MODULUS * _SPREAD % _MODULUS * self.table.num_embeddings // _MODULUS
+
+
+def _powers(order: int) -> Tensor:
+    """Of a hash that takes the tokens of a group one by one, the last first: h ← h · multiplier + token + 1 + place."""
+    powers = [[pow(_MULTIPLIER, k - b, _MODULUS) if k >= b else 0 for k in range(order)] for b in range(order)]
+    added = [sum((1 + b) * powers[b][k] for b in range(order)) % _MODULUS for k in range(order)]
+    return torch.tensor([*powers, added])
 
 
 class TokenReader(nn.Module):
