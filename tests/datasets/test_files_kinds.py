@@ -10,6 +10,7 @@ import pytest
 from datasets import own_files as own
 
 from unroll import download
+from unroll.datasets._files import cells
 from unroll.datasets._files.clock import spelt
 from unroll.datasets._files.labels import in_order, text_of
 from unroll.datasets.files import DATASET
@@ -390,6 +391,13 @@ def test_a_label_is_one_text_however_it_is_spelt(value: object) -> None:
 
 def test_labels_stand_in_their_natural_order() -> None:
     assert in_order(["10", "2", "b", "-1", "a", "1.5", "nan"]) == ["-1", "1.5", "2", "10", "a", "b", "nan"]
+
+
+def test_a_group_of_thousands_does_not_begin_with_a_zero() -> None:
+    told = pd.Series(["1,993.3", "0,707", "012,345", "-1,000", "10,000"], dtype="str")
+    numbers, bad = cells.numbers(told, cells.Marks.of((), ".", ","), "")
+    assert bad.tolist() == [False, True, True, False, False]
+    assert numbers[~bad].tolist() == [np.float32(1993.3), -1000, 10_000]
 
 
 def test_numbers_with_marks_between_thousands(tmp_path: Path) -> None:

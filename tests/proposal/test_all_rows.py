@@ -93,6 +93,60 @@ def test_day_and_month_keep_their_order_where_cells_do_not_tell(root: Path) -> N
     assert read(root, found)["time"].dt.tz_convert(None).tolist() == frame["time"].tolist()
 
 
+def test_day_and_month_that_are_exchanged_are_set_aside_and_told(root: Path) -> None:
+    """Of the second file's days, those up to the twelfth of a month would be taken for others without a word."""
+    frame = hours(700).assign(time=pd.date_range("2019-01-01", periods=700, freq="D"))
+    spelt(frame[:365], "%d/%m/%Y")[::-1].to_csv(root / "a.csv", index=False)
+    spelt(frame[365:], "%m/%d/%Y")[::-1].to_csv(root / "b.csv", index=False)
+    found = proposal.propose(root, "mine", asked("co", "a.csv", "b.csv", time="time"))
+    assert not any(form.startswith("%m") for form in data(found)["time"]["formats"])
+    assert any("rows cannot be used" in warning for warning in found.warnings)
+    assert data(found).get("max_rejected_share", 0.01) <= 0.05
+
+
+@pytest.mark.parametrize("slip", ["20-01-21 20:00", "09/10/2020 00:00", "21.01.20 20:00"])
+def test_a_slip_in_one_time_is_no_format_and_hides_no_marker(slip: str, root: Path) -> None:
+    frame = spelt(hours(), "%Y-%m-%d %H:%M")
+    frame.loc[LATE, "time"] = slip
+    frame.loc[LATE + 5 :: 8, "co"] = -999
+    frame.to_csv(root / "a.csv", index=False)
+    found = proposal.propose(root, "mine", asked())
+    assert data(found)["time"]["formats"] == ["iso"]
+    assert data(found)["missing"] == [-999]
+    assert len(read(root, found)) == ROWS - 1
+
+
+def test_times_that_would_go_astray_hide_no_marker(root: Path) -> None:
+    frame = spelt(hours(), "%Y-%m-%d %H:%M")
+    frame.loc[[LATE, LATE + 1, LATE + 2], "time"] = ["13/04/2003 00:00", "14/04/2003 00:00", "15/04/2003 00:00"]
+    frame.loc[LATE + 5 :: 8, "co"] = -999
+    frame.to_csv(root / "a.csv", index=False)
+    found = proposal.propose(root, "mine", asked())
+    assert data(found)["missing"] == [-999]
+    assert len(read(root, found)) == ROWS - 3
+
+
+@pytest.mark.parametrize("real", ["the lowest", "amid", "passed by a counter"])
+def test_what_is_an_ordinary_number_of_some_column_in_a_few_rows_is_no_marker(real: str, root: Path) -> None:
+    frame = spelt(hours(40_000), "%Y-%m-%d %H:%M")
+    marker, rng = -200, np.random.default_rng(3)
+    frame["other"] = rng.integers(-199, 300, len(frame)) * 1.0
+    frame.loc[[6001, 30_001], "other"] = marker
+    if real == "amid":
+        frame.loc[::300, "other"] = -250
+    if real == "passed by a counter":
+        marker = 9999
+        frame["other"] = np.arange(len(frame)) // 2 + 1
+    frame.loc[7000::90, "co"] = marker
+    frame.to_csv(root / "a.csv", index=False)
+    found = proposal.propose(root, "mine", asked())
+    assert not data(found).get("missing")
+    assert read(root, found)["other"].to_numpy().tolist() == frame["other"].tolist()
+    (warning,) = found.warnings
+    assert f"{marker} stands in {int((frame['co'] == marker).sum())} of 40,000 rows of co" in warning
+    assert f"among the ordinary numbers is {marker:g} (2 rows of other)" in warning
+
+
 def test_markers_that_begin_late_are_found_one_behind_the_other(root: Path) -> None:
     frame = spelt(hours(), "%Y-%m-%d %H:%M")
     frame.loc[LATE + 5 :: 8, "co"] = -200

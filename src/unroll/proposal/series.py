@@ -96,7 +96,7 @@ class _Series:
                 "train": train_lines(size.epochs, size.batch, f"{size.windows:,} windows to learn from"),
                 "gate": self.gate(),
             },
-            warnings(self.read.plan, self.read.survey),
+            [*warnings(self.read.plan, self.read.survey), *self.read.told],
         )
 
     def whys(self) -> dict[str, str]:

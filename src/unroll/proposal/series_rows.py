@@ -9,6 +9,7 @@ import numpy as np
 
 from unroll.config import Params
 from unroll.datasets._files.infer_series import NoNumbersError
+from unroll.datasets._files.series import named
 from unroll.datasets.files import Plan
 from unroll.errors import DataError
 from unroll.proposal import asked as asking
@@ -107,7 +108,7 @@ class Read:
     """The files, read: their plan, what the pass came to, the rows, and reasons of keys of the data block.
 
     ``changed`` are keys that the block must also have; ``rhythm`` is there where rows are numbered: their times tell of
-    no day or week.
+    no day or week. ``told`` is what must not be passed over.
     """
 
     plan: Plan
@@ -117,6 +118,7 @@ class Read:
     block: Mapping[str, Any]
     changed: Mapping[str, Any] = field(default_factory=dict)
     rhythm: Rhythm | None = None
+    told: Sequence[str] = ()
 
     @property
     def is_numbered(self) -> bool:
@@ -185,18 +187,53 @@ def _mended(params: Params, name: str, root: Path, found: Read, wanted: Asked) -
 
     Where they then cannot be read, few rows that are set aside stay so; for many of them the error is raised.
     """
-    for _ in range(beyond.PASSES):
-        keys, whys = beyond.look(found.plan, found.survey, wanted.given)
+    given = {*wanted.given}
+    for _ in range(beyond.PASSES + 1):
+        keys, whys = beyond.look(found.plan, found.survey, given)
         if not keys:
             break
         joined = {key: "; ".join(filter(None, (found.whys.get(key, ""), why))) for key, why in whys.items()}
         try:
             found = _again(params, name, root, found, keys, joined)
         except DataError as error:
-            if found.survey.aside_share <= survey.FEW:
+            if found.survey.aside_share > survey.FEW:
+                raise DataError(f"{error} (read with {'; '.join(whys.values())})") from None
+            if "time" not in keys:
                 break
-            raise DataError(f"{error} (read with {'; '.join(whys.values())})") from None
-    return found
+            given.add("data.time")  # a slip in a few times does not hide the markers
+    return _without_ordinary(params, name, root, found, wanted)
+
+
+def _without_ordinary(params: Params, name: str, root: Path, found: Read, wanted: Asked) -> Read:
+    """The same without markers that are ordinary numbers of some column, where they are counted in all rows."""
+    missing = list(found.block.get("missing") or ())
+    numbers = [one for one in missing if isinstance(one, int | float)]
+    if "data.missing" in wanted.given or not numbers:
+        return found
+    table, ends = named(found.plan.config), found.survey.watch.ends
+    doubtful = [(one, column) for one in numbers for column in table if ends.may_be_ordinary(one, column)]
+    counts = dict.fromkeys(doubtful, 0)
+
+    def count(part: "pd.DataFrame") -> None:
+        for one, column in doubtful:
+            counts[one, column] += int((part[table[column]].to_numpy() == np.float32(one)).sum())
+
+    if doubtful:
+        block = {**found.block, "missing": [one for one in missing if one not in {number for number, _ in doubtful}]}
+        survey.read(asking.plan(params, name, block, root), count, f"new {name}")
+    real = {one: f"{one:g} ({cells:,} rows of {column})" for (one, column), cells in counts.items() if cells}
+    if not real:
+        return found
+    starts = tuple(f"{one:.6g} stands" for one in real)
+    whys = found.whys.get("missing", "").split("; ")
+    marks, left = ([why for why in whys if why.startswith(starts) is is_one] for is_one in (True, False))
+    shown, way_out = ", ".join(real.values()), f"say --set data.missing=[{min(real):g}] for all columns"
+    told = (
+        f"{'; '.join(marks)}; no marker of missing values, for among the ordinary numbers is {shown}: empty the cells "
+    )
+    kept = [one for one in missing if one not in real]
+    again = _again(params, name, root, found, {"missing": kept}, {"missing": "; ".join(left)})
+    return replace(again, told=[f"{told}that lack a value, or {way_out}"])
 
 
 def number(params: Params, name: str, root: Path, found: Read, step: str, why: str) -> Read:
@@ -230,4 +267,5 @@ def _again(
     block, rows = {**found.block, **keys}, Rows(found.rows.names, found.rows.target)
     rows.static = {column: {} for column in found.rows.static if "resample" not in keys}
     plan = asking.plan(params, name, block, root)
-    return Read(plan, survey.read(plan, rows.add, f"new {name}"), rows, {**found.whys, **whys}, block)
+    told = found.told
+    return Read(plan, survey.read(plan, rows.add, f"new {name}"), rows, {**found.whys, **whys}, block, told=told)

@@ -120,7 +120,7 @@ def _from_text(cells: "pa.Array", marks: Marks) -> tuple[np.ndarray, np.ndarray]
     cells = without(cells, marks.words)
     if marks.thousands:
         point, group = re.escape(marks.decimal), re.escape(marks.thousands)
-        grouped = pc.match_substring_regex(cells, rf"^[+-]?\d{{1,3}}({group}\d{{3}})+({point}\d*)?$")
+        grouped = pc.match_substring_regex(cells, rf"^[+-]?[1-9]\d{{0,2}}({group}\d{{3}})+({point}\d*)?$")
         cells = pc.if_else(grouped, pc.replace_substring(cells, marks.thousands, ""), cells)
     if marks.decimal != ".":
         dotted = pc.match_substring(cells, ".")

@@ -32,6 +32,9 @@ EPOCHS = (("epoch_s", 1e8, 1e10), ("epoch_ms", 1e11, 1e13), ("epoch_us", 1e14, 1
 MARKS = ("/", "-", ".")
 SAMPLE, ENOUGH, MOST = 400, 0.9, 4
 """Cells that formats are tried on, the share of them that must be read, and formats of one column."""
+FEWEST = 3
+"""Cells that another format must read, where most have a known one: one or two may be slips."""
+_EXCHANGED = {"dmy": "mdy", "mdy": "dmy"}
 _TIMELY = re.compile(
     r"(^|[^a-z])(time|date|datetime|timestamp|ts|ds|utc|zeit|datum|day|hour)([^a-z]|$)|time|date", re.I
 )
@@ -118,7 +121,9 @@ def spelt(frame: "pd.DataFrame", names: Sequence[str], *, epochs: bool = False) 
 def further(told: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     """Formats that read times which the ``known`` ones do not, those that read most of them first; () for none.
 
-    Where two read as many and time goes on alike, that one counts which has day and month in the order of the known.
+    Where two read as many and time goes on alike, that one counts which has day and month in the order of the known;
+    where that does not tell either, none does. No format has day and month exchanged: the known one would read its
+    cells of the first twelve days of a month, wrongly. Of less than FEWEST cells nothing is concluded.
     """
     import pyarrow as pa
 
@@ -127,14 +132,17 @@ def further(told: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     sample = left.take(_evenly(len(left)))
     named = [form.replace("%m", month).replace("%Y", year)
              for form in known for month in ("%m", "%b", "%B") for year in ("%Y", "%y")]  # fmt: skip
+    orders = {_order(form) for form in known if "%m" in form}
+    exchanged = {_EXCHANGED[order] for order in orders if order in _EXCHANGED}
     forms = [form for form in dict.fromkeys((*FORMATS, *named)) if form not in known]
-    orders = {_order(form) for form in known}
+    forms = [form for form in forms if "%m" not in form or _order(form) not in exchanged]
     found: list[str] = []
     while len(sample) and len(found) < MOST:
         fits = {form: _fit(sample, form) for form in forms}
         best = max(forms, key=lambda form: (*fits[form][:2], _order(form) in orders, fits[form][2]))
         read_M = _read(sample, best)
-        if not read_M.any():
+        twins = [form for form in forms if _order(form) == _EXCHANGED.get(_order(best)) and fits[form] == fits[best]]
+        if read_M.sum() < FEWEST or ("%m" in best and _order(best) not in orders and twins):
             break
         found.append(best)
         sample = sample.take(np.flatnonzero(~read_M))

@@ -97,6 +97,17 @@ class Ends:
                     found.append(Marker(name, sign * end.number, end.count, column.numbers, end.where))
         return [marker for marker in found if not any(_is_within(marker.number, c) for c in self._columns.values())]
 
+    def may_be_ordinary(self, number: float, name: str) -> bool:
+        """Whether a number would stand among those of a column, or no farther off than its twentieths at either end."""
+        column = self._columns.get(name)
+        sample_S = column.sample_S() if column else np.empty(0)
+        sample_S = sample_S[np.isfinite(sample_S)]
+        if column is None or not len(sample_S):
+            return False
+        low, high = column.low.number, -column.high.number
+        first, last = np.percentile(sample_S, [5, 95])
+        return bool(low - (first - low) <= number <= high + (high - last))
+
     def _thin(self, most: int) -> None:
         """Keep every so many of the sampled rows, where they are more than ``most``."""
         while -(-self.rows // self._every) > most:
