@@ -57,15 +57,15 @@ def measure(path: Path, kind: str) -> None:
     """Ingest the file as the stage does; prints what it took."""
     import pyarrow.parquet as pq
 
-    from unroll import ingestion
     from unroll.datasets.files import DATASET, FilesConfig
+    from unroll.stages.ingest import ingest
 
     table = {"table": "series"} if kind == "series" else {"text": "text", "label": "label"}
     config = FilesConfig.model_validate({"dataset": "files", "path": str(path), **table})
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         started = time.perf_counter()
-        ingestion.read(DATASET, config, "files", folder, folder)
+        ingest.read(DATASET, config, "files", folder, folder)
         _tell("unroll, CSV to Parquet", started, pq.read_metadata(folder / "table.parquet").num_rows)
 
 

@@ -16,7 +16,7 @@ ROWS, REPEATS, PART = 10_000_000, 3, 500_000
 
 def ours(path: Path) -> int:
     """Chunks as ``dataset: files`` takes them: cells as text, the row of each, the hash of the file."""
-    from unroll.reading import Reading, chunks
+    from unroll.datasets.files.reading import Reading, chunks
 
     return sum(len(chunk.frame) for chunk in chunks(path, Reading()))
 

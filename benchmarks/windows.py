@@ -19,7 +19,7 @@ def ours(rows: int, folder: Path) -> float:
     import numpy as np
     import torch
 
-    from unroll.features.windows import Windows
+    from unroll.problems.windows.starts import Windows
 
     values = np.load(folder / "values.npy", mmap_mode="r")
     windows = Windows(np.array([[0, rows - LAG]]))
@@ -72,7 +72,7 @@ def one(way: str, rows: int, folder: Path) -> None:
     """One measured run, in its own process."""
     import torch.utils.data
 
-    from unroll.features import windows  # noqa: F401
+    from unroll.problems.windows import starts as windows  # noqa: F401
 
     torch.set_num_threads(1)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,12 +1,12 @@
 """Evaluate: judge a task's trained network on the untouched test part, beside its baselines."""
 
-from unroll.stage import main
-from unroll.tasks import Task
+from unroll.stages.common.entry import main
+from unroll.stages.common.task import Task
 
 
 def evaluate(task: Task) -> None:
     """Write the task's metrics, figures and model card into ``reports/<task>/``."""
-    from unroll import evaluation
+    from unroll.stages.evaluate import evaluate as evaluation
 
     evaluation.evaluate(task)
 

@@ -1,8 +1,9 @@
 """Ingest: bring a task's raw files here, and read them into its canonical table."""
 
-from unroll import ingestion, store
-from unroll.stage import main
-from unroll.tasks import Task
+from unroll.core import store
+from unroll.stages.common.entry import main
+from unroll.stages.common.task import Task
+from unroll.stages.ingest import ingest as ingestion
 
 
 def ingest(task: Task) -> None:

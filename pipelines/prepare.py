@@ -1,9 +1,10 @@
 """Prepare: turn a task's validated table into the arrays its network learns from."""
 
-from unroll import store, validation
-from unroll.problems.base import Prepared
-from unroll.stage import main
-from unroll.tasks import Task
+from unroll.core import store
+from unroll.problems.common.base import Prepared
+from unroll.stages.common.entry import main
+from unroll.stages.common.task import Task
+from unroll.stages.validate import validate
 
 
 def prepare(task: Task) -> None:
@@ -13,7 +14,7 @@ def prepare(task: Task) -> None:
         path = task.layout.validated / "table.parquet"
         table = store.read_table(path, problem.columns(config), problem.coded(config))
         store.write_json(folder / "meta.json", problem.prepare(table, config, folder))
-        validation.validate_prepared(problem.check(Prepared.load(folder), config), task.layout)
+        validate.validate_prepared(problem.check(Prepared.load(folder), config), task.layout)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 import sys
 
-from unroll import publication, registry
-from unroll.stage import main
-from unroll.tasks import Task
+from unroll.registry import publication
+from unroll.registry import register as registry
+from unroll.stages.common.entry import main
+from unroll.stages.common.task import Task
 
 
 def register(task: Task) -> None:

@@ -1,12 +1,12 @@
 """Train: fit the task's network on its prepared arrays."""
 
-from unroll.stage import main
-from unroll.tasks import Task
+from unroll.stages.common.entry import main
+from unroll.stages.common.task import Task
 
 
 def train(task: Task) -> None:
     """Write ``models/<task>/``: weights, configuration and history."""
-    from unroll import trainer
+    from unroll.stages.train import train as trainer
 
     trainer.train(task)
 

@@ -1,8 +1,8 @@
 """Validate: judge a task's raw table, and pass on the rows that may be learned from."""
 
-from unroll import validation
-from unroll.stage import main
-from unroll.tasks import Task
+from unroll.stages.common.entry import main
+from unroll.stages.common.task import Task
+from unroll.stages.validate import validate as validation
 
 
 def validate(task: Task) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 
 from projects import SMALL, change_params
 
-from unroll.comparison.grid import Grid, plan
-from unroll.comparison.jobs import Trained
-from unroll.comparison.results import Comparison, Run
-from unroll.errors import TrainingError
+from unroll.core.errors import TrainingError
+from unroll.workbench.compare.grid import Grid, plan
+from unroll.workbench.compare.jobs import Trained
+from unroll.workbench.compare.summary import Comparison, Run
 
 ROOT = Path(__file__).resolve().parent.parent
 

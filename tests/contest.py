@@ -10,10 +10,14 @@ import torch
 import trained_project
 from mlflow import MlflowClient
 
-from unroll import problems, publication, registry, store, tracking
-from unroll.problems.base import Prepared
-from unroll.scores import SEED, Scores
-from unroll.tasks import Task
+from unroll import problems
+from unroll.core import store
+from unroll.core.scores import SEED, Scores
+from unroll.problems.common.base import Prepared
+from unroll.registry import publication
+from unroll.registry import register as registry
+from unroll.stages.common.task import Task
+from unroll.tracking import runs
 
 NAME = trained_project.NAME
 HOURS = 2400
@@ -31,7 +35,7 @@ class Contest:
         return self.task.layout.root
 
     def client(self) -> MlflowClient:
-        return MlflowClient(tracking.uri(self.root))
+        return MlflowClient(runs.uri(self.root))
 
     def aliases(self) -> dict[str, int]:
         found = self.client().get_registered_model(NAME).aliases

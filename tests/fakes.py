@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unroll import store
-from unroll.config import Config, PrepareConfig
-from unroll.problems.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
-from unroll.scores import Scores
-from unroll.store import Layout
+from unroll.core import store
+from unroll.core.config import Config, PrepareConfig
+from unroll.core.layout import Layout
+from unroll.core.scores import Scores
+from unroll.problems.common.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from unroll import datasets
-from unroll.config import DataConfig
-from unroll.datasets.base import Dataset, Parsed
+from unroll.core.config import DataConfig
+from unroll.datasets.common.base import Dataset, Parsed
 
 SMALL: dict[str, dict[str, Any]] = {
     "air_quality": {"sample_hours": 1000},

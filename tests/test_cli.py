@@ -31,7 +31,9 @@ def test_help_lists_the_commands_without_importing_anything_heavy(root: Path) ->
 
 
 def test_reproduction_imports_nothing_heavy_before_there_is_work() -> None:
-    code = "import sys, unroll.reproduction; print(sorted(set(sys.modules) & {'torch', 'mlflow', 'pandas', 'sklearn'}))"
+    code = (
+        "import sys, unroll.pipeline.repro\nprint(sorted(set(sys.modules) & {'torch', 'mlflow', 'pandas', 'sklearn'}))"
+    )
     assert run(ROOT, sys.executable, "-c", code).stdout == "[]\n"
 
 

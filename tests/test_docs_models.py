@@ -11,13 +11,15 @@ from projects import ROOT
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from unroll import cli, datasets, problems, schema
-from unroll.comparison.grid import plan
-from unroll.config import BLOCKS, Cell, Config, GateConfig, Params, Pooling, TrainConfig
-from unroll.problems._answerers import SequenceToSequenceModel
-from unroll.problems._forecast_config import ForecastingModel, LinearModel, StateSpaceModel
-from unroll.store import Layout
-from unroll.tasks import Task
+from unroll import cli, datasets, problems
+from unroll.core.config import Cell, Config, GateConfig, Pooling, TrainConfig
+from unroll.core.layout import Layout
+from unroll.core.params import BLOCKS, Params
+from unroll.pipeline import check
+from unroll.problems.forecasting.config import ForecastingModel, LinearModel, StateSpaceModel
+from unroll.problems.sequence_to_sequence.build import SequenceToSequenceModel
+from unroll.stages.common.task import Task
+from unroll.workbench.compare.grid import plan
 
 PAGE = ROOT / "docs" / "models.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -126,7 +128,7 @@ def test_an_example_fits_into_the_task_it_names(example: str) -> None:
     changed = {f"tasks.{name}.model": blocks["model"]}
     for block in blocks.keys() - {"model"}:
         changed |= {f"tasks.{name}.{block}.{key}": value for key, value in blocks[block].items()}
-    assert schema.faults_of(Task(name, Params(ROOT / "params.yaml").replaced(changed), Layout(ROOT, name))) == []
+    assert check.faults_of(Task(name, Params(ROOT / "params.yaml").replaced(changed), Layout(ROOT, name))) == []
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -8,7 +8,7 @@ import typer.main
 from projects import ROOT, own_code, run
 
 from unroll import cli
-from unroll.prediction.questions import CHUNK
+from unroll.serving.predict.raw_input import CHUNK
 
 TEXT = (ROOT / "docs" / "using-models.md").read_text(encoding="utf-8")
 COMMANDS = [line for block in re.findall(r"^```bash\n(.*?)^```$", TEXT, re.M | re.S) for line in block.splitlines()]

@@ -12,8 +12,10 @@ import pytest
 from projects import ROOT, copy_project, own_code, read_yaml, run_cli
 from ruamel.yaml import YAML
 
-from unroll import problems, registry, store
+from unroll import problems
+from unroll.core import store
 from unroll.datasets.files import FilesConfig
+from unroll.registry import register
 
 PAGE = ROOT / "docs" / "your-own-data.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -55,7 +57,7 @@ def test_an_example_trains_is_registered_and_predicts(root: Path, example: str) 
     shown, there = excerpt(section), read_yaml(root / "params.yaml")["tasks"][task]
     assert {name: {key: there[name][key] for key in keys} for name, keys in shown.items()} == shown
     assert store.read_json(root / f"reports/{task}/gate.json")["alias"] == "champion", said
-    assert registry.is_published(root, task)
+    assert register.is_published(root, task)
     name, count = ANSWERS[task]
     assert len(answers(root / name)) == count if name else len(said.splitlines()) == count + 1
     assert run_cli(root, "doctor", task).returncode == 0

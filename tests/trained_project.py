@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from unroll import problems, store, tracking
-from unroll.problems.base import Prepared
-from unroll.tasks import Task
+from unroll import problems
+from unroll.core import store
+from unroll.problems.common.base import Prepared
+from unroll.stages.common.task import Task
+from unroll.tracking import runs
 
 NAME = "air_quality"
 MODEL = {"cell": "lstm", "hidden": 8, "layers": 1, "dropout": 0.0}
@@ -96,5 +98,5 @@ def series() -> pd.DataFrame:
 @cache
 def _empty_store() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        tracking.initialise(Path(folder))
+        runs.initialise(Path(folder))
         return (Path(folder) / "mlflow.db").read_bytes()

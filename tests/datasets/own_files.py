@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 from problems import tables
 
-from unroll import ingestion, store, validation
+from unroll.core import store
+from unroll.core.layout import Layout
 from unroll.datasets.files import DATASET, FilesConfig
-from unroll.problems.base import Prepared
-from unroll.store import Layout
+from unroll.problems.common.base import Prepared
+from unroll.stages.ingest import ingest as ingestion
+from unroll.stages.validate import validate as validation
 
 
 def csv(path: Path, frame: pd.DataFrame) -> None:

@@ -8,20 +8,20 @@ import pandas as pd
 import pytest
 from small_samples import small, table, write
 
-from unroll import validation
-from unroll.config import Params
+from unroll.core.errors import ConfigError, DataError
+from unroll.core.params import Params
 from unroll.datasets.addition import DATASET, AdditionConfig, possible
-from unroll.datasets.base import Rejected
-from unroll.datasets.samples.addition import draw
-from unroll.errors import ConfigError, DataError
-from unroll.outcomes import Report
+from unroll.datasets.addition.sample import draw
+from unroll.datasets.common.base import Rejected
+from unroll.stages.validate import validate
+from unroll.stages.validate.outcome import Report
 
 FILE = "addition.csv"
 
 
 def judge(frame: pd.DataFrame) -> Report:
     _, config = small("addition")
-    return validation.check(
+    return validate.check(
         frame, DATASET.expectations(config), title="sums", facts=lambda rows: DATASET.facts(rows, config)
     )
 

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from small_samples import small, table, write
 
-from unroll import validation
+from unroll.core.errors import DataError
 from unroll.datasets.air_quality import DATASET, SITES, VARIABLES
-from unroll.errors import DataError
-from unroll.outcomes import Report
+from unroll.stages.validate import validate
+from unroll.stages.validate.outcome import Report
 
 FILE = "LondonAQ.npz"
 HOURS = 1000
@@ -27,7 +27,7 @@ def arrays(tmp_path: Path) -> dict[str, np.ndarray]:
 
 def judge(frame: pd.DataFrame) -> Report:
     _, config = small("air_quality")
-    return validation.check(
+    return validate.check(
         frame, DATASET.expectations(config), title="air", facts=lambda rows: DATASET.facts(rows, config)
     )
 
@@ -145,7 +145,7 @@ def test_what_cannot_be_learned_from_is_critical(fault, reason: str, tmp_path: P
 
 
 def test_the_sample_is_persistent_and_other_sites_help() -> None:
-    from unroll.datasets.samples import air_quality as air
+    from unroll.datasets.air_quality import sample as air
 
     times = np.datetime64("2012-01-01T00", "h") + np.arange(12000)
     values_SHV = air.simulate(times, np.random.default_rng(1))

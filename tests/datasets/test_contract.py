@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 from small_samples import NAMES, SMALL, small, write
 
-from unroll import datasets, store, validation
-from unroll.outcomes import columns
+from unroll import datasets
+from unroll.core import store
+from unroll.stages.validate import validate
+from unroll.stages.validate.outcome import columns
 
 TIMES = [f"t{time:03d}" for time in range(96)]
 AIR = ["pm10_ug_m3", "no_ug_m3", "no2_ug_m3", "o3_ug_m3", "so2_ug_m3"]
@@ -74,7 +76,7 @@ def test_facts_stand_beside_the_rows_and_expectations_name_columns_that_are_ther
 def test_the_sample_meets_every_critical_expectation(name: str, tmp_path: Path) -> None:
     dataset, config = write(name, tmp_path)
     table = dataset.table(tmp_path, config).table
-    report = validation.check(
+    report = validate.check(
         table, dataset.expectations(config), title=name, facts=lambda rows: dataset.facts(rows, config)
     )
     assert report.failed("critical") == []

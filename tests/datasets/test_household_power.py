@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from small_samples import small, table, write
 
-from unroll import validation
-from unroll.datasets.base import Rejected
+from unroll.core.errors import DataError
+from unroll.datasets.common.base import Rejected
 from unroll.datasets.household_power import DATASET, TIMES
-from unroll.errors import DataError
-from unroll.outcomes import Report
+from unroll.stages.validate import validate
+from unroll.stages.validate.outcome import Report
 
 TRAIN, TEST = "ElectricDevices_TRAIN.csv", "ElectricDevices_TEST.csv"
 
@@ -22,7 +22,7 @@ def lines_of(path: Path) -> list[str]:
 
 def judge(frame: pd.DataFrame) -> Report:
     _, config = small("household_power")
-    return validation.check(
+    return validate.check(
         frame, DATASET.expectations(config), title="power", facts=lambda rows: DATASET.facts(rows, config)
     )
 
@@ -138,7 +138,7 @@ def test_a_class_that_is_missing_or_rare_is_critical(keep, reason: str, tmp_path
 
 
 def test_the_sample_is_normalised_repeats_some_days_and_is_no_matter_of_distance() -> None:
-    from unroll.datasets.samples.household_power import simulate
+    from unroll.datasets.household_power.sample import simulate
 
     rng = np.random.default_rng(1)
     (train_labels, train), (labels, days) = simulate(600, rng), simulate(400, rng)

@@ -9,18 +9,18 @@ import pandas as pd
 import pytest
 from small_samples import small, table, write
 
-from unroll import validation
+from unroll.core.errors import DataError
 from unroll.datasets import poetry
 from unroll.datasets.poetry import DATASET
-from unroll.errors import DataError
-from unroll.outcomes import Report
+from unroll.stages.validate import validate
+from unroll.stages.validate.outcome import Report
 
 FILE = "poetry2.txt.gz"
 
 
 def judge(frame: pd.DataFrame) -> Report:
     _, config = small("poetry")
-    return validation.check(
+    return validate.check(
         frame, DATASET.expectations(config), title="verse", facts=lambda rows: DATASET.facts(rows, config)
     )
 
@@ -87,7 +87,7 @@ def test_a_handful_of_lines_is_too_little(tmp_path: Path) -> None:
 
 def stresses() -> dict[str, set[str]]:
     """Every stress pattern of every word that the sample may use."""
-    from unroll.datasets.samples.poetry import LEXICON, PHRASES
+    from unroll.datasets.poetry.sample import LEXICON, PHRASES
 
     found: dict[str, set[str]] = {}
     for (_, stress), words in LEXICON.items():
@@ -112,7 +112,7 @@ def iambic(line: str, patterns: dict[str, set[str]]) -> bool:
 
 
 def test_every_line_of_the_sample_scans_and_every_stanza_rhymes(tmp_path: Path) -> None:
-    from unroll.datasets.samples.poetry import RHYMES
+    from unroll.datasets.poetry.sample import RHYMES
 
     _, config = write("poetry", tmp_path, sample_characters=30_000)
     lines = DATASET.table(tmp_path, config).table["text"].tolist()
@@ -132,7 +132,7 @@ def test_every_line_of_the_sample_scans_and_every_stanza_rhymes(tmp_path: Path) 
 
 
 def test_poems_differ() -> None:
-    from unroll.datasets.samples.poetry import write as write_verse
+    from unroll.datasets.poetry.sample import write as write_verse
 
     lines = list(filter(None, write_verse(40_000, np.random.default_rng(1)).split("\n")))
     assert len(set(lines)) > 0.75 * len(lines)

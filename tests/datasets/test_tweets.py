@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from small_samples import small, table
 
-from unroll import validation
-from unroll.datasets.base import Rejected
+from unroll.core.errors import DataError
+from unroll.datasets.common.base import Rejected
 from unroll.datasets.tweets import DATASET
-from unroll.errors import DataError
-from unroll.outcomes import Report
+from unroll.stages.validate import validate
+from unroll.stages.validate.outcome import Report
 
 FILE = "Airlines.csv"
 HEADER = "twsentiment,text,tweet_coord,tweet_created,tweet_location,user_timezone,,,,,,\n"
@@ -27,7 +27,7 @@ def read(folder: Path, content: str) -> tuple[pd.DataFrame, list[Rejected]]:
 
 def judge(frame: pd.DataFrame) -> Report:
     _, config = small("tweets")
-    return validation.check(
+    return validate.check(
         frame, DATASET.expectations(config), title="tweets", facts=lambda rows: DATASET.facts(rows, config)
     )
 
@@ -115,7 +115,7 @@ def test_a_label_that_is_missing_or_rare_is_critical(tmp_path: Path) -> None:
 
 
 def test_the_sample_has_the_shares_the_slips_and_the_repeats_of_real_tweets() -> None:
-    from unroll.datasets.samples.tweets import GRAMMAR, SLOT, simulate
+    from unroll.datasets.tweets.sample import GRAMMAR, SLOT, simulate
 
     rows = simulate(3000, np.random.default_rng(1))
     shares = Counter(row[0] for row in rows)
@@ -136,7 +136,7 @@ def test_words_tell_much_about_the_label_but_not_all() -> None:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    from unroll.datasets.samples.tweets import simulate
+    from unroll.datasets.tweets.sample import simulate
 
     rows = simulate(2500, np.random.default_rng(2))
     order = np.random.default_rng(0).permutation(len(rows))

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unroll.errors import DataError
+from unroll.core.errors import DataError
 from unroll.features import word_vectors
-from unroll.features.text import clean, tokens
+from unroll.features.tokenization import clean, tokens
 
 GLOVE = "the 0.5 -1 2e-1\nflight 1 2 3\nlate -4 5.25 6\n"
 

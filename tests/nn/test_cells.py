@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from unroll.config import Cell
-from unroll.errors import ConfigError
+from unroll.core.config import Cell
+from unroll.core.errors import ConfigError
 from unroll.nn import cells
 from unroll.nn.cells import CELLS, GRUCell, LSTMCell, RecurrentCell, one_matrix, parameter_count, two_matrices, unroll
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from unroll.config import Pooling
+from unroll.core.config import Pooling
 from unroll.nn.pooling import AttentionPool, Pool
 
 ALL: tuple[Pooling, ...] = ("mean", "last", "attention", "max")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from unroll.config import Cell, RecurrentConfig
+from unroll.core.config import Cell, RecurrentConfig
 from unroll.nn.recurrent import RecurrentEncoder
 
 CELLS: tuple[Cell, ...] = ("rnn", "lstm", "gru")

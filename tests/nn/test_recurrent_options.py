@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from unroll.config import Cell, RecurrentConfig
+from unroll.core.config import Cell, RecurrentConfig
 from unroll.nn.cells import unroll
 from unroll.nn.recurrent import CellLayer, RecurrentEncoder, Stack, cells_of
 

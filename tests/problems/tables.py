@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unroll import problems, store
-from unroll.problems.base import Prepared, Problem
+from unroll import problems
+from unroll.core import store
+from unroll.problems.common.base import Prepared, Problem
 
 WORDS = [
     "late",

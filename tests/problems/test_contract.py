@@ -14,11 +14,14 @@ import pytest
 import torch
 
 from problems import tables
-from unroll import problems, store, trainer, validation
-from unroll.config import TrainConfig
-from unroll.datasets.base import Dataset
-from unroll.problems.base import Batch, Figure, Prepared, Problem, Split
-from unroll.tasks import Task
+from unroll import problems
+from unroll.core import store
+from unroll.core.config import TrainConfig
+from unroll.datasets.common.base import Dataset
+from unroll.problems.common.base import Batch, Figure, Prepared, Problem, Split
+from unroll.stages.common.task import Task
+from unroll.stages.train import train
+from unroll.stages.validate import validate
 
 torch.set_num_threads(1)  # a second one only waits for networks this small
 
@@ -193,7 +196,7 @@ def test_splits_share_nothing_and_none_is_empty(made: Made) -> None:
 def test_good_data_passes_the_check(made: Made) -> None:
     check = made.problem.check(made.prepared, made.config)
     assert check.expectations
-    report = validation.check(check.facts, check.expectations, title=f"{made.name} prepared")
+    report = validate.check(check.facts, check.expectations, title=f"{made.name} prepared")
     assert report.failures() == []
 
 
@@ -321,7 +324,7 @@ def test_weights_come_back_from_a_file(made: Made, tmp_path: Path) -> None:
 
 def test_a_network_is_built_from_the_seed_and_meta_alone(made: Made) -> None:
     config = TrainConfig(**TRAIN)
-    built = [trainer.build(made.problem, made.model_config, made.prepared, config) for _ in range(2)]
+    built = [train.build(made.problem, made.model_config, made.prepared, config) for _ in range(2)]
     for a, b in zip(built[0].state_dict().values(), built[1].state_dict().values(), strict=True):
         assert torch.equal(a, b)
 
@@ -347,8 +350,8 @@ def test_it_learns_and_twice_the_same(made: Made) -> None:
     config = TrainConfig(**TRAIN)
     runs = []
     for _ in range(2):
-        model = trainer.build(made.problem, made.model_config, made.prepared, config)
-        history = trainer.fit_network(model, made.problem, made.prepared, config, lambda *_: None)
+        model = train.build(made.problem, made.model_config, made.prepared, config)
+        history = train.fit_network(model, made.problem, made.prepared, config, lambda *_: None)
         runs.append((model.state_dict(), history))
     (weights, history), (again, same_history) = runs
     assert history.epochs[-1].train_loss < history.epochs[0].train_loss

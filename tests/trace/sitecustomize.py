@@ -13,7 +13,7 @@ from typing import Any
 
 
 def _trace(folder: Path, script: str, task: str) -> None:
-    from unroll.config import Params
+    from unroll.core.params import Params
 
     root = Path.cwd()
     opened: set[str] = set()

@@ -1,15 +1,18 @@
-"""The datasets: one module each, found by its name in ``data.dataset``."""
+"""The datasets: one package each, found by its name in ``data.dataset``."""
 
 import importlib
 from pathlib import Path
 from typing import Any
 
-from unroll.datasets.base import Dataset
-from unroll.errors import ConfigError
+from unroll.core.errors import ConfigError
+from unroll.datasets.common.base import Dataset
+
+SHARED = "common"
+"""The package of what datasets share."""
 
 
 def load(name: str) -> Dataset[Any]:
-    """The dataset of the module ``unroll.datasets.<name>``; raises ConfigError for a name that is none."""
+    """The dataset of the package ``unroll.datasets.<name>``; raises ConfigError for a name that is none."""
     known = names()
     if name not in known:
         raise ConfigError(f"data.dataset: {name!r} is not allowed; expected one of {', '.join(known)}")
@@ -19,4 +22,4 @@ def load(name: str) -> Dataset[Any]:
 
 def names() -> list[str]:
     """Names of all datasets, found without importing them."""
-    return sorted(p.stem for p in Path(__file__).parent.glob("[a-z]*.py") if p.stem != "base")
+    return sorted(p.parent.name for p in Path(__file__).parent.glob("[a-z]*/__init__.py") if p.parent.name != SHARED)

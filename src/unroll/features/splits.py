@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from unroll.errors import DataError
+from unroll.core.errors import DataError
 
 
 def stratified(labels_N: np.ndarray, groups_N: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:

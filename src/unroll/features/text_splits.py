@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from unroll.errors import DataError
+from unroll.core.errors import DataError
 from unroll.features import splits
 
 Kind = Literal["file_order", "stratified", "source"]

@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unroll.errors import DataError
-from unroll.features.text import LINK, NAME
+from unroll.core.errors import DataError
+from unroll.features.tokenization import LINK, NAME
 
 MAX_LINE = 1 << 20
 """Bytes of a line: a longer one is no word and its vector, and is not read whole."""

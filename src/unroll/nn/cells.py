@@ -15,8 +15,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from unroll.config import Cell
-from unroll.errors import ConfigError
+from unroll.core.config import Cell
+from unroll.core.errors import ConfigError
 
 State = Tensor | tuple[Tensor, Tensor]
 """The state h, or (h, c) of an LSTM."""

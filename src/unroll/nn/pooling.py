@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from unroll.config import Pooling
+from unroll.core.config import Pooling
 
 
 class Pool(nn.Module):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from unroll.config import Cell, RecurrentConfig
+from unroll.core.config import Cell, RecurrentConfig
 from unroll.nn.cells import CELLS, RecurrentCell, State, outputs, steps, turned
 
 FORGET_BIAS = 1.0

@@ -1,1 +1,0 @@
-"""Groups of commands of ``unroll``, one module each."""

@@ -1,0 +1,1 @@
+"""What every room stands on: errors, parameters, files, scores, expectations. Knows no library of models."""

@@ -1,0 +1,1 @@
+"""What datasets share: their contract, raw files read with care, expectations."""

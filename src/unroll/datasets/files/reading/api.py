@@ -1,0 +1,116 @@
+"""The way in: a file and how to read it, to its columns and its rows."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from unroll.datasets.files.reading import beginning, sniffing
+from unroll.datasets.files.reading.arff import Arff
+from unroll.datasets.files.reading.chunking import Chunk, gather
+from unroll.datasets.files.reading.delimited import Part
+from unroll.datasets.files.reading.lines import JsonLines, Text
+from unroll.datasets.files.reading.npz import Npz
+from unroll.datasets.files.reading.options import Reading
+from unroll.datasets.files.reading.parquet import Parquet
+from unroll.datasets.files.reading.reader import Place, Reader
+from unroll.datasets.files.reading.separated import Table
+from unroll.datasets.files.reading.source import Receipt
+from unroll.datasets.files.reading.ts import Ts
+from unroll.datasets.files.reading.ucr import Ucr
+
+ROWS = 1 << 18
+"""Rows of a chunk."""
+
+
+class Chunks(Iterator[Chunk]):
+    """The chunks of one file; after the last one, the hash and the size of the file that they came from."""
+
+    def __init__(self, chunks: Iterator[Chunk], receipt: Receipt) -> None:
+        self._chunks, self._receipt = chunks, receipt
+        self._given, self._position = 0, 0
+
+    def __next__(self) -> Chunk:
+        chunk = next(self._chunks)
+        self._given += len(chunk.rows_N) + len(chunk.rejected)
+        share = self._given / max(self._receipt.rows, 1)  # a block that was read may hold many chunks
+        self._position = max(self._position, round(self._receipt.position * share))
+        return chunk
+
+    @property
+    def position(self) -> int:
+        """Where the last chunk ends, about, in bytes of the file as it lies there."""
+        return self._position
+
+    @property
+    def sha256(self) -> str | None:
+        """The SHA-256 of the file as it lies there; None before the last chunk."""
+        return self._receipt.sha256
+
+    @property
+    def bytes(self) -> int | None:
+        """The size of the file as it lies there; None before the last chunk."""
+        return self._receipt.bytes
+
+
+def columns(path: Path, reading: Reading, name: str | None = None) -> list[str]:
+    """The names of a file's columns; of a table without a header column_1, column_2 …
+
+    Raises DataError for what cannot be read.
+    """
+    return list(_reader(path, reading, name).columns())
+
+
+def left_out(path: Path, reading: Reading, name: str | None = None) -> dict[str, str]:
+    """Columns of a file that hold no cells but objects or lists, each with what it is; ``columns`` are without them."""
+    return dict(_reader(path, reading, name).left_out())
+
+
+def chunks(
+    path: Path, reading: Reading, columns: Sequence[str] | None = None, rows: int = ROWS, name: str | None = None
+) -> Chunks:
+    """The rows of a file, at most ``rows`` at a time, in bounded memory.
+
+    ``columns`` are those wanted (all, if None), in that order; ``name`` is how messages call the file (else its name).
+    The file is opened at the first chunk. Raises DataError that names file and row, the value seen and what was
+    expected, for what cannot be read as a whole; single rows go to ``rejected``.
+    """
+    receipt = Receipt()
+    return Chunks(_chunks(path, reading, columns, rows, name or path.name, receipt), receipt)
+
+
+def _chunks(
+    path: Path, reading: Reading, columns: Sequence[str] | None, rows: int, name: str, receipt: Receipt
+) -> Iterator[Chunk]:
+    reader = _reader(path, reading, name)
+    if columns is not None:
+        reader.require(columns)
+    yield from gather(_counted(reader.parts(columns, receipt), receipt), rows, name)
+
+
+def _counted(parts: Iterator[Part], receipt: Receipt) -> Iterator[Part]:
+    for part in parts:
+        receipt.rows += len(part.rows_N) + len(part.rejected)
+        yield part
+
+
+def _reader(path: Path, reading: Reading, name: str | None) -> Reader:
+    part = beginning.take(path, reading, name or path.name)
+    told = sniffing.look(part, reading)
+    place = Place(path, told, part.name)
+    first = sniffing.utf8(part, told.encoding or "utf-8")
+    match told.format:
+        case "csv":
+            return Table(place, first)
+        case "ucr":
+            return Ucr(place, first)
+        case "ts":
+            return Ts(place)
+        case "arff":
+            return Arff(place, first)
+        case "jsonl":
+            return JsonLines(place, first)
+        case "parquet":
+            return Parquet(place)
+        case "npz":
+            return Npz(place)
+        case _:
+            return Text(place)

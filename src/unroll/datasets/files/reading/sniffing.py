@@ -1,0 +1,134 @@
+"""What a file is and how it is written, from its first part: the same file always gives the same answer."""
+
+import itertools
+import re
+from pathlib import Path
+
+from unroll.core.errors import DataError
+from unroll.datasets.files.reading import beginning, dialects, encodings, ucr
+from unroll.datasets.files.reading.beginning import Sample
+from unroll.datasets.files.reading.numerals import is_number
+from unroll.datasets.files.reading.options import Format, Reading
+
+SUFFIXES: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".tab": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".ts": "ts",
+    ".arff": "arff",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".npz": "npz",
+}
+CONTENTS: tuple[tuple[str, str, Format], ...] = (
+    ("%", r"(?i)@relation\b", "arff"),
+    ("#", r"(?i)@(problemname|timestamps|univariate|classlabel|missing)\b", "ts"),
+    ("", r"\{", "jsonl"),
+)
+"""How a comment begins, if the format has any, and how the first line does that is none."""
+FIT = 0.8
+"""How well a delimiter must fit before a file that does not call itself a table is taken for one."""
+
+
+def sniff(path: Path, reading: Reading, name: str | None = None) -> Reading:
+    """``reading`` with everything that it leaves open filled in, as far as it matters for the file's format.
+
+    Raises DataError for a file that is missing, empty, damaged or in an encoding that cannot be told.
+    """
+    return look(beginning.take(path, reading, name or path.name), reading)
+
+
+def look(part: Sample, reading: Reading) -> Reading:
+    """As ``sniff``, for a part that was read already."""
+    if part.kind in ("parquet", "npz"):
+        return _told(reading, format=reading.format or part.kind)
+    kind = reading.format or SUFFIXES.get(part.suffix())
+    if kind in ("parquet", "npz"):
+        raise DataError(f"{part.name}: no {kind} ({part.kind}); expected {kind}, which is compressed inside already")
+    if part.data[257:262] == b"ustar":
+        raise DataError(f"{part.name}: a tar archive; expected a single file, packed or not")
+    encoding = reading.encoding or encodings.guess(part)
+    told = _told(reading, encoding=encoding)
+    text = utf8(part, encoding)
+    kind = kind or _by_content(text)
+    if kind in ("jsonl", "text", "ts", "arff"):
+        return _told(told, format=kind)
+    if reading.delimiter is None and part.suffix() in (".tsv", ".tab") and b"\t" in text:
+        told = _told(told, delimiter="\t")
+    if told.comment is None and (comment := _comment(text, told, part.name)):
+        told = told.model_copy(update={"comment": comment})
+    found = dialects.guess(text, told, part.name)
+    if kind is None and not _says_table(reading) and not _is_table(found):
+        return _told(reading, encoding=encoding, format="text")
+    header = dialects.is_header(found.rows) if told.header is None else told.header
+    place = None if header else ucr.label_place(found.rows, part.name)
+    return _told(
+        told,
+        format="ucr" if place else "csv",
+        label_place=None if told.format == "csv" else place or ("first" if told.format == "ucr" else None),
+        delimiter=found.dialect.delimiter,
+        quote=found.dialect.quote,
+        decimal=told.decimal or dialects.decimal(found.rows, found.dialect.delimiter),
+        header=told.format != "ucr" and header,
+    )
+
+
+def utf8(part: Sample, encoding: str) -> bytes:
+    """The sample as UTF-8, up to the end of its last whole line; what is no text in it shows when it is read."""
+    data = part.data.decode(encoding, "replace").removeprefix("\ufeff").encode(errors="replace")
+    if part.whole:
+        return data if data.endswith((b"\n", b"\r")) else data + b"\n"
+    end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+    return data[: end or None]
+
+
+def _told(reading: Reading, **found: object) -> Reading:
+    """``reading`` with what was ``found``; what was told before stays."""
+    return reading.model_copy(update={key: value for key, value in found.items() if getattr(reading, key) is None})
+
+
+def _by_content(text: bytes) -> Format | None:
+    lines = [line.strip() for line in text[:4096].decode(errors="replace").splitlines()]
+    for comment, pattern, kind in CONTENTS:
+        first = next((line for line in lines if line and not (comment and line.startswith(comment))), "")
+        if re.match(pattern, first):
+            return kind
+    return None
+
+
+def _comment(text: bytes, told: Reading, name: str) -> str | None:
+    """The sign of lines at the top that are a comment: what follows has names of columns, or another number of cells.
+
+    Else the last of them has the names itself, as in #time,temperature.
+    """
+    lines = [line for line in text[:65_536].decode(errors="replace").splitlines() if line.strip()]
+    head = list(itertools.takewhile(lambda line: line.startswith("#"), lines))
+    if not head or len(head) == len(lines) or told.skip_rows:
+        return None
+    try:
+        found = dialects.guess(text, told.model_copy(update={"comment": "#"}), name)
+    except DataError:  # the sign stands in the first cell: without its line, the rest is no table
+        return None
+    same = len(found.dialect.split(head[-1])) == len(found.rows[0])
+    return None if same and not (len(found.rows) > 1 and dialects.is_header(found.rows)) else "#"
+
+
+def _says_table(reading: Reading) -> bool:
+    """Whether something was told that only a table has."""
+    return any(told is not None for told in (reading.delimiter, reading.decimal, reading.quote, reading.header))
+
+
+def _is_table(found: dialects.Look) -> bool:
+    """Prose has commas and blanks too, but rarely as many in each line, nor numbers beside them."""
+    rows = found.rows
+    if len(rows[0]) == 1 and not found.fit:
+        only = [row[0] for row in rows[1:] or rows if row[0].strip()]
+        return all(is_number(cell) or dialects.is_missing(cell) for cell in only)
+    if found.fit < FIT or len(rows) < 2:
+        return False
+    body = rows[1:]
+    numbers = sum(is_number(cell) for row in body for cell in row)
+    return found.dialect.delimiter in "\t;|" or numbers >= len(body) / 2

@@ -1,0 +1,1 @@
+"""Chunks of rows to parts of a canonical table."""

@@ -1,0 +1,1 @@
+"""A trained model as files: loaded, asked, packaged for MLflow."""

@@ -1,0 +1,112 @@
+"""Answers from a trained model: raw input in, answer out, with everything between taken from the model's folder."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unroll.core import store
+from unroll.core.layout import Layout
+from unroll.model.trained import READER, Trained
+from unroll.problems.common.base import Prepared
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.models import ModelSignature
+
+PACKAGE = Path(__file__).parents[1]
+SCRIPT = PACKAGE / "model" / "mlflow_model.py"
+"""The served model as code."""
+CODE = ("__init__.py", "core", "features", "model", "nn", "problems")
+"""The modules and packages that serving runs; all of this package lies beside the served model."""
+PACKAGES = ("mlflow", "numpy", "pandas", "pydantic", "safetensors", "torch")
+"""What serving imports; each is pinned to the version that made the model."""
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A trained network with what it needs to answer: ``models/<task>`` or a copy of it."""
+
+    trained: Trained
+
+    @property
+    def optional_inputs(self) -> Sequence[str]:
+        """Columns that ``predict`` takes and ``example`` lacks."""
+        return self.trained.problem.optional_inputs
+
+    @classmethod
+    def load(cls, folder: Path) -> "Predictor":
+        """Load the model; raises StoreError that names a missing or damaged file."""
+        return cls(Trained.load(folder))
+
+    def example(self, prepared: Prepared) -> "pd.DataFrame":
+        """A small raw input that ``predict`` takes."""
+        return self.trained.problem.example(prepared)
+
+    def predict(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """The answer to raw input; raises DataError that names the row and column of a faulty one."""
+        import torch
+
+        with torch.inference_mode():
+            return self.trained.problem.predict(self.trained.model, self.trained.meta, frame)
+
+    def predict_all(self, frames: "Sequence[pd.DataFrame]") -> "list[pd.DataFrame]":
+        """The answers to several raw inputs of the same columns, in one pass through the network where it can be.
+
+        Raises DataError where ``predict`` would of one of them; the row that it names may count from the first input.
+        """
+        import torch
+
+        with torch.inference_mode():
+            return self.trained.problem.predict_all(self.trained.model, self.trained.meta, frames)
+
+
+def artifacts(layout: Layout) -> dict[str, str]:
+    """The files that a registered model takes along, by name: its folder, and how a task's own files are read."""
+    found = {"model": str(layout.model)}
+    block = reader(layout)
+    if block is not None:
+        store.write_json(layout.state / READER, block)
+        found["reader"] = str(layout.state / READER)
+    return found
+
+
+def reader(layout: Layout) -> Any:
+    """The block by which a task on files of one's own has read them; None for other tasks."""
+    manifest = layout.raw / "manifest.json"
+    return store.read_json(manifest).get("found", {}).get("block") if manifest.is_file() else None
+
+
+def requirements() -> list[str]:
+    """Pinned requirements of a served model; a build tag such as ``+cpu`` is no public version and is left out."""
+    return [f"{name}=={version(name).split('+')[0]}" for name in PACKAGES]
+
+
+def code_hash() -> str:
+    """The SHA-256 over the names and bytes of the code that serving runs."""
+    package, digest = PACKAGE, hashlib.sha256()
+    for entry in CODE:
+        place = package / entry
+        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            digest.update(f"{path.relative_to(package).as_posix()} {store.sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def signature(example: "pd.DataFrame", answer: "pd.DataFrame", optional: Sequence[str]) -> "ModelSignature":
+    """What the model takes and gives, from an example, and columns that may stand beside those of the example.
+
+    Text is text. Numbers and times are ``any``: MLflow would refuse whole numbers where it knows of doubles, and has
+    no type for a time that comes as ISO 8601 text or as a timestamp with or without a zone. The problem reads them
+    all, and refuses what is none by row and column; the example shows them.
+    """
+    from mlflow.models import ModelSignature, infer_signature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import AnyType
+
+    anything = AnyType()  # type: ignore[no-untyped-call]
+    texts = set(example.select_dtypes("str").columns)
+    columns = [ColSpec(DataType.string if name in texts else anything, name) for name in example]
+    columns += [ColSpec(anything, name, required=False) for name in optional]
+    return ModelSignature(Schema([*columns]), infer_signature(None, answer).outputs)

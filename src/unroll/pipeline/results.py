@@ -1,0 +1,74 @@
+"""The table at the end of ``unroll repro``: every task with what it reached."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unroll.core import store
+from unroll.core.layout import Layout
+from unroll.display.wording import number, words
+from unroll.stages.common import timings
+from unroll.stages.evaluate.model_card import Metrics, with_interval
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def results_table(root: Path, tasks: Sequence[str]) -> "Table":
+    """One row a task: its headline metric, the best baseline, what the gate said, and what its stages took."""
+    from rich.table import Table
+
+    table = Table(title="Results on the test part", title_justify="left", title_style="bold", caption_justify="left")
+    table.caption = "seconds: of the stages that ran here, each as it ran last"
+    table.add_column("task", style="bold", no_wrap=True)
+    table.add_column("metric", no_wrap=True)
+    table.add_column("network [95 %]", no_wrap=True)
+    table.add_column("best baseline", no_wrap=True)
+    table.add_column("registry", overflow="fold")
+    table.add_column("seconds", justify="right", no_wrap=True)
+    for task in tasks:
+        layout = Layout(root, task)
+        seconds = sum(timings.read(layout).values())
+        table.add_row(task, *_measured(layout), _gate(layout), f"{seconds:.0f}" if seconds else "–")
+    return table
+
+
+def is_evaluated(root: Path, task: str) -> bool:
+    """Whether a task has results."""
+    return _metrics(Layout(root, task)).is_file()
+
+
+def _metrics(layout: Layout) -> Path:
+    return layout.reports / "metrics.json"
+
+
+def _measured(layout: Layout) -> tuple[str, str, str]:
+    path = _metrics(layout)
+    if not path.is_file():
+        return "–", "not evaluated", "–"
+    metrics = store.read_json(path)
+    headline = metrics["headline"]
+    return words(headline), with_interval(metrics["test"], headline), _best_baseline(metrics)
+
+
+def _best_baseline(metrics: Metrics) -> str:
+    """The baseline over which the model's advantage is smallest."""
+    headline = metrics["headline"]
+    advantages = {name: found[headline] for name, found in metrics["advantage"].items() if found[headline] is not None}
+    if not advantages:
+        return "–"
+    best = min(advantages, key=lambda name: advantages[name])
+    return f"{words(best)} {number(metrics['baselines'][best][headline])}"
+
+
+def _gate(layout: Layout) -> str:
+    path = layout.reports / "gate.json"
+    if not path.is_file():
+        return "–"
+    gate = store.read_json(path)
+    duel = gate.get("duel")
+    if not gate["passed"]:
+        return f"{gate['alias']}: {gate['reason']}"
+    return (
+        f"{gate['alias']}: by {number(duel['difference'])} over version {duel['champion']}" if duel else gate["alias"]
+    )

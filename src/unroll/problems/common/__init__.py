@@ -1,0 +1,1 @@
+"""What problems share: their contract, classification, vectors that a network over words begins with."""

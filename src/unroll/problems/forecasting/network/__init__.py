@@ -1,0 +1,1 @@
+"""Networks that forecast, and the distribution of what they say."""

@@ -1,0 +1,1 @@
+"""Encoder, decoder, what passes between them, and a label for every step."""

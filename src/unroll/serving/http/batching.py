@@ -1,0 +1,124 @@
+"""Requests that wait together go through the network together: one thread for each task, one queue before it.
+
+There is no time to wait for company: a request that comes to an idle network is answered at once, and while the network
+is busy those that come gather behind it and are taken next, all at once. So one client never waits for others, and the
+more there are, the larger the batches.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from unroll.core.errors import UnrollError
+from unroll.serving.http.faults import RequestError
+from unroll.serving.http.limits import Limits
+from unroll.serving.http.questions import Question
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from unroll.model.packaging import Predictor
+
+LOG = logging.getLogger("unroll.serving.http")
+
+
+@dataclass
+class Waiting:
+    """A question with the model that it was checked against, and where its answer goes."""
+
+    question: Question
+    predictor: "Predictor"
+    answer: "Future[pd.DataFrame]" = field(default_factory=Future)
+
+    @property
+    def kind(self) -> tuple[int, tuple[str, ...]]:
+        """What the questions of one batch have in common: the model and the columns."""
+        return id(self.predictor), tuple(self.question.columns)
+
+
+class Batcher:
+    """The queue of one task and the thread that empties it."""
+
+    def __init__(self, task: str, limits: Limits, threads: int, told: Callable[[int, int], None]) -> None:
+        self._limits, self._threads, self._told = limits, threads, told
+        self._queue: deque[Waiting] = deque()
+        self._changed = threading.Condition()
+        self._open = True
+        self._thread = threading.Thread(target=self._work, name=f"unroll-{task}", daemon=True)
+        self._thread.start()
+
+    def submit(self, question: Question, predictor: "Predictor") -> "Future[pd.DataFrame]":
+        """Where the answer will be; raises RequestError where too many wait already."""
+        waiting = Waiting(question, predictor)
+        with self._changed:
+            if not self._open or len(self._queue) >= self._limits.waiting:
+                raise RequestError("busy", f"{len(self._queue)} requests wait for this model; try again")
+            self._queue.append(waiting)
+            self._changed.notify()
+        return waiting.answer
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def close(self) -> None:
+        """Answer what waits, then end."""
+        with self._changed:
+            self._open = False
+            self._changed.notify()
+        self._thread.join(timeout=5)
+
+    def _work(self) -> None:
+        import torch
+
+        torch.set_num_threads(self._threads)
+        while batch := self._next():
+            live = [each for each in batch if each.answer.set_running_or_notify_cancel()]
+            if live:
+                self._told(len(live), sum(each.question.rows for each in live))
+                answer(live)
+
+    def _next(self) -> list[Waiting]:
+        """The first that waits and those like it behind, as many as a batch may hold; none when closed and empty."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or not self._open)
+            batch: list[Waiting] = []
+            rows = 0
+            while self._queue and (not batch or self._queue[0].kind == batch[0].kind):
+                rows += self._queue[0].question.rows
+                if batch and rows > self._limits.batch_rows:
+                    break
+                batch.append(self._queue.popleft())
+            return batch
+
+
+def answer(batch: Sequence[Waiting]) -> None:
+    """Answer all at once; where one of them is faulty, each by itself, so that only it is refused."""
+    predictor, frames = batch[0].predictor, []
+    try:
+        frames = [each.question.frame() for each in batch]
+        answers = predictor.predict_all(frames)
+        if len(answers) != len(batch):
+            raise ValueError(f"{len(answers)} answers to {len(batch)} inputs")
+    except Exception as error:
+        if len(batch) > 1:
+            for each in batch:
+                answer([each])
+        else:
+            batch[0].answer.set_exception(_fault(error))
+        return
+    for each, found in zip(batch, answers, strict=True):
+        each.answer.set_result(found)
+
+
+def _fault(error: Exception) -> RequestError:
+    """The caller's to mend where the problem says so; anything else is a fault of ours, and its traceback is kept."""
+    if isinstance(error, RequestError):
+        return error
+    if isinstance(error, UnrollError):
+        return RequestError.of(error)
+    LOG.error("the model failed", exc_info=error)
+    return RequestError("internal", "the model failed on this input; the server's log has the reason")

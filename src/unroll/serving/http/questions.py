@@ -1,0 +1,158 @@
+"""A request's body, read strictly: bytes to the columns that ``predict`` takes, or an error that names the place.
+
+Nothing here can take more than the body's own size allows: the depth, the rows and each cell are bounded, and whatever
+is not a plain number or text is refused before pandas sees it.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from unroll.serving.http.faults import RequestError
+from unroll.serving.http.inputs import Column, Inputs
+from unroll.serving.http.limits import Limits
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN = 60
+"""Characters of a value that a message quotes."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Checked rows of one request, by column."""
+
+    columns: Mapping[str, Sequence[Any]]
+    rows: int
+
+    def frame(self) -> "pd.DataFrame":
+        """As ``predict`` takes them."""
+        import pandas as pd
+
+        return pd.DataFrame(dict(self.columns))
+
+
+def parse(body: bytes) -> Any:
+    """JSON in UTF-8, with finite numbers alone.
+
+    >>> parse(b'{"records": [{"text": "late"}]}')
+    {'records': [{'text': 'late'}]}
+    """
+    if not body:
+        raise RequestError("bad_request", "body: empty; expected JSON")
+    try:
+        return json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise RequestError("bad_request", f"body: byte {error.start} is no UTF-8; expected JSON in UTF-8") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno} column {error.colno}"
+        raise RequestError("bad_request", f"body: {where}: {error.msg}; expected JSON") from None
+    except RecursionError:
+        raise RequestError("bad_request", "body: nested too deeply; expected records, one level of objects") from None
+    except ValueError:  # a whole number of thousands of digits
+        raise RequestError("bad_request", "body: a number of too many digits; expected numbers of 64 bits") from None
+
+
+def records(body: bytes, inputs: Inputs, limits: Limits) -> Question:
+    """The question of ``{"records": [{column: value, …}, …]}``."""
+    value = parse(body)
+    _require_object(value, "body", {"records"})
+    if "records" not in value:
+        raise RequestError("invalid", 'records: missing; expected {"records": [{…}, …]}', "records")
+    rows = value["records"]
+    if not isinstance(rows, list) or not rows:
+        raise RequestError("invalid", f"records: {_shown(rows)}; expected a list of at least one object", "records")
+    if len(rows) > limits.rows:
+        raise RequestError("invalid", f"records: {len(rows)} rows; expected at most {limits.rows}", "records")
+    return read(rows, inputs)
+
+
+def single(body: bytes, inputs: Inputs) -> Question:
+    """The question of one record that is the body itself."""
+    return read([parse(body)], inputs)
+
+
+def read(rows: Sequence[Any], inputs: Inputs) -> Question:
+    """Rows by column; optional columns are those of the first row, and then of all rows."""
+    columns = inputs.columns
+    for number, row in enumerate(rows, start=1):
+        _require_object(row, f"row {number}", set(columns), number)
+    asked = [column for name, column in columns.items() if column.required or any(name in row for row in rows)]
+    return Question({column.name: _column(rows, column) for column in asked}, len(rows))
+
+
+def _column(rows: Sequence[Mapping[str, Any]], column: Column) -> list[Any]:
+    check: Callable[[Any, Column, int], Any] = {"number": _number, "text": _text}[column.kind]
+    found: list[Any] = []
+    for number, row in enumerate(rows, start=1):
+        value = row.get(column.name)
+        if value is None and column.name not in row and (column.required or not column.nullable):
+            if column.default is not None:
+                found.append(column.default)
+                continue
+            raise RequestError("invalid", f"row {number}: column {column.name!r} is missing", column.name, number)
+        if value is None and column.nullable:
+            found.append(math.nan if column.kind == "number" else None)
+            continue
+        found.append(check(value, column, number))
+    return found
+
+
+def _number(value: Any, column: Column, row: int) -> float:
+    if type(value) not in (int, float):  # True is no number
+        _refuse(value, column, row, "a number")
+    if not column.low <= value <= column.high or (column.whole and value != int(value)):
+        kind = "a whole number" if column.whole else "a number"
+        _refuse(value, column, row, f"{kind} from {column.low:g} to {column.high:g}")
+    return int(value) if column.whole else float(value)
+
+
+def _text(value: Any, column: Column, row: int) -> str:
+    if not isinstance(value, str):
+        _refuse(value, column, row, "a text")
+    if column.longest is not None and len(value) > column.longest:
+        raise RequestError(
+            "invalid",
+            f"row {row}, column {column.name}: {len(value)} characters; expected at most {column.longest}",
+            column.name,
+            row,
+        )
+    if not value.isascii():
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            _refuse(value, column, row, "a text without half a surrogate pair")
+    return value
+
+
+def _require_object(value: Any, where: str, known: set[str], row: int | None = None) -> None:
+    if not isinstance(value, dict):
+        raise RequestError("invalid", f"{where}: {_shown(value)}; expected an object", None, row)
+    unknown = next((key for key in value if key not in known), None)
+    if unknown is not None:
+        few = sorted(known)
+        expected = ", ".join(few[:12]) + (", …" if len(few) > 12 else "")
+        raise RequestError(
+            "invalid", f"{where}: {_shown(unknown)} is no column; expected {expected}", unknown[:SHOWN], row
+        )
+
+
+def _refuse(value: Any, column: Column, row: int, expected: str) -> NoReturn:
+    message = f"row {row}, column {column.name}: {_shown(value)}; expected {expected}"
+    raise RequestError("invalid", message, column.name, row)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise RequestError("bad_request", f"body: {name} is no JSON; expected finite numbers, and null for what is missing")
+
+
+def _shown(value: Any) -> str:
+    """A value as a message quotes it: its beginning, or what it is where it may be long."""
+    if isinstance(value, list | dict):
+        return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**SHOWN:
+        return f"a whole number of {value.bit_length()} bits"
+    return repr(value[:SHOWN] if isinstance(value, str) else value)

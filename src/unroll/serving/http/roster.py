@@ -1,0 +1,260 @@
+"""Which model answers for each task: the registry's champion, taken up when it changes, while the old one goes on.
+
+A new champion is loaded beside the old one, held against its hash, and must answer a trial; only then does it take the
+old one's place. One that fails is told of, and tried again later.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unroll.core import store
+from unroll.core.errors import ConfigError, StoreError, UnrollError
+from unroll.core.params import Params
+from unroll.model.packaging import Predictor
+from unroll.registry import champions
+from unroll.serving.http import inputs, questions, replies
+from unroll.serving.http.batching import Batcher
+from unroll.serving.http.faults import RequestError
+from unroll.serving.http.inputs import Inputs
+from unroll.serving.http.limits import Limits
+from unroll.serving.http.measures import Measures
+from unroll.serving.http.questions import Question
+from unroll.tracking import runs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LOG = logging.getLogger("unroll.serving.http")
+POLL_S = 1.0
+RETRY_S = 30.0
+"""After how long a champion that could not be loaded is tried again."""
+EXAMPLE = "input_example.json"
+MOST_EXAMPLE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Served:
+    """A champion that answers."""
+
+    task: str
+    version: int
+    model_hash: str
+    problem: str
+    predictor: Predictor
+    inputs: Inputs
+    example: list[dict[str, Any]]
+    """Records that it takes; they stood with the registered model, or are made up where they did not."""
+
+    @classmethod
+    def load(cls, root: Path, task: str, limits: Limits) -> "Served":
+        """The champion, verified and tried; raises UnrollError for one that cannot serve."""
+        located = champions.locate(root, task, champions.CHAMPION)
+        if located.version is None:
+            raise StoreError(f"{located.folder}: no registered version; expected the champion of {task}")
+        predictor = Predictor.load(located.folder)
+        problem = str(predictor.trained.config["problem"])
+        meta = predictor.trained.meta
+        wanted = inputs.of(problem, meta, limits.cell_characters)
+        example = _example(located.folder.parent.parent / EXAMPLE, wanted) or inputs.made_up(problem, meta)
+        served = cls(task, located.version, located.model_hash, problem, predictor, wanted, example)
+        served.require_answer()
+        return served
+
+    def require_answer(self) -> None:
+        """Ask the model its example; raises DataError or StoreError where it has no sound answer."""
+        named = f"{self.task} version {self.version}"
+        for name, tensor in self.predictor.trained.model.state_dict().items():
+            if not bool(tensor.isfinite().all()):
+                raise StoreError(f"{named}: tensor {name!r} holds what is no number; expected finite weights")
+        asked = questions.read(self.example, self.inputs)
+        answer = replies.rows(self.predictor.predict(asked.frame()))
+        if not answer or None in answer[0].values():  # what is no finite number is told as null
+            raise StoreError(f"{named}: no sound answer to its example: {answer[:1]!r:.200}")
+
+
+def _example(path: Path, wanted: Inputs) -> list[dict[str, Any]] | None:
+    """The example that was registered beside the model, if it is there and fits."""
+    try:
+        if path.stat().st_size > MOST_EXAMPLE_BYTES:
+            return None
+        told: Any = store.read_json(path)
+        rows = [dict(zip(told["columns"], row, strict=True)) for row in told["data"]]
+        questions.read(rows, wanted)
+    except (OSError, UnrollError, KeyError, TypeError, ValueError):
+        return None
+    return rows
+
+
+@dataclass
+class Slot:
+    """What is known of one task."""
+
+    batcher: Batcher
+    current: Served | None = None
+    champion: int | None = None
+    """The version that the registry names."""
+    failed: tuple[int, str] | None = None
+    """A champion that could not be loaded, and why."""
+    retry_at: float = field(default=0.0, repr=False)
+
+
+def names(root: Path, asked: Iterable[str]) -> list[str]:
+    """The tasks that are asked for, else all of the project's; raises ConfigError for one that is not there."""
+    params = Params(root / "params.yaml")
+    known, wanted = params.tasks(), list(dict.fromkeys(asked))
+    for task in wanted:
+        if task not in known:
+            raise ConfigError(f"{params.path}: tasks.{task}: no such task; expected one of {', '.join(known)}")
+    return wanted or known
+
+
+class Roster:
+    """The models of all tasks, kept up to date by a thread of its own."""
+
+    def __init__(self, root: Path, tasks: Iterable[str], limits: Limits, measures: Measures, threads: int) -> None:
+        self.root, self.limits, self.measures = root, limits, measures
+        self._slots = {task: Slot(self._batcher(task, threads)) for task in tasks}
+        self._ended = threading.Event()
+        self._unreadable: str | None = None
+        self._seen = False  # the registry's file, if it has one
+        self._polled = False
+        self._thread = threading.Thread(target=self._watch, name="unroll-champions", daemon=True)
+
+    def _batcher(self, task: str, threads: int) -> Batcher:
+        return Batcher(task, self.limits, threads, lambda many, rows: self.measures.batch(task, many, rows))
+
+    def start(self) -> None:
+        """Load what there is, then look for new champions each second."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Answer what waits, then end all threads."""
+        self._ended.set()
+        for slot in self._slots.values():
+            slot.batcher.close()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
+
+    @property
+    def slots(self) -> Mapping[str, Slot]:
+        """All tasks."""
+        return self._slots
+
+    def served(self, task: str) -> Served:
+        """The model that answers for a task; raises RequestError where there is none."""
+        slot = self._slots.get(task)
+        if slot is None:
+            raise RequestError("not_found", f"{task!r:.60}: no such task; expected one of {', '.join(self._slots)}")
+        if slot.current is not None:
+            return slot.current
+        if self._polled and slot.champion is None and self._unreadable is None:
+            raise RequestError(
+                "no_champion", f"{task}: no champion yet; expected a model that its gate has let through"
+            )
+        raise RequestError("not_ready", f"{task}: {slot.failed[1] if slot.failed else 'its champion is being loaded'}")
+
+    def submit(self, served: Served, question: Question) -> "Future[pd.DataFrame]":
+        """Where the answer of ``served`` will be; raises RequestError where too many wait."""
+        return self._slots[served.task].batcher.submit(question, served.predictor)
+
+    def state(self) -> dict[str, Any]:
+        """``ready`` where every champion is loaded, or an older one answers for it; and what is wrong, if anything."""
+        tasks = {task: self.state_of(task) for task in self._slots}
+        states = [each["state"] for each in tasks.values()]
+        ready = self._polled and self._unreadable is None and "loading" not in states and "failed" not in states
+        ready = ready or (self._polled and all(slot.current for slot in self._slots.values()))
+        found: dict[str, Any] = {"ready": ready, "tasks": tasks}
+        return found | ({"registry": self._unreadable} if self._unreadable else {})
+
+    def state_of(self, task: str) -> dict[str, Any]:
+        """Of one task: ready, stale (an older model answers), loading, failed, or none where there is no champion."""
+        return _state(self._slots[task], self._polled)
+
+    def _watch(self) -> None:
+        import torch
+
+        torch.set_num_threads(1)
+        while not self._ended.is_set():
+            self.poll()
+            self._ended.wait(POLL_S)
+
+    def poll(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """One look at the registry, and what follows from it."""
+        try:
+            found = champions.champions(self.root)
+        except UnrollError as error:
+            self._tell_unreadable(str(error))
+            return
+        except Exception:
+            LOG.exception("the registry cannot be read")
+            self._tell_unreadable("the registry cannot be read; the server's log has the reason")
+            return
+        path = runs.database(self.root)
+        there = path is not None and path.is_file()
+        if path is not None and not there and self._seen:
+            self._tell_unreadable(f"{path.name}: not there any more")  # which says nothing of who is champion
+            return
+        self._seen = there
+        self._unreadable = None
+        for task, slot in self._slots.items():
+            slot.champion = found.get(task)
+        self._polled = True
+        for task, slot in self._slots.items():
+            if self._ended.is_set():
+                return
+            self._follow(task, slot, clock)
+
+    def _follow(self, task: str, slot: Slot, clock: Callable[[], float]) -> None:
+        wanted = slot.champion
+        if wanted == (slot.current.version if slot.current else None):
+            slot.failed = None
+            return
+        if wanted is None:
+            LOG.warning("%s: no champion any more; the one before is taken out", task)
+            slot.current, slot.failed = None, None
+            self.measures.version(task, None)
+            return
+        if slot.failed and slot.failed[0] == wanted and clock() < slot.retry_at:
+            return
+        try:
+            served = Served.load(self.root, task, self.limits)
+        except UnrollError as error:
+            self._tell_failed(task, slot, wanted, str(error), clock)
+        except Exception as error:
+            LOG.exception("%s: version %s cannot be loaded", task, wanted)
+            self._tell_failed(task, slot, wanted, f"{type(error).__name__} while it was loaded", clock)
+        else:
+            slot.current, slot.failed = served, None
+            self.measures.version(task, served.version)
+            LOG.info("%s: version %s answers (%s…)", task, served.version, served.model_hash[:12])
+
+    def _tell_failed(self, task: str, slot: Slot, version: int, reason: str, clock: Callable[[], float]) -> None:
+        slot.failed, slot.retry_at = (version, reason), clock() + RETRY_S
+        self.measures.failed(task)
+        goes_on = f"; version {slot.current.version} goes on answering" if slot.current else ""
+        LOG.error("%s: version %s is champion and cannot be used: %s%s", task, version, reason, goes_on)
+
+    def _tell_unreadable(self, reason: str) -> None:
+        if reason != self._unreadable:
+            LOG.error("no new champions are looked for: %s", reason)
+        self._unreadable = reason
+
+
+def _state(slot: Slot, polled: bool) -> dict[str, Any]:
+    """Of one task: ready, stale (an older model answers), loading, failed, or none where there is no champion."""
+    version = slot.current.version if slot.current else None
+    if slot.failed:
+        champion, reason = slot.failed
+        name = "stale" if slot.current else "failed"
+        return {"state": name, "version": version, "champion": champion, "reason": reason}
+    if slot.champion is None:
+        return {"state": "none" if polled else "loading", "version": version}
+    if version != slot.champion:
+        return {"state": "stale" if version else "loading", "version": version, "champion": slot.champion}
+    return {"state": "ready", "version": version}

@@ -1,0 +1,1 @@
+"""What all stages share: the entry point, the task, how long a stage took."""

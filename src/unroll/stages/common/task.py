@@ -1,0 +1,91 @@
+"""A task: one block of ``params.yaml`` that joins a dataset and a problem. The only place where the two meet."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from unroll.core.config import Config, DataConfig, GateConfig, PrepareConfig, TrainConfig
+from unroll.core.errors import ConfigError
+from unroll.core.layout import Layout
+from unroll.core.params import Params
+
+if TYPE_CHECKING:
+    from unroll.datasets.common.base import Dataset
+    from unroll.problems.common.base import Problem
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of a project. Each method reads only the parameters that it names."""
+
+    name: str
+    params: Params
+    layout: Layout
+
+    @classmethod
+    def open(cls, root: Path, name: str) -> "Task":
+        """The task ``name`` of the project at ``root``; raises ConfigError that names those there are."""
+        params = Params(root / "params.yaml")
+        known = params.tasks()
+        if name not in known:
+            raise ConfigError(f"{params.path}: tasks.{name}: no such task; expected one of {', '.join(known)}")
+        return cls(name, params, Layout(root, name))
+
+    def dataset(self) -> "tuple[Dataset[Any], DataConfig]":
+        """The dataset and its ``data`` block."""
+        from unroll import datasets
+
+        dataset = self._named("data.dataset", datasets.load)
+        return dataset, self.params.block(self.name, "data", dataset.Config)
+
+    def problem(self) -> "Problem[Any, Any]":
+        """The problem."""
+        from unroll import problems
+
+        return self._named("prepare.problem", problems.load)
+
+    def prepare_config(self) -> PrepareConfig:
+        """The ``prepare`` block, typed by the problem."""
+        return self.params.block(self.name, "prepare", self.problem().Prepare)
+
+    def model_config(self) -> Config:
+        """The ``model`` block, typed by the problem."""
+        return self.params.block(self.name, "model", self.problem().Model)
+
+    def train_config(self) -> TrainConfig:
+        """The ``train`` block."""
+        return self.params.block(self.name, "train", TrainConfig)
+
+    def gate_config(self) -> GateConfig:
+        """The ``gate`` block."""
+        return self.params.block(self.name, "gate", GateConfig)
+
+    def source(self, data: DataConfig) -> str:
+        """Where the raw files come from: the task's own source, or that of all tasks."""
+        return data.source or self.params.source()
+
+    def files_changed(self) -> bool:
+        """Whether a file that prepare reads beside the table is another one than when the task was last prepared.
+
+        What was never prepared has not changed: DVC runs the stage anyway.
+        """
+        from unroll.core import store
+        from unroll.core.errors import StoreError
+
+        try:
+            meta: Any = store.read_json(self.layout.prepared / "meta.json")
+        except StoreError:
+            return False
+        return self.problem().files_changed(self.prepare_config(), meta, self.layout.root)
+
+    def _named(self, key: str, load: Callable[[str], T]) -> T:
+        try:
+            return load(self.params.value(self.name, key))
+        except ConfigError as error:
+            where = f"{self.params.path}: tasks.{self.name}."
+            raise ConfigError(
+                str(error) if str(error).startswith(str(self.params.path)) else f"{where}{error}"
+            ) from None

@@ -1,0 +1,1 @@
+"""Judge a trained model on the untouched test part."""

@@ -1,0 +1,1 @@
+"""Bring the raw files here and read them into a table."""

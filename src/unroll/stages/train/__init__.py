@@ -1,0 +1,1 @@
+"""Fit a model on the prepared arrays."""

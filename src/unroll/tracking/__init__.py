@@ -1,0 +1,1 @@
+"""Runs in MLflow and what ``dvc.lock`` says of outputs."""

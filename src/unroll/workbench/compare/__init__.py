@@ -1,0 +1,182 @@
+"""``unroll compare``: the same task with other values, each with several seeds, side by side.
+
+A comparison trains through the library, beside the pipeline: it reads the project's prepared data where they are up to
+date, and writes runs to MLflow and a folder of reports, nothing that DVC keeps.
+"""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unroll.core import store
+from unroll.core.errors import TrackingError, UnrollError
+from unroll.pipeline.repro import default_jobs
+from unroll.stages.common.entry import NO_TELEMETRY
+from unroll.workbench.compare import prepared_data, workers
+from unroll.workbench.compare.grid import Grid, plan
+from unroll.workbench.compare.jobs import SPLITS, Baselines, Training
+from unroll.workbench.compare.recording import Group
+from unroll.workbench.compare.summary import Comparison, Run
+from unroll.workbench.compare.table_views import frame, history_frame, markdown, table
+from unroll.workbench.compare.watching import Watching
+from unroll.workbench.compare.workers import Answer, Failure, Word
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+FILES = ("comparison.png", "comparison.md", "runs.csv", "epochs.csv")
+
+
+def main(
+    root: Path,
+    task: str,
+    given: Sequence[str],
+    seeds: int,
+    jobs: int | None,
+    output: Path | None,
+    baselines: bool,
+    progress: "Console",
+    console: "Console",
+) -> bool:
+    """All of ``unroll compare``: run, show, write. Returns whether every run failed.
+
+    Raises ConfigError before anything runs. Ctrl-C shows what there is, and goes on as KeyboardInterrupt.
+    """
+    os.environ.update(NO_TELEMETRY)
+    grid = plan(root, task, given, seeds)
+    folder = output or grid.task.layout.reports / "compare" / grid.folder
+    watching = Watching(grid, progress)
+    comparison = Comparison(grid, "")
+    group = Group(grid, watching)
+    try:
+        with watching:
+            for line in grid.left_out:
+                watching.tell(line)
+            run(comparison, jobs, baselines, group, watching)
+    except BaseException as error:
+        if comparison.runs:
+            console.print(table(comparison))
+        with suppress(UnrollError):
+            group.finish(comparison, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", [])
+        raise
+    console.print(table(comparison))
+    files = write(comparison, folder)
+    failed = all(run.trained is None for run in comparison.runs)
+    try:
+        group.finish(comparison, "FAILED" if failed else "FINISHED", files)
+    except TrackingError as error:
+        watching.tell(f"not in MLflow: {error}")
+    console.print(
+        f"written: {_near(folder)}: {', '.join(FILES)}; runs: make ui", markup=False, highlight=False, soft_wrap=True
+    )
+    return failed
+
+
+def run(comparison: Comparison, jobs: int | None, baselines: bool, group: Group, watching: Watching) -> None:
+    """Prepare what is not there, then train every point with every seed; results come into ``comparison``."""
+    grid = comparison.grid
+    threads = max(grid.at(point).train_config().threads for point in grid.points)
+    count = min(jobs or _default_jobs(grid, threads), len(grid.points) * len(grid.seeds))
+    comparison.threads = f"{threads} thread{'s' * (threads > 1)} each, {count} at a time on {os.cpu_count()} processors"
+    group.start()
+    state = grid.task.layout.state
+    state.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=state, prefix="compare-") as folder:
+        data = prepared_data.Preparing(grid.task, Path(folder), watching.tell)
+        found: dict[int, Path] = {}
+        for point in grid.points:
+            try:
+                found[point.number] = data.of(grid.at(point))
+            except UnrollError as error:
+                for seed in grid.seeds:
+                    _add(comparison, Run(point, seed, None, str(error)), group, watching)
+        asked: list[Training | Baselines] = [  # seeds outside: what is stopped halfway has every point all the same
+            Training(point.number, seed, grid.at(point, seed), found[point.number])
+            for seed in grid.seeds
+            for point in grid.points
+            if point.number in found
+        ]
+        if baselines:
+            asked += _baselines(grid, data, found)
+        watching.begin()
+        for message in workers.run(asked, count, threads):
+            _take(comparison, message, found, group, watching)
+
+
+def _take(comparison: Comparison, message: Any, found: dict[int, Path], group: Group, watching: Watching) -> None:
+    job = message.job
+    if isinstance(job, Baselines):
+        match message:
+            case Answer():
+                for number in (number for number, folder in found.items() if folder == job.prepared):
+                    comparison.baselines[number] = _joined(comparison.grid, job, message.value)
+            case Failure():
+                watching.tell(f"baselines: failed: {message.reason}", message.trace)
+        return
+    point = comparison.grid.points[job.point]
+    match message:
+        case Word():
+            watching.epoch(point, job.seed, *message.said)
+        case Answer():
+            _add(comparison, Run(point, job.seed, message.value), group, watching)
+        case Failure():
+            watching.fault(message.trace)
+            _add(comparison, Run(point, job.seed, None, message.reason), group, watching)
+
+
+def _add(comparison: Comparison, run: Run, group: Group, watching: Watching) -> None:
+    comparison.runs.append(run)
+    watching.done(run, comparison.headline)
+    group.add(run)
+
+
+def _baselines(grid: Grid, data: prepared_data.Preparing, found: dict[int, Path]) -> list[Baselines]:
+    """One job for each set of data; what the project has up to date of its own test part is not computed again."""
+    first = {folder: grid.points[number] for number, folder in reversed(found.items())}
+    jobs = []
+    for folder, point in reversed(first.items()):
+        task = grid.at(point)
+        jobs.append(Baselines(task, folder, ("validation",) if data.is_own(task, "evaluate") else SPLITS))
+    return jobs
+
+
+def _joined(grid: Grid, job: Baselines, answer: Any) -> Any:
+    """The baselines, with those of the test part from the project's own report where they were not computed."""
+    if "test" in job.splits:
+        return answer
+    reported = store.read_json(grid.task.layout.reports / "metrics.json")["baselines"]
+    known = {name: {k: v for k, v in values.items() if v is not None} for name, values in reported.items()}
+    return {name: {**by_split, "test": known.get(name, {})} for name, by_split in answer.items()}
+
+
+def _default_jobs(grid: Grid, threads: int) -> int:
+    """As many as the processors have threads for; one where a graphics processor does the work."""
+    import torch
+
+    devices = {grid.at(point).train_config().device for point in grid.points}
+    other = devices & {"cuda", "mps"} or (
+        "auto" in devices and (torch.cuda.is_available() or torch.backends.mps.is_available())
+    )
+    return 1 if other else default_jobs(threads)
+
+
+def write(comparison: Comparison, folder: Path) -> list[Path]:
+    """The picture, the table as Markdown, every run and every epoch as CSV; the paths."""
+    from unroll.workbench.compare import picture as drawing
+
+    folder.mkdir(parents=True, exist_ok=True)
+    picture, text, runs, epochs = (folder / name for name in FILES)
+    store.write_text(text, markdown(comparison) + f"\n![{comparison.grid.title}]({picture.name})\n")
+    store.write_csv(runs, frame(comparison))
+    store.write_csv(epochs, history_frame(comparison))
+    drawing.write(comparison, picture)
+    return [picture, text, runs, epochs]
+
+
+def _near(path: Path) -> str:
+    """A path as short as it can be said from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -1,0 +1,45 @@
+"""What ingest and validation said of a task's rows when they last ran: how many were set aside, and what is odd."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from unroll.core import store
+from unroll.core.errors import StoreError
+from unroll.stages.common.task import Task
+from unroll.stages.validate import rejected
+from unroll.workbench.doctor.findings import Finding, fine, note
+
+SHOWN = 3
+"""Findings of a validation that are told one by one."""
+
+
+def look(task: Task) -> Iterator[Finding]:
+    """Nothing where no validation has ended, well or not."""
+    layout = task.layout
+    try:
+        result: Any = store.read_json(layout.state / "validation" / "result.json")
+        rows, aside, found = int(result["rows"]), int(result["rejected_rows"]), list(result["failures"])
+    except (StoreError, KeyError, TypeError):
+        return
+    if aside:
+        path = layout.rejected / "rows.csv"
+        kept = path.relative_to(layout.root).as_posix()
+        what = f"{aside:,} of {rows:,} set aside ({100 * aside / max(rows, 1):.2g} %){_first(path)}"
+        yield note("rows", what, f"see {kept}, which has them with their reasons")
+    else:
+        yield fine("rows", f"{rows:,}, none set aside")
+    for line in found[:SHOWN]:
+        yield note("validation", line, "mend the files or the block" if line.startswith("critical") else "")
+    if len(found) > SHOWN:
+        page = (layout.state / "validation" / "index.html").relative_to(layout.root).as_posix()
+        yield note("validation", f"{len(found) - SHOWN} more findings", f"see {page}")
+
+
+def _first(path: Path) -> str:
+    """The first of the rows set aside; nothing where the list is away."""
+    try:
+        listed = rejected.read(path)
+    except StoreError:
+        return ""
+    return f"; the first: {listed[0].text()}" if listed else ""

@@ -1,0 +1,83 @@
+"""``unroll new``: a look at files of one's own, and a complete block of parameters for a task on them.
+
+Nothing is written but that block, behind the other tasks of ``params.yaml``, and only after it was shown.
+"""
+
+import re
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from unroll.core.errors import ConfigError
+from unroll.core.layout import Layout
+from unroll.core.params import Params
+from unroll.pipeline import check
+from unroll.stages.common.task import Task
+from unroll.workbench.new import (
+    propose_labelled_series,
+    propose_labelled_text,
+    propose_pairs,
+    propose_series,
+    propose_text,
+    writing,
+)
+from unroll.workbench.new.blocks import Proposal
+from unroll.workbench.new.request import Asked, parse
+
+__all__ = ["Asked", "Proposal", "main", "parse", "propose"]
+_KINDS = {
+    "series": propose_series.propose,
+    "labelled_series": propose_labelled_series.propose,
+    "labelled_text": propose_labelled_text.propose,
+    "text": propose_text.propose,
+    "pairs": propose_pairs.propose,
+}
+
+
+def main(root: Path, name: str, wanted: Asked, yes: bool, output: TextIO) -> None:
+    """Propose, show, ask, write.
+
+    Without ``yes`` and without a terminal to ask on, nothing is written: ConfigError.
+    """
+    path = root / "params.yaml"
+    found = propose(root, name, wanted)
+    text = found.text(name, writing.indent(path))
+    output.write(text)
+    output.flush()
+    for line in found.warnings:
+        sys.stderr.write(f"unroll: warning: {line}\n")
+    if not yes and not sys.stdin.isatty():
+        raise ConfigError(f"nothing written: there is no terminal to ask on; --yes appends this to {path}")
+    if not yes and not _agreed(path):
+        sys.stderr.write("unroll: nothing written\n")
+        return
+    writing.append(path, name, text, found.values())
+    sys.stderr.write(f"unroll: {path}: tasks.{name} added; next: unroll repro {name}\n")
+
+
+def propose(root: Path, name: str, wanted: Asked) -> Proposal:
+    """The block of the task ``name``, which passes ``unroll check``.
+
+    Raises ConfigError for a name that is taken or none, or a key that does not go with the others; DataError for files
+    that cannot be read.
+    """
+    params = Params(root / "params.yaml")
+    _require_new(params, name)
+    found = _KINDS[wanted.table](params, name, wanted, root).replaced(wanted.later())
+    task = Task(name, params.replaced({f"tasks.{name}": found.values()}), Layout(root, name))
+    if faults := check.faults_of(task):
+        raise ConfigError("\n".join(faults))
+    return found
+
+
+def _require_new(params: Params, name: str) -> None:
+    if name in params.tasks():
+        raise ConfigError(f"{params.path}: tasks.{name}: is there already; expected a new name")
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", name):
+        raise ConfigError(f"{name!r} is no name of a task; expected letters, digits, _ and -")
+
+
+def _agreed(path: Path) -> bool:
+    import typer
+
+    return typer.confirm(f"Append it to {path}?", default=True, err=True)

@@ -1,0 +1,99 @@
+"""All rows of a block's files, read once: how many there are, how many cannot be used and why, what ``found`` says."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from unroll.core.errors import DataError
+from unroll.datasets.common.base import Rejected
+from unroll.datasets.files import Plan
+from unroll.datasets.files.columns.watch import Watch
+from unroll.display import progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SPARE = 1.5
+"""How many times the rows set aside now may be set aside later."""
+FEW = 0.03
+"""Share of rows set aside up to which a block makes room for them by itself: for a twentieth of all rows at most."""
+MOST_ASIDE = 0.5
+KINDS, OTHER = 100, ("", "")
+"""Columns and reasons that are told apart, and what stands for further ones."""
+
+
+@dataclass
+class Reason:
+    """Rows that are set aside for one reason: how many, and the first."""
+
+    first: Rejected
+    rows: int = 0
+
+
+@dataclass
+class Survey:
+    """What a whole pass came to; ``watch`` saw all of it."""
+
+    rows: int = 0
+    aside: int = 0
+    reasons: dict[tuple[str, str], Reason] = field(default_factory=dict)
+    found: dict[str, Any] = field(default_factory=dict)
+    watch: Watch = field(default_factory=Watch)
+
+    @property
+    def aside_share(self) -> float:
+        """Share of the rows that cannot be used."""
+        return self.aside / max(self.rows + self.aside, 1)
+
+    @property
+    def allowance(self) -> float:
+        """A share of rows to be set aside that these files keep to, with something to spare."""
+        return round(min(self.aside_share * SPARE + 0.005, 1.0), 2)
+
+    @property
+    def first_aside(self) -> str:
+        """The first row that cannot be used; empty where all can."""
+        return next(iter(self.reasons.values())).first.text() if self.reasons else ""
+
+    def refuse(self, rejected: Sequence[Rejected]) -> None:
+        """Count rows that cannot be used, each by its column and reason."""
+        self.aside += len(rejected)
+        for row in rejected:
+            kind = (row.column, row.reason)
+            known = kind in self.reasons or len(self.reasons) < KINDS
+            self.reasons.setdefault(kind if known else OTHER, Reason(row)).rows += 1
+
+    def require_usable(self) -> None:
+        """Raise DataError where half of the rows cannot be used, or there are none."""
+        if self.aside_share > MOST_ASIDE or not self.rows:
+            raise DataError(
+                f"{self.aside:,} of {self.rows + self.aside:,} rows cannot be used; the first: "
+                f"{self.first_aside or 'there is none'}"
+            )
+
+
+def take(plan: Plan, add: "Callable[[pd.DataFrame], None]", title: str) -> Survey:
+    """Read the files of ``plan`` to their end; ``add`` sees each part of the canonical table.
+
+    Raises DataError where they cannot be read, or where half of the rows cannot be used.
+    """
+    survey = read(plan, add, title)
+    survey.require_usable()
+    return survey
+
+
+def read(plan: Plan, add: "Callable[[pd.DataFrame], None]", title: str) -> Survey:
+    """The same however many rows cannot be used: perhaps the block is to be mended for them."""
+    survey = Survey()
+    try:
+        with progress.Rows(title) as shown:
+            for table, rejected, found in plan.parts(survey.watch):
+                survey.rows += len(table)
+                survey.refuse(rejected)
+                survey.found.update(found)
+                shown.add(len(table) + len(rejected))
+                if len(table):
+                    add(table)
+    except DataError as error:
+        raise DataError(f"{error}; --set data.KEY=VALUE changes how the files are read") from None
+    return survey
