@@ -290,13 +290,13 @@ def ui(
     import os
 
     from unroll.stages.common.entry import NO_TELEMETRY
-    from unroll.tracking import runs
+    from unroll.tracking import backend
 
     root = _root()
-    runs.initialise(root)
+    backend.initialise(root)
     command = [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port)]
     os.environ.update(NO_TELEMETRY)
-    os.execv(command[0], [*command, "--backend-store-uri", runs.uri(root)])  # noqa: S606
+    os.execv(command[0], [*command, "--backend-store-uri", backend.uri(root)])  # noqa: S606
 
 
 app.command()(server_command.serve)
