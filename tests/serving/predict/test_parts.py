@@ -23,7 +23,7 @@ from unroll.core.errors import ConfigError, DataError
 from unroll.core.layout import Layout
 from unroll.model.packaging import Predictor
 from unroll.problems.windows.recent import NoWindowError
-from unroll.serving import predict as prediction
+from unroll.serving import predict
 from unroll.serving.predict import output_file, raw_input, series_parts
 from unroll.serving.predict.input_file import Input, Share, opened
 from unroll.serving.predict.raw_input import Questions
