@@ -16,9 +16,10 @@ from unroll.core.scores import Scores
 from unroll.features.vocabulary import Vocabulary
 from unroll.problems.common import starting_vectors as word_vectors
 from unroll.problems.common.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split, rows_at_once
+from unroll.problems.common.inputs import Inputs
 from unroll.problems.common.starting_vectors import VectorsFile
+from unroll.problems.language_model import inputs, verse, words
 from unroll.problems.language_model import tokens as _language
-from unroll.problems.language_model import verse, words
 from unroll.problems.language_model.build import LanguageModelModel, begin, build, disagreement
 from unroll.problems.language_model.tokens import Language
 
@@ -283,6 +284,14 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
     def predict_all(self, model: "nn.Module", meta: Meta, frames: "Sequence[pd.DataFrame]") -> "list[pd.DataFrame]":
         """All texts side by side."""
         return rows_at_once(lambda frame: self.predict(model, meta, frame), frames)
+
+    def inputs(self, meta: Meta, cell_characters: int) -> Inputs:
+        """A text, and how it is continued."""
+        return inputs.inputs(meta, cell_characters)
+
+    def made_up(self, meta: Meta) -> list[dict[str, Any]]:
+        """A frequent token."""
+        return inputs.made_up(meta)
 
     def example(self, prepared: Prepared) -> "pd.DataFrame":
         """The first whole line of the test part."""

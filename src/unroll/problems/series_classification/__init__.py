@@ -14,7 +14,8 @@ from unroll.core.scores import Scores
 from unroll.features import scaling
 from unroll.problems.common import classification
 from unroll.problems.common.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split, rows_at_once
-from unroll.problems.series_classification import lengths, symbolic_words
+from unroll.problems.common.inputs import Inputs
+from unroll.problems.series_classification import inputs, lengths, symbolic_words
 from unroll.problems.series_classification import prepare as labelled
 from unroll.problems.series_classification.prepare import SPLITS, SeriesClassificationPrepare
 
@@ -176,6 +177,14 @@ class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassifica
     def predict_all(self, model: "nn.Module", meta: Meta, frames: "Sequence[pd.DataFrame]") -> "list[pd.DataFrame]":
         """All rows of all frames in one pass."""
         return rows_at_once(lambda frame: self.predict(model, meta, frame), frames)
+
+    def inputs(self, meta: Meta, cell_characters: int) -> Inputs:  # noqa: ARG002
+        """One value a step."""
+        return inputs.inputs(meta)
+
+    def made_up(self, meta: Meta) -> list[dict[str, Any]]:
+        """A flat series."""
+        return inputs.made_up(meta)
 
     def example(self, prepared: Prepared) -> "pd.DataFrame":
         """The first test series, as the source has them."""
