@@ -1,8 +1,10 @@
 """Answers from a trained model: raw input in, answer out, with everything between taken from the model's folder."""
 
 import hashlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,7 @@ from unroll.core import store
 from unroll.core.layout import Layout
 from unroll.model.trained import READER, Trained
 from unroll.problems.common.base import Prepared
+from unroll.problems.common.inputs import Inputs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +33,11 @@ class Predictor:
     """A trained network with what it needs to answer: ``models/<task>`` or a copy of it."""
 
     trained: Trained
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """The columns that ``predict`` takes, with texts of any length."""
+        return self.trained.problem.inputs(self.trained.meta, sys.maxsize)
 
     @property
     def optional_inputs(self) -> Sequence[str]:
