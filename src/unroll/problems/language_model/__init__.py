@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from unroll.core.config import DisagreementError, PositiveInt, PrepareConfig, Share
-from unroll.core.errors import DataError
+from unroll.core.errors import DataError, TableError
 from unroll.core.expectation import Expectation
 from unroll.core.scores import Scores
 from unroll.features.vocabulary import Vocabulary
@@ -273,11 +273,11 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
         import pandas as pd
 
         if "text" not in frame:
-            raise DataError("input: column 'text' is missing; expected a column of texts to go on from")
+            raise TableError("column 'text' is missing; expected a column of texts to go on from", column="text")
         language, texts = Language.of(meta), _strings(frame, "text", "input", first=1)
         for row, text in enumerate(texts, start=1):
             if not language.tokens(text):
-                raise DataError(f"input: row {row}, column text: {text!r}; expected a text that is not empty")
+                raise TableError(f"{text!r}; expected a text that is not empty", row=row, column="text")
         options = [verse.options(frame, row) for row in range(len(texts))]
         found = _language.continuations(model, language, texts, options)
         return pd.DataFrame({"continuation": pd.array(found, dtype="str")})
@@ -306,7 +306,7 @@ def _strings(frame: "pd.DataFrame", column: str, what: str = "text", first: int 
     lines: list[str] = frame[column].tolist()
     for row, line in enumerate(lines, start=first):
         if not isinstance(line, str):
-            raise DataError(f"{what}: row {row}, column {column}: {line!r:.60}; expected a text")
+            raise TableError(f"{line!r:.60}; expected a text", row=row, column=column, table=what)
     return lines
 
 

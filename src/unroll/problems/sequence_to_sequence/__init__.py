@@ -103,7 +103,7 @@ class SequenceToSequence(Problem[SequenceToSequencePrepare, SequenceToSequenceMo
         sources, targets = (pairs.texts(table, column) for column in COLUMNS)
         numbers_ND = None
         if config.source_unit == "numbers":  # as text again, so that 0.5 and 0.50 are one question
-            numbers_ND = number_vectors.rows(sources, "pairs: row {}, column source".format)
+            numbers_ND = number_vectors.rows(sources, number_vectors.in_table("pairs", "source"))
             sources = [number_vectors.text(row_D) for row_D in numbers_ND]
         whole, groups = config.source_unit == "whole", table["group"].tolist() if config.grouped else None
         shares, parts_N = (config.validation_share, config.test_share), classification.parts(table, config.split)

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from unroll.core.config import Pooling, PositiveInt, RecurrentConfig
-from unroll.core.errors import DataError
+from unroll.core.errors import TableError
 from unroll.core.scores import Scores
 from unroll.features import batching, tokenization
 from unroll.features.strings import Flat
@@ -204,7 +204,7 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
         import pandas as pd
 
         if "text" not in frame:
-            raise DataError("input: column 'text' is missing; expected a column of texts")
+            raise TableError("column 'text' is missing; expected a column of texts", column="text")
         cleaned = [tokenization.clean(one) for one in labelled.strings(frame, "text", "input", first=1)]
         flat, names = tokenization.pack_texts(cleaned), meta["classes"]
         tokens = labelled.encode(
