@@ -86,9 +86,7 @@ def test_the_task_is_found(root: Path, tmp_path: Path) -> None:
         write_yaml(tmp_path / "params.yaml", {"source": "sample", "tasks": tasks})
         assert add.default_task(tmp_path) == found
     write_yaml(tmp_path / "params.yaml", {"source": "sample", "tasks": {"a": own, "b": own}})
-    with pytest.raises(
-        ConfigError, match=r"--task: 2 tasks whose models can learn sums; expected one of: a, b$"
-    ):
+    with pytest.raises(ConfigError, match=r"--task: 2 tasks whose models can learn sums; expected one of: a, b$"):
         add.default_task(tmp_path)
 
 

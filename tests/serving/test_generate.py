@@ -97,7 +97,9 @@ def test_unknown_characters_are_counted_on_standard_error(root: Path, capsys: py
     warning = "unroll: 3 of 10 characters in --seed-text are unknown to the model: '€', 'ß'\n"
     assert error == told(root, "verse") + warning
     many = generate.of_task(Task.open(root, "words"), "a " + " ".join(f"w{n}" for n in range(12)), {})
-    assert generate.warning(many).startswith("12 of 13 words and marks in --seed-text are unknown to the model: 'w0', 'w1', ")
+    assert generate.warning(many).startswith(
+        "12 of 13 words and marks in --seed-text are unknown to the model: 'w0', 'w1', "
+    )
     assert generate.warning(many).endswith("'w9', …")
 
 

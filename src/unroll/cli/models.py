@@ -47,7 +47,7 @@ def predict(
     from unroll.serving import predict as prediction
 
     with _piped():
-        prediction.main(_root(), prediction.Asked(task, source, model, output, form), sys.stdout)
+        prediction.main(_root(), prediction.Request(task, source, model, output, form), sys.stdout)
 
 
 def generate(
@@ -67,7 +67,7 @@ def generate(
     """
     from unroll.serving import generate as generation
 
-    given = {
+    options = {
         "length": length,
         "temperature": temperature,
         "top_k": top_k,
@@ -76,7 +76,7 @@ def generate(
         "seed": seed,
     }
     with _piped():
-        generation.main(_root(), task, seed_text, given, sys.stdout, model)
+        generation.main(_root(), task, seed_text, options, sys.stdout, model)
 
 
 def add(

@@ -182,7 +182,9 @@ def _refuse(value: Any, column: Column, row: int, expected: str) -> NoReturn:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise RequestError("bad_request", f"body: {name} is not JSON; expected finite numbers, and null for what is missing")
+    raise RequestError(
+        "bad_request", f"body: {name} is not JSON; expected finite numbers, and null for what is missing"
+    )
 
 
 def _shown(value: Any) -> str:

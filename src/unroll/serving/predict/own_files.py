@@ -33,9 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def read(
-    task: Task, predictor: Predictor, source: Input, reader: Path | None, *, held: bool = False
-) -> Iterator[Rows]:
+def read(task: Task, predictor: Predictor, source: Input, reader: Path | None, *, held: bool = False) -> Iterator[Rows]:
     """The file as the problem's ``predict`` takes it, part by part.
 
     Raises UnorderedError for rows of a series that must be put into the order of time, unless they may be ``held`` in
@@ -126,9 +124,7 @@ def _value_columns(source: Input, how: Reading, config: FilesConfig, uneven: boo
     return [name for name in config.values if name in there]
 
 
-def _label(
-    first: "pd.DataFrame", config: FilesConfig, labels: Collection[str], steps: int, uneven: bool
-) -> str | None:
+def _label(first: "pd.DataFrame", config: FilesConfig, labels: Collection[str], steps: int, uneven: bool) -> str | None:
     """The column of labels of a table without a header, by its first rows; None where it has none."""
     if not len(first.columns):
         return None
