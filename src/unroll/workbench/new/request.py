@@ -25,7 +25,7 @@ CLASSIFIED = ("labelled_series", "labelled_text")
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """The options of ``unroll new``; ``given`` are keys below the task, such as ``data.sort``, with their values."""
 
     problem: str
