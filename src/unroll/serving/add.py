@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from unroll.core.errors import ConfigError, DataError
 from unroll.core.params import Params
-from unroll.registry import champions
+from unroll.registry import versions
 from unroll.serving import loading
 from unroll.stages.common.task import Task
 
@@ -34,7 +34,7 @@ def main(root: Path, words: Sequence[str], name: str | None, model: str | None, 
     if addition is None:
         problem = task.params.value(task.name, "prepare.problem")
         raise ConfigError(f"{task.name}: its problem is {problem}; expected a task whose models can learn sums")
-    located = champions.choose(root, task.name, model)
+    located = versions.choose(root, task.name, model)
     predictor = loading.load(task, located.folder)
     sources = []
     for a, b in pairs:
@@ -43,7 +43,7 @@ def main(root: Path, words: Sequence[str], name: str | None, model: str | None, 
             raise ConfigError(f"{task.name}: {located.folder} answers no sums; expected a model of sums such as 12+345")
         _require_short(a, b, addition, predictor.trained.meta, task)
         sources.append(source)
-    sys.stderr.write(f"unroll: {champions.told(task.name, model, located)}\n")
+    sys.stderr.write(f"unroll: {versions.describe(task.name, model, located)}\n")
     import pandas as pd
 
     answer = predictor.predict(pd.DataFrame({"source": pd.array(sources, dtype="str")}))

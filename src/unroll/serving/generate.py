@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, TextIO
 
 from unroll.core.errors import ConfigError, DataError
-from unroll.registry import champions
+from unroll.registry import versions
 from unroll.serving import loading
 from unroll.stages.common.task import Task
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from unroll.problems.common.capabilities import Continuation, TextGeneration
-    from unroll.registry.champions import Located
+    from unroll.registry.versions import Located
 
 SHOWN = 10
 """Unknown tokens that the warning names; there may be more."""
@@ -33,9 +33,9 @@ def main(
         out.reconfigure(errors="replace")  # a terminal that cannot show a character shows a question mark
     task = Task.open(root, name)
     _generation(task)
-    located = champions.choose(root, name, model)
+    located = versions.choose(root, name, model)
     continuation = of_task(task, seed_text, options, located)
-    sys.stderr.write(f"unroll: {champions.told(name, model, located)}\n")
+    sys.stderr.write(f"unroll: {versions.describe(name, model, located)}\n")
     if continuation.unknown:
         sys.stderr.write(f"unroll: {warning(continuation)}\n")
     write(continuation.pieces, out)
@@ -52,7 +52,7 @@ def of_task(task: Task, seed_text: str, options: Mapping[str, Any], located: "Lo
         name: generation.option(name, value, functools.partial(ConfigError, key=f"--{name.replace('_', '-')}"))
         for name, value in options.items()
     }
-    located = located or champions.choose(task.layout.root, task.name, None)
+    located = located or versions.choose(task.layout.root, task.name, None)
     trained = loading.load(task, located.folder).trained
     continuation = generation.begin(trained.model, trained.meta, seed_text, checked)
     if continuation is None:

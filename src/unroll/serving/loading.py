@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from unroll import problems
 from unroll.core.errors import ConfigError
 from unroll.core.params import Params
-from unroll.model.packaging import Predictor
+from unroll.model.predictor import Predictor
 
 if TYPE_CHECKING:
     from unroll.problems.common.base import Problem

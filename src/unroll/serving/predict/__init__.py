@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from unroll.core.errors import DataError
-from unroll.model.packaging import Predictor
-from unroll.registry import champions
+from unroll.model.predictor import Predictor
+from unroll.registry import versions
 from unroll.serving import loading
 from unroll.serving.predict import input_file, output_file, own_files, own_reading, raw_input, series_parts
 from unroll.serving.predict.input_file import Input, Share
@@ -45,8 +45,8 @@ def main(root: Path, request: Request, out: TextIO) -> None:
     output_file.require_possible(request.output, request.format, request.source)
     task = Task.open(root, request.task)
     with input_file.opened(request.source) as source:
-        located = champions.choose(root, task.name, request.model)
-        sys.stderr.write(f"unroll: {champions.told(task.name, request.model, located)}\n")
+        located = versions.choose(root, task.name, request.model)
+        sys.stderr.write(f"unroll: {versions.describe(task.name, request.model, located)}\n")
         work = _Work(task, loading.load(task, located.folder), source, located.reader)
         takes_texts = bool(work.predictor.inputs.line)
         kind = output_file.format_of(request.output, request.format, work.reading().format, takes_texts)

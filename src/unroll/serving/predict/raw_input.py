@@ -12,7 +12,7 @@ import numpy as np
 from unroll.core.errors import DataError, TableError
 from unroll.datasets.files import reading
 from unroll.datasets.files.reading import Reading
-from unroll.model.packaging import Predictor
+from unroll.model.predictor import Predictor
 from unroll.serving.predict.input_file import Input
 
 if TYPE_CHECKING:
