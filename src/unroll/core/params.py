@@ -1,13 +1,13 @@
 """``params.yaml``, the only home of values: opened once, handed out one checked block at a time.
 
-A stage reads the keys that its entry in ``dvc.yaml`` lists and no others: ``Params.reads`` keeps count, and a test
+A stage reads the keys that its entry in ``dvc.yaml`` lists and no others: ``Params.reads`` records them, and a test
 compares the two.
 """
 
 import copy
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +17,6 @@ from unroll.core.config import Config
 from unroll.core.errors import ConfigError
 
 C = TypeVar("C", bound=Config)
-
 
 BLOCKS = ("data", "prepare", "model", "train", "gate")
 
@@ -36,8 +35,15 @@ class Params:
         names = list(self._mapping("tasks"))
         for name in names:
             if not (isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_-]+", name)):
-                raise ConfigError(f"{self.path}: tasks: {name!r} is no name; expected letters, digits, _ and -")
+                raise ConfigError(f"{self.path}: tasks: {name!r} is not a name; expected letters, digits, _ and -")
         return names
+
+    def require_tasks(self, names: Iterable[str]) -> None:
+        """Raise ConfigError for the first of ``names`` that is not a task, with the tasks that there are."""
+        known = self.tasks()
+        for name in names:
+            if name not in known:
+                raise ConfigError(f"{self.path}: tasks.{name}: no such task; expected one of {', '.join(known)}")
 
     def source(self) -> str:
         """The source of all tasks that do not override it."""
@@ -79,12 +85,6 @@ class Params:
             mapping[last] = value
         other.reads.clear()
         return other
-
-    def check_keys(self) -> None:
-        """Refuse keys at the top and task level that nothing reads."""
-        self.check_top_keys()
-        for task in self.tasks():
-            self.check_task_keys(task)
 
     def check_top_keys(self) -> None:
         """Refuse keys at the top that nothing reads."""
@@ -149,25 +149,25 @@ def _nearest(key: str, known: list[str]) -> str:
 
 
 def explain(faults: Sequence[Any], key: str, kind: type[Config]) -> str:
-    """Pydantic's faults of the block ``key`` in one line: every key with its faults.
+    """Pydantic's faults of the block ``key`` in one line: each key once, with all that is wrong with it.
 
-    A value of which several types are allowed has one fault for each of them.
+    Pydantic reports a value that may have several types once for each of them.
     """
-    told: dict[str, list[str]] = {}
+    texts: dict[str, list[str]] = {}
     for fault in faults:
         location = [str(part) for part in fault["loc"] if "[" not in str(part)]  # without pydantic's names of types
-        told.setdefault(".".join([key, *location]), []).append(_told(fault, kind))
-    return "; ".join(f"{path}: {', or '.join(texts)}" for path, texts in told.items())
+        texts.setdefault(".".join([key, *location]), []).append(_describe(fault, kind))
+    return "; ".join(f"{path}: {', or '.join(of_path)}" for path, of_path in texts.items())
 
 
-def _told(fault: Any, kind: type[Config]) -> str:
-    """One pydantic fault in words: value seen, what is allowed."""
+def _describe(fault: Any, kind: type[Config]) -> str:
+    """One of pydantic's faults in words: the value seen and what is allowed."""
     match fault["type"]:
         case "extra_forbidden":
-            known = _fields_at(kind, fault["loc"][:-1])
-            return f"unknown key (value {fault['input']!r}){_nearest(str(fault['loc'][-1]), known)}" + (
-                f"; allowed: {', '.join(known)}" if known else ""
-            )
+            *parents, key = fault["loc"]
+            known = _fields_at(kind, parents)
+            allowed = f"; allowed: {', '.join(known)}" if known else ""
+            return f"unknown key (value {fault['input']!r}){_nearest(str(key), known)}{allowed}"
         case "missing":
             return "missing; every tuned value must be given"
         case "value_error" if not fault["loc"]:  # a rule over several keys, in our own words
@@ -176,7 +176,7 @@ def _told(fault: Any, kind: type[Config]) -> str:
             return f"{fault['input']!r} is not allowed; {fault['msg'][0].lower()}{fault['msg'][1:]}"
 
 
-def _fields_at(kind: type[Config], location: tuple[Any, ...]) -> list[str]:
+def _fields_at(kind: type[Config], location: Sequence[Any]) -> list[str]:
     for part in location:
         inner = kind.model_fields[part].annotation if part in kind.model_fields else None
         if not (isinstance(inner, type) and issubclass(inner, Config)):
