@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unroll.core import store
-from unroll.core.errors import ConfigError, StoreError, UnrollError
+from unroll.core.errors import StoreError, UnrollError
 from unroll.core.params import Params
 from unroll.model.packaging import Predictor
 from unroll.registry import champions
