@@ -11,6 +11,7 @@ from unroll.core.config import Config, PrepareConfig
 from unroll.core.layout import Layout
 from unroll.core.scores import Scores
 from unroll.problems.common.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
+from unroll.problems.common.inputs import Inputs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,6 +91,12 @@ class Line(Problem[LinePrepare, LineModel]):
         yield Figure("points", "scatter", "Guess against truth", frame, "truth", "truth, m", "guess, m")
 
     def predict(self, model: "nn.Module", meta: Meta, frame: "pd.DataFrame") -> "pd.DataFrame":
+        raise NotImplementedError
+
+    def inputs(self, meta: Meta, cell_characters: int) -> Inputs:
+        raise NotImplementedError
+
+    def made_up(self, meta: Meta) -> list[dict[str, Any]]:
         raise NotImplementedError
 
     def example(self, prepared: Prepared) -> "pd.DataFrame":

@@ -35,7 +35,7 @@ class Params:
         names = list(self._mapping("tasks"))
         for name in names:
             if not (isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_-]+", name)):
-                raise ConfigError(f"{self.path}: tasks: {name!r} is not a name; expected letters, digits, _ and -")
+                raise self._fault("tasks", f"{name!r} is not a name; expected letters, digits, _ and -")
         return names
 
     def require_tasks(self, names: Iterable[str]) -> None:
@@ -43,20 +43,20 @@ class Params:
         known = self.tasks()
         for name in names:
             if name not in known:
-                raise ConfigError(f"{self.path}: tasks.{name}: no such task; expected one of {', '.join(known)}")
+                raise self._fault(f"tasks.{name}", f"no such task; expected one of {', '.join(known)}")
 
     def source(self) -> str:
         """The source of all tasks that do not override it."""
         value = self._at("source")
         if not isinstance(value, str) or not value:
-            raise ConfigError(f"{self.path}: source: {value!r} is not allowed; expected sample, lab or a folder")
+            raise self._fault("source", f"{value!r} is not allowed; expected sample, lab or a folder")
         return value
 
     def value(self, task: str, key: str) -> str:
         """One string of a task's block, such as ``data.dataset``."""
         value = self._at(f"tasks.{task}.{key}")
         if not isinstance(value, str):
-            raise ConfigError(f"{self.path}: tasks.{task}.{key}: {value!r} is not allowed; expected a name")
+            raise self._fault(f"tasks.{task}.{key}", f"{value!r} is not allowed; expected a name")
         return value
 
     def block(self, task: str, name: str, kind: type[C]) -> C:
@@ -68,7 +68,7 @@ class Params:
         try:
             return kind.model_validate(self._at(key))
         except ValidationError as error:
-            raise ConfigError(f"{self.path}: {explain(error.errors(), key, kind)}") from None
+            raise ConfigError(explain(error.errors(), key, kind), file=self.path) from None
 
     def raw(self, task: str, block: str) -> dict[str, Any]:
         """A copy of the block ``tasks.<task>.<block>`` as the file has it, unchecked."""
@@ -88,11 +88,11 @@ class Params:
 
     def check_top_keys(self) -> None:
         """Refuse keys at the top that nothing reads."""
-        _refuse_unknown(self._values, ("source", "tasks"), self.path, "")
+        self._refuse_unknown(self._values, ("source", "tasks"), "")
 
     def check_task_keys(self, task: str) -> None:
         """Refuse blocks of a task that nothing reads."""
-        _refuse_unknown(self._mapping(f"tasks.{task}"), BLOCKS, self.path, f"tasks.{task}.")
+        self._refuse_unknown(self._mapping(f"tasks.{task}"), BLOCKS, f"tasks.{task}.")
 
     def _at(self, key: str) -> Any:
         self.reads.add(key)
@@ -101,8 +101,7 @@ class Params:
         for part in key.split("."):
             self._require_mapping(value, walked)
             if part not in value:
-                where = ".".join([*walked, part])
-                raise ConfigError(f"{self.path}: {where}: missing{_nearest(part, [str(k) for k in value])}")
+                raise self._fault(".".join([*walked, part]), f"missing{_nearest(part, [str(k) for k in value])}")
             value = value[part]
             walked.append(part)
         return value
@@ -115,7 +114,16 @@ class Params:
 
     def _require_mapping(self, value: Any, walked: list[str]) -> None:
         if not isinstance(value, dict):
-            raise ConfigError(f"{self.path}: {'.'.join(walked)}: {value!r} is not allowed; expected a mapping")
+            raise self._fault(".".join(walked), f"{value!r} is not allowed; expected a mapping")
+
+    def _refuse_unknown(self, values: Mapping[str, Any], known: Sequence[str], prefix: str) -> None:
+        for key in values:
+            if key not in known:
+                near = _nearest(str(key), known)
+                raise self._fault(f"{prefix}{key}", f"unknown key{near}; allowed: {', '.join(known)}")
+
+    def _fault(self, key: str, message: str) -> ConfigError:
+        return ConfigError(message, file=self.path, key=key)
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -126,24 +134,16 @@ def _parse(path: Path) -> dict[str, Any]:
     try:
         values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}; expected the project's parameters") from None
+        raise ConfigError(f"{error.strerror or error}; expected the project's parameters", file=path) from None
     except (YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: no valid YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"no valid YAML: {' '.join(str(error).split())}", file=path) from None
     if not isinstance(values, dict):
         seen = "empty" if values is None else f"{type(values).__name__} at the top"
-        raise ConfigError(f"{path}: {seen}; expected the keys source and tasks")
+        raise ConfigError(f"{seen}; expected the keys source and tasks", file=path)
     return values
 
 
-def _refuse_unknown(values: dict[str, Any], known: tuple[str, ...], path: Path, prefix: str) -> None:
-    for key in values:
-        if key not in known:
-            raise ConfigError(
-                f"{path}: {prefix}{key}: unknown key{_nearest(str(key), list(known))}; allowed: {', '.join(known)}"
-            )
-
-
-def _nearest(key: str, known: list[str]) -> str:
+def _nearest(key: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
 

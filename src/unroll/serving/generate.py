@@ -1,5 +1,6 @@
 """``unroll generate``: text from a task's trained language model, written as it is drawn."""
 
+import functools
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -92,11 +93,7 @@ def write(pieces: Iterator[str], out: TextIO) -> None:
 
 
 def _option(name: str, value: Any) -> Any:
-    key = f"--{name.replace('_', '-')}"
-    try:
-        return verse.option(name, value, key)
-    except DataError as error:
-        raise ConfigError(str(error)) from None
+    return verse.option(name, value, functools.partial(ConfigError, key=f"--{name.replace('_', '-')}"))
 
 
 def _require_problem(task: Task) -> None:

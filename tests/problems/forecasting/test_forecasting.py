@@ -667,8 +667,8 @@ def test_a_test_part_that_never_changes_has_no_r2(tmp_path: Path) -> None:
 MEMORY = """
 import re, sys
 from pathlib import Path
-from unroll import store
-from unroll.problems.base import Prepared
+from unroll.core import store
+from unroll.problems.common.base import Prepared
 from unroll.problems.forecasting import PROBLEM
 
 for folder in sys.argv[1:]:  # the small one first: all that is imported and set up once

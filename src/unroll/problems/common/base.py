@@ -15,6 +15,7 @@ from unroll.core import store
 from unroll.core.config import Config, PrepareConfig
 from unroll.core.expectation import Expectation
 from unroll.core.scores import Scores
+from unroll.problems.common.inputs import Inputs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -249,6 +250,14 @@ class Problem(ABC, Generic[P, M]):
         Raises DataError where ``predict`` would of one of them; the row that it names may count from the first frame.
         """
         return [self.predict(model, meta, frame) for frame in frames]
+
+    @abstractmethod
+    def inputs(self, meta: Meta, cell_characters: int) -> Inputs:
+        """The columns that ``predict`` takes from a model with this meta; no text may be longer than the bound."""
+
+    @abstractmethod
+    def made_up(self, meta: Meta) -> list[dict[str, Any]]:
+        """Records that ``predict`` takes, for a model that came without an example."""
 
     @abstractmethod
     def example(self, prepared: Prepared) -> "pd.DataFrame":

@@ -15,11 +15,13 @@ from unroll.core import store
 from unroll.core.config import PositiveInt
 from unroll.core.scores import Scores
 from unroll.problems.common.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
+from unroll.problems.common.inputs import Inputs
 from unroll.problems.forecasting import bands as conformal
 from unroll.problems.forecasting.build import begin, build, solve
 from unroll.problems.forecasting.config import ClassicalModel, ForecastingModel
 from unroll.problems.forecasting.scores import figures, fitted_baselines, forecast_scores, metric_names, metrics
 from unroll.problems.windows import arrays, calendar
+from unroll.problems.windows import inputs as window_inputs
 from unroll.problems.windows import prepare as _series_layout
 from unroll.problems.windows.arrays import SPLITS
 from unroll.problems.windows.prepare import SeriesPrepare
@@ -215,6 +217,14 @@ class Forecasting(Problem[ForecastingPrepare, ForecastingModel | ClassicalModel]
         bands = conformal.BANDS if _model(model).answers_bands else ()
         wheres = (slice(low, high) for low, high in pairwise([0, *ends]))
         return [_table(meta, last_N[where], mean_NH[where], bands_NH2K[where], bands) for where in wheres]
+
+    def inputs(self, meta: Meta, cell_characters: int) -> Inputs:
+        """Rows of a series."""
+        return window_inputs.inputs(meta, cell_characters, "forecast")
+
+    def made_up(self, meta: Meta) -> list[dict[str, Any]]:
+        """One window of each site."""
+        return window_inputs.made_up(meta)
 
     def example(self, prepared: Prepared) -> "pd.DataFrame":
         """The rows of the first test window, as the source has them."""

@@ -10,15 +10,16 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from unroll.core.config import DisagreementError, PositiveInt, PrepareConfig, Share
-from unroll.core.errors import DataError
+from unroll.core.errors import DataError, TableError
 from unroll.core.expectation import Expectation
 from unroll.core.scores import Scores
 from unroll.features.vocabulary import Vocabulary
 from unroll.problems.common import starting_vectors as word_vectors
 from unroll.problems.common.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split, rows_at_once
+from unroll.problems.common.inputs import Inputs
 from unroll.problems.common.starting_vectors import VectorsFile
+from unroll.problems.language_model import inputs, verse, words
 from unroll.problems.language_model import tokens as _language
-from unroll.problems.language_model import verse, words
 from unroll.problems.language_model.build import LanguageModelModel, begin, build, disagreement
 from unroll.problems.language_model.tokens import Language
 
@@ -271,11 +272,11 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
         import pandas as pd
 
         if "text" not in frame:
-            raise DataError("input: column 'text' is missing; expected a column of texts to go on from")
+            raise TableError("column 'text' is missing; expected a column of texts to go on from", column="text")
         language, texts = Language.of(meta), _strings(frame, "text", "input", first=1)
         for row, text in enumerate(texts, start=1):
             if not language.tokens(text):
-                raise DataError(f"input: row {row}, column text: {text!r}; expected a text that is not empty")
+                raise TableError(f"{text!r}; expected a text that is not empty", row=row, column="text")
         options = [verse.options(frame, row) for row in range(len(texts))]
         found = _language.continuations(model, language, texts, options)
         return pd.DataFrame({"continuation": pd.array(found, dtype="str")})
@@ -283,6 +284,14 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
     def predict_all(self, model: "nn.Module", meta: Meta, frames: "Sequence[pd.DataFrame]") -> "list[pd.DataFrame]":
         """All texts side by side."""
         return rows_at_once(lambda frame: self.predict(model, meta, frame), frames)
+
+    def inputs(self, meta: Meta, cell_characters: int) -> Inputs:
+        """A text, and how it is continued."""
+        return inputs.inputs(meta, cell_characters)
+
+    def made_up(self, meta: Meta) -> list[dict[str, Any]]:
+        """A frequent token."""
+        return inputs.made_up(meta)
 
     def example(self, prepared: Prepared) -> "pd.DataFrame":
         """The first whole line of the test part."""
@@ -296,7 +305,7 @@ def _strings(frame: "pd.DataFrame", column: str, what: str = "text", first: int 
     lines: list[str] = frame[column].tolist()
     for row, line in enumerate(lines, start=first):
         if not isinstance(line, str):
-            raise DataError(f"{what}: row {row}, column {column}: {line!r:.60}; expected a text")
+            raise TableError(f"{line!r:.60}; expected a text", row=row, column=column, table=what)
     return lines
 
 

@@ -15,7 +15,9 @@ from unroll.core.config import PositiveInt, RecurrentConfig
 from unroll.core.scores import Scores
 from unroll.problems.common import classification
 from unroll.problems.common.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
+from unroll.problems.common.inputs import Inputs
 from unroll.problems.windows import arrays, calendar
+from unroll.problems.windows import inputs as window_inputs
 from unroll.problems.windows import prepare as _series_layout
 from unroll.problems.windows.prepare import SeriesPrepare
 
@@ -182,6 +184,14 @@ class RiseOrFall(Problem[RiseOrFallPrepare, RiseOrFallModel]):
         chance_N = _chances(model, (torch.from_numpy(x_NLF[low : low + FEW]) for low in range(0, len(x_NLF), FEW)))
         wheres = (slice(low, high) for low, high in pairwise([0, *ends]))
         return [_table(meta, last_N[where], chance_N[where]) for where in wheres]
+
+    def inputs(self, meta: Meta, cell_characters: int) -> Inputs:
+        """Rows of a series."""
+        return window_inputs.inputs(meta, cell_characters, "rise")
+
+    def made_up(self, meta: Meta) -> list[dict[str, Any]]:
+        """One window of each site."""
+        return window_inputs.made_up(meta)
 
     def example(self, prepared: Prepared) -> "pd.DataFrame":
         """The rows of the first test window, as the source has them."""

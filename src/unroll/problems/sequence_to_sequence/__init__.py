@@ -19,7 +19,8 @@ from unroll.features import batching, scaling, strings, text_splits
 from unroll.features.strings import UNKNOWN
 from unroll.problems.common import classification
 from unroll.problems.common.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split, rows_at_once
-from unroll.problems.sequence_to_sequence import number_vectors, pairs, requests, sums
+from unroll.problems.common.inputs import Inputs
+from unroll.problems.sequence_to_sequence import inputs, number_vectors, pairs, requests, sums
 from unroll.problems.sequence_to_sequence import scores as answers
 from unroll.problems.sequence_to_sequence.build import SequenceToSequenceModel, build, disagreement
 from unroll.problems.sequence_to_sequence.pairs import COLUMNS, SPLITS, SourceUnit
@@ -101,7 +102,7 @@ class SequenceToSequence(Problem[SequenceToSequencePrepare, SequenceToSequenceMo
         sources, targets = (pairs.texts(table, column) for column in COLUMNS)
         numbers_ND = None
         if config.source_unit == "numbers":  # as text again, so that 0.5 and 0.50 are one question
-            numbers_ND = number_vectors.rows(sources, "pairs: row {}, column source".format)
+            numbers_ND = number_vectors.rows(sources, number_vectors.in_table("pairs", "source"))
             sources = [number_vectors.text(row_D) for row_D in numbers_ND]
         whole, groups = config.source_unit == "whole", table["group"].tolist() if config.grouped else None
         shares, parts_N = (config.validation_share, config.test_share), classification.parts(table, config.split)
@@ -261,6 +262,14 @@ class SequenceToSequence(Problem[SequenceToSequencePrepare, SequenceToSequenceMo
     def predict_all(self, model: "nn.Module", meta: Meta, frames: "Sequence[pd.DataFrame]") -> "list[pd.DataFrame]":
         """All rows of all frames in one pass."""
         return rows_at_once(lambda frame: self.predict(model, meta, frame), frames)
+
+    def inputs(self, meta: Meta, cell_characters: int) -> Inputs:
+        """A source, and how its answer is chosen."""
+        return inputs.inputs(meta, cell_characters)
+
+    def made_up(self, meta: Meta) -> list[dict[str, Any]]:
+        """A known source or character."""
+        return inputs.made_up(meta)
 
     def example(self, prepared: Prepared) -> "pd.DataFrame":
         """The first questions of the test part."""

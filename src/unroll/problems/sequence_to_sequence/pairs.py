@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from unroll.core.errors import DataError
+from unroll.core.errors import DataError, TableError
 from unroll.features import splits, strings, text_splits
 from unroll.features.strings import UNKNOWN, Flat
 from unroll.problems.common.base import Batch, Figure, Meta, Prepared, Split
@@ -38,7 +38,7 @@ def texts(table: "pd.DataFrame", column: str) -> list[str]:
     found: list[str] = table[column].tolist()
     for row, text in enumerate(found):
         if not isinstance(text, str) or not text:
-            raise DataError(f"pairs: row {row}, column {column}: {text!r:.60}; expected a text that is not empty")
+            raise TableError(f"{text!r:.60}; expected a text that is not empty", row=row, column=column, table="pairs")
     return found
 
 
@@ -101,7 +101,7 @@ def encode_sources(sources: Sequence[str], meta: Meta) -> Flat:
     numbers that they are the text of.
     """
     if unit(meta) == "numbers":
-        found_ND = number_vectors.rows(sources, "pairs: row {}, column source".format, meta["longest_source"])
+        found_ND = number_vectors.rows(sources, number_vectors.in_table("pairs", "source"), meta["longest_source"])
         return Flat(found_ND.ravel(), np.arange(len(found_ND) + 1, dtype=np.int64) * found_ND.shape[1])
     if not whole_sources(meta):
         inputs = [source[::-1] for source in sources] if meta["reverse_source"] else sources

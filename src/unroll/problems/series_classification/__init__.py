@@ -9,12 +9,13 @@ import numpy as np
 from pydantic import Field
 
 from unroll.core.config import Pooling, RecurrentConfig
-from unroll.core.errors import DataError
+from unroll.core.errors import TableError
 from unroll.core.scores import Scores
 from unroll.features import scaling
 from unroll.problems.common import classification
 from unroll.problems.common.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split, rows_at_once
-from unroll.problems.series_classification import lengths, symbolic_words
+from unroll.problems.common.inputs import Inputs
+from unroll.problems.series_classification import inputs, lengths, symbolic_words
 from unroll.problems.series_classification import prepare as labelled
 from unroll.problems.series_classification.prepare import SPLITS, SeriesClassificationPrepare
 
@@ -177,6 +178,14 @@ class SeriesClassification(Problem[SeriesClassificationPrepare, SeriesClassifica
         """All rows of all frames in one pass."""
         return rows_at_once(lambda frame: self.predict(model, meta, frame), frames)
 
+    def inputs(self, meta: Meta, cell_characters: int) -> Inputs:  # noqa: ARG002
+        """One value a step."""
+        return inputs.inputs(meta)
+
+    def made_up(self, meta: Meta) -> list[dict[str, Any]]:
+        """A flat series."""
+        return inputs.made_up(meta)
+
     def example(self, prepared: Prepared) -> "pd.DataFrame":
         """The first test series, as the source has them."""
         import pandas as pd
@@ -192,7 +201,7 @@ def _step_names(meta: Meta) -> list[str]:
 
 
 def _numbers(frame: "pd.DataFrame", meta: Meta) -> tuple[np.ndarray, np.ndarray]:
-    """The values of a raw input (N, T) and the steps of each series (N,), or DataError that names row and column.
+    """The values of a raw input (N, T) and the steps of each series (N,), or TableError for a row and column.
 
     Where train has series of several lengths, a series may end early.
     """
@@ -200,9 +209,9 @@ def _numbers(frame: "pd.DataFrame", meta: Meta) -> tuple[np.ndarray, np.ndarray]
     needed = names[:1] if "shortest" in meta else names
     missing = [name for name in needed if name not in frame]
     if missing:
-        raise DataError(f"input: column {missing[0]!r} is missing; expected {names[0]} … {names[-1]}")
+        raise TableError(f"column {missing[0]!r} is missing; expected {names[0]} … {names[-1]}", column=missing[0])
     if frame.empty:
-        raise DataError("input: no rows; expected at least one series")
+        raise TableError("no rows; expected at least one series")
     frame = frame.reindex(columns=names)
     values = np.stack([scaling.floats(frame[name]) for name in names], axis=1)
     said_NT = frame.notna().to_numpy()
@@ -216,7 +225,7 @@ def _numbers(frame: "pd.DataFrame", meta: Meta) -> tuple[np.ndarray, np.ndarray]
     if len(bad):
         row, column = bad[0]
         (seen,) = frame[names[column]].iloc[[row]].tolist()
-        raise DataError(f"input: row {row + 1}, column {names[column]}: {seen!r:.80}; expected a finite number")
+        raise TableError(f"{seen!r:.80}; expected a finite number", row=int(row) + 1, column=names[column])
     return np.nan_to_num(values), lengths_N
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from unroll.core.config import Pooling, PositiveInt, RecurrentConfig
-from unroll.core.errors import DataError
+from unroll.core.errors import TableError
 from unroll.core.scores import Scores
 from unroll.features import batching, tokenization
 from unroll.features.strings import Flat
@@ -16,8 +16,9 @@ from unroll.features.vocabulary import Vocabulary
 from unroll.problems.common import classification
 from unroll.problems.common import starting_vectors as word_vectors
 from unroll.problems.common.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split, rows_at_once
+from unroll.problems.common.inputs import Inputs
 from unroll.problems.common.starting_vectors import VectorsKey
-from unroll.problems.text_classification import association, ngrams
+from unroll.problems.text_classification import association, inputs, ngrams
 from unroll.problems.text_classification import prepare as labelled
 from unroll.problems.text_classification.prepare import SPLITS, TextClassificationPrepare
 
@@ -203,7 +204,7 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
         import pandas as pd
 
         if "text" not in frame:
-            raise DataError("input: column 'text' is missing; expected a column of texts")
+            raise TableError("column 'text' is missing; expected a column of texts", column="text")
         cleaned = [tokenization.clean(one) for one in labelled.strings(frame, "text", "input", first=1)]
         flat, names = tokenization.pack_texts(cleaned), meta["classes"]
         tokens = labelled.encode(
@@ -221,6 +222,14 @@ class TextClassification(Problem[TextClassificationPrepare, TextClassificationMo
     def predict_all(self, model: "nn.Module", meta: Meta, frames: "Sequence[pd.DataFrame]") -> "list[pd.DataFrame]":
         """All rows of all frames in one pass."""
         return rows_at_once(lambda frame: self.predict(model, meta, frame), frames)
+
+    def inputs(self, meta: Meta, cell_characters: int) -> Inputs:
+        """A text."""
+        return inputs.inputs(meta, cell_characters)
+
+    def made_up(self, meta: Meta) -> list[dict[str, Any]]:
+        """A few frequent words."""
+        return inputs.made_up(meta)
 
     def example(self, prepared: Prepared) -> "pd.DataFrame":
         """The first test texts, as the source has them."""

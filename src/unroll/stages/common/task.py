@@ -84,4 +84,4 @@ class Task:
         try:
             return load(name)
         except ConfigError as error:
-            raise ConfigError(f"{self.params.path}: tasks.{self.name}.{error}") from None
+            raise ConfigError(error.message, file=self.params.path, key=f"tasks.{self.name}.{key}") from None
