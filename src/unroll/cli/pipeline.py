@@ -71,10 +71,10 @@ def ui(
     import os
 
     from unroll.stages.common.entry import NO_TELEMETRY
-    from unroll.tracking import runs
+    from unroll.tracking import backend
 
     project = root()
-    runs.initialise(project)
+    backend.initialise(project)
     command = [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port)]
     os.environ.update(NO_TELEMETRY)
-    os.execv(command[0], [*command, "--backend-store-uri", runs.uri(project)])  # noqa: S606
+    os.execv(command[0], [*command, "--backend-store-uri", backend.uri(project)])  # noqa: S606

@@ -15,7 +15,7 @@ from unroll.pipeline.chain import Chain
 from unroll.registry import register
 from unroll.stages.common.task import Task
 from unroll.stages.ingest import ingest
-from unroll.tracking import runs
+from unroll.tracking import backend
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -77,7 +77,7 @@ def reproduce(
     threads = {task.name: task.train_config().threads for task in stale}
     chains = [Chain(task.layout, forced.get(task.name, []), force, threads[task.name]) for task in stale]
     if chains:
-        runs.initialise(root)  # once: several processes that create the store at the same time crash
+        backend.initialise(root)  # once: several processes that create the store at the same time crash
         jobs = jobs or default_jobs(min(threads.values()))  # most stages take one thread, whatever training takes
         run_side_by_side(chains, jobs, console)
     return chains
