@@ -125,7 +125,7 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Recorded]:
     (tmp_path / ".dvc").mkdir()
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     monkeypatch.setattr(repro, "run_side_by_side", lambda chains, jobs, _: runs.append(Recorded(chains, jobs)))
-    monkeypatch.setattr(repro.runs, "initialise", lambda root: None)
+    monkeypatch.setattr(repro.backend, "initialise", lambda root: None)
     monkeypatch.setattr(repro.chain, "changed", lambda root: {})
     monkeypatch.setattr(repro.ingest, "source_changed", lambda task: False)
     return runs
