@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unroll.core import store
-from unroll.core.errors import ConfigError, StoreError, UnrollError
+from unroll.core.errors import StoreError, UnrollError
 from unroll.core.params import Params
 from unroll.model.predictor import Predictor
 from unroll.problems.common.inputs import Inputs
@@ -107,12 +107,9 @@ class Slot:
 
 def names(root: Path, asked: Iterable[str]) -> list[str]:
     """The tasks that are asked for, else all of the project's; raises ConfigError for one that is not there."""
-    params = Params(root / "params.yaml")
-    known, wanted = params.tasks(), list(dict.fromkeys(asked))
-    for task in wanted:
-        if task not in known:
-            raise ConfigError(f"{params.path}: tasks.{task}: no such task; expected one of {', '.join(known)}")
-    return wanted or known
+    params, wanted = Params(root / "params.yaml"), list(dict.fromkeys(asked))
+    params.require_tasks(wanted)
+    return wanted or params.tasks()
 
 
 class Roster:
