@@ -20,7 +20,7 @@ from unroll.model.predictor import Predictor
 from unroll.problems.common.inputs import Inputs
 from unroll.registry import snapshot, versions
 from unroll.serving.http import records, replies
-from unroll.serving.http.batching import Batcher
+from unroll.serving.http.batcher import Batcher
 from unroll.serving.http.faults import RequestError
 from unroll.serving.http.limits import Limits
 from unroll.serving.http.measures import Measures

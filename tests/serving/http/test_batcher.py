@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from unroll.core.errors import TableError
-from unroll.serving.http.batching import Batcher
+from unroll.serving.http.batcher import Batcher
 from unroll.serving.http.faults import RequestError
 from unroll.serving.http.limits import Limits
 from unroll.serving.http.records import Records
