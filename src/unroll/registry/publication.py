@@ -55,13 +55,13 @@ def read(task: Task) -> Publication:
     blocks, files = {name: config[name] for name in ("prepare", "model", "train")}, _files(layout)
     _, data = task.dataset()
     source = store.read_json(layout.raw / "manifest.json")["source"]
-    card = layout.reports / "model_card.md"
+    epochs, card = _epochs(layout.model / "history.csv"), layout.reports / "model_card.md"
     return Publication(
         model_hash=runs.model_hash(layout.model),
         fingerprint=config["fingerprint"],
         digest=_digest([layout.model / "history.csv", *files]),
         params=runs.flatten({"data": data.model_dump(mode="json") | {"source": source}, **blocks}),
-        epochs=_epochs(layout.model / "history.csv"),
+        epochs=epochs,
         metrics=_metrics(layout, config),
         note=_note(card) if card in files else "",
         dvc_md5=dvc_md5(layout),
