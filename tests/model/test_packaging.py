@@ -58,11 +58,13 @@ def served(task: Task) -> PyFuncModel:
 
 def expected(task: Task, frame: pd.DataFrame) -> pd.DataFrame:
     """The answer of the network itself, which has never been written and read."""
-    return problems.load("forecasting").predict(network(task), Prepared.load(task.layout.prepared).meta, frame)
+    return problems.load("forecasting").answering.predict(
+        network(task), Prepared.load(task.layout.prepared).meta, frame
+    )
 
 
 def example(task: Task) -> pd.DataFrame:
-    return problems.load("forecasting").example(Prepared.load(task.layout.prepared))
+    return problems.load("forecasting").answering.example(Prepared.load(task.layout.prepared))
 
 
 def small_model(root: Path, problem: str) -> PyFuncModel:
@@ -96,7 +98,7 @@ def post(served: PyFuncModel, body: Any) -> list[dict[str, Any]]:
 
 
 def test_a_model_folder_answers_as_the_network_does(task: Task) -> None:
-    answer = packaging.Predictor.load(task.layout.model).predict(example(task))
+    answer = packaging.Predictor.load(task.layout.model).answering.predict(example(task))
     assert_frame_equal(answer, expected(task, example(task)))
 
 

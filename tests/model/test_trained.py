@@ -101,7 +101,7 @@ def older(folder: Path, block: dict[str, Any], trained_as: dict[str, Any]) -> to
     case = tables.CASES["forecasting"]
     prepared, problem = case.run(folder / "prepared"), problems.load("forecasting")
     config = problem.Model.model_validate(trained_as)
-    model = problem.solve(config, prepared) or problem.model(config, prepared.meta)
+    model = problem.learning.solve(config, prepared) or problem.learning.model(config, prepared.meta)
     store.write_tensors(folder / "weights.safetensors", model.state_dict())
     store.write_json(folder / "config.json", {"problem": "forecasting", "model": block, "meta": dict(prepared.meta)})
     return model
@@ -152,4 +152,4 @@ def test_a_state_space_model_from_before_there_were_inputs_has_none(tmp_path: Pa
     found = Trained.load(tmp_path)
     assert "affine.inputs_HRU" not in found.model.state_dict()
     older(tmp_path, {**block, "inputs": "calendar"}, block)
-    assert Trained.load(tmp_path).model.state_dict()["affine.inputs_HRU"].shape == (1, 6 + 2, 4)
+    assert Trained.load(tmp_path).learning.model.state_dict()["affine.inputs_HRU"].shape == (1, 6 + 2, 4)

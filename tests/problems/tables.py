@@ -115,7 +115,7 @@ class Case:
         """What ``prepare`` makes of the table in ``folder``."""
         problem, config, _ = self.open(**changed)
         folder.mkdir(parents=True, exist_ok=True)
-        meta = problem.prepare(self.table() if table is None else table, config, folder)
+        meta = problem.preparation.prepare(self.table() if table is None else table, config, folder)
         store.write_json(folder / "meta.json", meta)
         return Prepared.load(folder)
 

@@ -79,10 +79,10 @@ def _guesses(config: dict[str, Any], weights: Path, arrays: Any, meta: Any) -> n
     from unroll.problems.common.base import Prepared
 
     problem = problems.load("forecasting")
-    model = problem.model(problem.Model.model_validate(config["model"]), config["meta"])
+    model = problem.learning.model(problem.Model.model_validate(config["model"]), config["meta"])
     model.load_state_dict(store.read_tensors(weights)[0])
     with torch.inference_mode():
-        found = problem.score(model.eval(), Prepared(arrays, meta), "test", 64)
+        found = problem.scoring.score(model.eval(), Prepared(arrays, meta), "test", 64)
     return found.table()["guess"].to_numpy()
 
 
@@ -137,7 +137,7 @@ def fight_of_itself(met: Contest, folder: Path, **prepare: Any) -> float:
     problem = champion.problem
     table = store.read_table(met.task.layout.validated / "table.parquet")
     config = problem.Prepare.model_validate(champion.config["prepare"])
-    meta = problem.prepare(table, config, place)
+    meta = problem.preparation.prepare(table, config, place)
     guess = _guesses(champion.config, folder / "champion/weights.safetensors", store.read_arrays(place), meta)
     last = meta["examples"]["test"] - len(guess)
     assert last == 0

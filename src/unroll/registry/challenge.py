@@ -20,7 +20,8 @@ from unroll.core.errors import DataError, UnrollError
 from unroll.core.layout import Layout
 from unroll.core.scores import Scores, advantage
 from unroll.model.trained import Trained
-from unroll.problems.common.base import Asked, Prepared
+from unroll.problems.common.base import Prepared
+from unroll.problems.common.preparation import Questions
 
 Outcome = Literal["better", "not better", "rows differ", "not loaded"]
 BATCH = 256
@@ -59,23 +60,23 @@ class Answered:
 
     trained: Trained
     prepared: Prepared
-    asked: Asked
+    asked: Questions
 
     @classmethod
     def of(cls, trained: Trained, prepared: Prepared, metric: str) -> "Answered":
         """On the test part."""
-        return cls(trained, prepared, trained.problem.asked(prepared, "test", metric))
+        return cls(trained, prepared, trained.problem.preparation.questions(prepared, "test", metric))
 
     def scores(self) -> Scores:
         """What the model does on each test row."""
         import torch
 
         with torch.inference_mode():
-            return self.trained.problem.score(self.trained.model, self.prepared, "test", BATCH)
+            return self.trained.problem.scoring.score(self.trained.model, self.prepared, "test", BATCH)
 
     def value(self, metric: str) -> Callable[[np.ndarray], np.ndarray]:
         """The metric of summed statistics."""
-        return lambda sums: self.trained.problem.metrics(sums, self.trained.meta)[metric]
+        return lambda sums: self.trained.problem.scoring.metrics(sums, self.trained.meta)[metric]
 
 
 Expected = Callable[[str], float | None]
@@ -193,7 +194,7 @@ def blocks_needed(confidence: float) -> int:
     return math.ceil(math.log2(2 / (1 - confidence)) - 1e-9)
 
 
-def common(ours: Asked, theirs: Asked) -> tuple[np.ndarray, np.ndarray]:
+def common(ours: Questions, theirs: Questions) -> tuple[np.ndarray, np.ndarray]:
     """The places (M,) in either model's test rows of those that both answer.
 
     Raises DataError where these are few, where they do not ask the same, or where the truths are not the same.
@@ -230,13 +231,13 @@ def _differ(ours_M: np.ndarray, theirs_M: np.ndarray) -> np.ndarray:
     return np.abs(ours_M - theirs_M) > SAME_TRUTH * (spread + np.abs(ours_M))
 
 
-def asked(layout: Layout, metric: str) -> Asked:
+def asked(layout: Layout, metric: str) -> Questions:
     """What the task's own test part asks."""
     name = _problem(layout.model)
-    return problems.load(str(name)).asked(Prepared.load(layout.prepared), "test", metric)
+    return problems.load(str(name)).preparation.questions(Prepared.load(layout.prepared), "test", metric)
 
 
-def fingerprint(asked: Asked) -> str:
+def fingerprint(asked: Questions) -> str:
     """The SHA-256 over what is asked, row by row; equal where rows and truths are the same to the last bit."""
     import hashlib
     import json
@@ -261,8 +262,10 @@ def _prepared_for(trained: Trained, ours: Answered, layout: Layout, place: Path)
         return ours.prepared
     problem = trained.problem
     prepare = problem.Prepare.model_validate(config)
-    table = store.read_table(layout.validated / "table.parquet", problem.columns(prepare), problem.coded(prepare))
-    meta = problem.prepare(table, prepare, place, trained.meta)
+    preparation = problem.preparation
+    path = layout.validated / "table.parquet"
+    table = store.read_table(path, preparation.columns(prepare), preparation.coded(prepare))
+    meta = preparation.prepare(table, prepare, place, trained.meta)
     return Prepared(store.read_arrays(place), meta)
 
 

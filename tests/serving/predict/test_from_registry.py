@@ -98,7 +98,7 @@ def test_the_champion_answers_where_there_is_one(
     frame = pd.DataFrame({"text": pd.array(["love it", "lost my bag"], dtype="str")})
     assert pd.read_csv(io.StringIO(local))["label"].tolist() == made.own_answer(task, frame)["label"].tolist()
     folder = champions.locate(root, made.NAME, "champion").folder
-    champion = packaging.Predictor.load(folder).predict(frame)
+    champion = packaging.Predictor.load(folder).answering.predict(frame)
     assert pd.read_csv(io.StringIO(by_default)).iloc[:, 1:].to_numpy() == pytest.approx(
         champion.iloc[:, 1:].to_numpy(), rel=1e-6
     )

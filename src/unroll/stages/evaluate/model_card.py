@@ -10,7 +10,7 @@ from unroll.core.errors import StoreError
 from unroll.core.layout import Layout
 from unroll.display.wording import cell, measure, number, words
 from unroll.model.trained import Trained
-from unroll.problems.common.base import Figure
+from unroll.problems.common.scoring import Figure
 from unroll.stages.common.task import Task
 from unroll.stages.evaluate.figures import render
 
@@ -78,14 +78,16 @@ def learning_curves(history: "pd.DataFrame", trained: Trained) -> list[Figure]:
     """Losses by epoch, and the headline metric on validation by epoch."""
     problem, best = trained.problem, trained.config["best_epoch"]
     kept = f"(weights kept: epoch {best})"
-    loss_label = f"loss (mean over {problem.unit})"
+    loss_label = f"loss (mean over {problem.scoring.unit})"
     losses = history[["epoch", "train_loss", "validation_loss"]]
     curves = [Figure("learning_curves", "lines", f"Learning curves {kept}", losses, "epoch", "epoch", loss_label)]
-    column = f"validation_{problem.headline}"
+    column = f"validation_{problem.scoring.headline}"
     if column in history:
-        title = f"{_capital(words(problem.headline))} on validation {kept}"
+        title = f"{_capital(words(problem.scoring.headline))} on validation {kept}"
         frame = history[["epoch", column]]
-        curves.append(Figure("learning_metric", "lines", title, frame, "epoch", "epoch", words(problem.headline)))
+        curves.append(
+            Figure("learning_metric", "lines", title, frame, "epoch", "epoch", words(problem.scoring.headline))
+        )
     return curves
 
 
@@ -99,7 +101,7 @@ def comparison(metrics: Metrics, trained: Trained) -> Figure:
         for name, found in {render.NETWORK: metrics["test"], **metrics["baselines"]}.items()
     ]
     frame = pd.DataFrame(rows).astype({"value": float, "low": float, "high": float})
-    direction = "higher" if trained.problem.higher_is_better else "lower"
+    direction = "higher" if trained.problem.scoring.higher_is_better else "lower"
     title = f"{_capital(words(headline))} on the test part"
     measured = f"{measure(headline, _target(trained))} ({direction} is better)"
     return Figure("comparison", "bars", title, frame, "name", "", measured)
@@ -238,7 +240,7 @@ def _limits(trained: Trained, origin: Origin, metrics: Metrics) -> list[str]:
     limits = [SCOPE, REFUSED]
     if origin.source == "`sample`":
         limits.insert(0, "Trained and tested on generated sample data: nothing here is measured on the real source.")
-    limits += filter(None, [_weakest_group(metrics, trained.problem.higher_is_better), _rule_of_three(metrics)])
+    limits += filter(None, [_weakest_group(metrics, trained.problem.scoring.higher_is_better), _rule_of_three(metrics)])
     ended_best = config["best_epoch"] == config["epochs"] == config["train"]["epochs"]
     if ended_best and config["train"]["schedule"] == "constant":  # any other schedule ends at a low rate by intent
         limits.append("The last epoch was the best one: with more epochs it may become better.")

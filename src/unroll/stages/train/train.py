@@ -28,25 +28,31 @@ def train(task: Task) -> None:
     blocks = {"prepare": _plain(prepare), "model": _plain(model), "train": _plain(config)}
     fingerprint = store.fingerprint(task.layout.prepared, task.name, blocks, torch.__version__)
     torch.set_num_threads(config.threads)
-    solved = problem.solve(model, prepared)
+    solved = problem.learning.solve(model, prepared)
     network = solved or build(problem, model, prepared, config)
     # Half trained by other code is no half of this training: the checkpoint's key holds the code, too.
     checkpoint = Checkpoint(task.layout.state / "checkpoint.safetensors", f"{fingerprint}-{code_hash()}")
 
     live = runs.LiveRun.start(task.layout.root, task.name, fingerprint, blocks, config.epochs)
     try:
-        with Progress(task.name, config.epochs, problem.headline, problem.unit) as progress:
+        with Progress(task.name, config.epochs, problem.scoring.headline, problem.scoring.unit) as progress:
 
             def on_epoch(epoch: Epoch, seconds: float, units: int) -> None:
                 progress.update(epoch, seconds, units)
-                live.log(epoch.epoch, record(epoch, problem.headline))
+                live.log(epoch.epoch, record(epoch, problem.scoring.headline))
 
             if solved:
                 history = judge_solved(network, problem, prepared, config, on_epoch)
             else:
                 history = fit_network(network, problem, prepared, config, on_epoch, checkpoint)
-        problem.finish(network, prepared)
-        _write(task, network, history, problem.headline, {**blocks, "meta": prepared.meta, "fingerprint": fingerprint})
+        problem.learning.finish(network, prepared)
+        _write(
+            task,
+            network,
+            history,
+            problem.scoring.headline,
+            {**blocks, "meta": prepared.meta, "fingerprint": fingerprint},
+        )
     except BaseException as error:
         live.finish(None, "FAILED" if isinstance(error, Exception) else "KILLED")
         raise
@@ -65,8 +71,8 @@ def build(problem: Problem[Any, Any], model: Config, prepared: Prepared, config:
     """The untrained network, its weights drawn from the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        network = problem.model(model, prepared.meta)
-    problem.begin(network, prepared)
+        network = problem.learning.model(model, prepared.meta)
+    problem.learning.begin(network, prepared)
     return network
 
 
@@ -81,18 +87,20 @@ def fit_network(
     """``training.fit`` with the data path, loss and validation metric of ``problem``."""
 
     def train_batches(rng: np.random.Generator) -> Iterable[Batch]:
-        return problem.train_batches(prepared, config.batch_size, rng)
+        return problem.learning.train_batches(prepared, config.batch_size, rng)
 
     def valid_batches() -> Iterable[Batch]:
-        return problem.batches(prepared, "validation", config.batch_size)
+        return problem.learning.batches(prepared, "validation", config.batch_size)
 
     def metric(model: nn.Module) -> float:
         return _validation_metric(model, problem, prepared, config)
 
     def on_step(share: float) -> None:
-        problem.progress(network, share)
+        problem.learning.progress(network, share)
 
-    return fit(network, problem.loss, train_batches, valid_batches, metric, config, on_epoch, checkpoint, on_step)
+    return fit(
+        network, problem.learning.loss, train_batches, valid_batches, metric, config, on_epoch, checkpoint, on_step
+    )
 
 
 def judge_solved(
@@ -102,7 +110,13 @@ def judge_solved(
     started = time.monotonic()
     device = torch.device("cpu")
     train_loss, validation_loss = (
-        mean_loss(model, problem.loss, problem.batches(prepared, split, config.batch_size), device, torch.float32)
+        mean_loss(
+            model,
+            problem.learning.loss,
+            problem.learning.batches(prepared, split, config.batch_size),
+            device,
+            torch.float32,
+        )
         for split in ("train", "validation")
     )
     epoch = Epoch(1, train_loss, validation_loss, _validation_metric(model, problem, prepared, config), 0.0, 0.0)
@@ -111,8 +125,8 @@ def judge_solved(
 
 
 def _validation_metric(model: nn.Module, problem: Problem[Any, Any], prepared: Prepared, config: TrainConfig) -> float:
-    scores = problem.score(model, prepared, "validation", config.batch_size)
-    return float(problem.metrics(scores.sums(), prepared.meta)[problem.headline])
+    scores = problem.scoring.score(model, prepared, "validation", config.batch_size)
+    return float(problem.scoring.metrics(scores.sums(), prepared.meta)[problem.scoring.headline])
 
 
 def record(epoch: Epoch, headline: str) -> dict[str, float]:

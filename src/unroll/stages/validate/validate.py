@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
     from unroll.datasets.common.base import Dataset
-    from unroll.problems.common.base import Check
+    from unroll.problems.common.preparation import Check
 
 D = TypeVar("D", bound=DataConfig)
 Facts = Callable[["pd.DataFrame"], "pd.DataFrame"]
