@@ -18,7 +18,8 @@ from unroll import problems
 from unroll.core import store
 from unroll.core.config import TrainConfig
 from unroll.datasets.common.base import Dataset
-from unroll.problems.common.base import Batch, Figure, Prepared, Problem, Split
+from unroll.problems.common.base import Batch, Prepared, Problem, Split
+from unroll.problems.common.scoring import Figure
 from unroll.stages.common.task import Task
 from unroll.stages.train import train
 from unroll.stages.validate import validate

@@ -93,7 +93,7 @@ def test_the_champions_are_those_of_the_client(registered: Path, root: Path) -> 
 
 def test_asking_is_fast_and_takes_nothing_heavy(registered: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from unroll import champions\n"
+        "import sys; from pathlib import Path; from unroll.registry import champions\n"
         f"champions.locate(Path({str(registered)!r}), {NAME!r}, 'champion')\n"
         "print(sorted(set(sys.modules) & {'mlflow', 'torch', 'pandas', 'sqlalchemy'}))"
     )

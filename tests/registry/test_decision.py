@@ -22,7 +22,7 @@ from unroll.tracking import runs
 STOPPED = """
 import os, signal, sys, pathlib
 from mlflow import MlflowClient
-from unroll import registry
+from unroll.registry import register
 
 where = sys.argv[1]
 call = MlflowClient.set_registered_model_alias
@@ -33,7 +33,7 @@ def stop(*arguments, **named):
     os.kill(os.getpid(), signal.SIGKILL)
 
 MlflowClient.set_registered_model_alias = stop
-registry.publish_all(pathlib.Path.cwd(), [sys.argv[2]])
+register.publish_all(pathlib.Path.cwd(), [sys.argv[2]])
 """
 
 

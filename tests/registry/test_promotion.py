@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 PROMOTE = """
 import os, signal, sys, pathlib
 from mlflow import MlflowClient
-from unroll import promotion
+from unroll.registry import promotion
 
 where, task, number = sys.argv[1:]
 
@@ -237,8 +237,8 @@ def test_reading_needs_no_mlflow(project: Contest) -> None:
     """As ``unroll repro`` does where nothing is to be done."""
     code = (
         "import sys, pathlib\n"
-        "from unroll import registry, versions\n"
-        f"assert registry.is_published(pathlib.Path.cwd(), {NAME!r})\n"
+        "from unroll.registry import register, versions\n"
+        f"assert register.is_published(pathlib.Path.cwd(), {NAME!r})\n"
         f"assert versions.read(pathlib.Path.cwd(), {NAME!r}).aliases['champion'] == 2\n"
         "assert not {'mlflow', 'torch'} & set(sys.modules)\n"
     )

@@ -10,7 +10,7 @@ from unroll.stages.common.entry import short_waits
 
 SHOW = """
 import os
-from unroll.stage import short_waits
+from unroll.stages.common.entry import short_waits
 print((os.environ | short_waits()).get("GOMP_SPINCOUNT"))
 """
 

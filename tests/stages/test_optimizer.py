@@ -24,8 +24,8 @@ ALONE = """
 import sys
 import torch
 from torch import nn
-from unroll.config import TrainConfig
-from unroll.optimization import make_optimizer, step_of
+from unroll.core.config import TrainConfig
+from unroll.stages.train.optimizer import make_optimizer, step_of
 model = nn.Linear(2, 1)
 optimizer = make_optimizer(model, TrainConfig.model_validate({config}), torch.device("cpu"))
 model(torch.ones(3, 2)).sum().backward()

@@ -83,7 +83,7 @@ def test_the_store_is_in_the_project_wherever_the_command_starts(
 
 
 def test_four_processes_create_one_store(tmp_path: Path) -> None:
-    code = "import sys; from pathlib import Path; from unroll import tracking; tracking.initialise(Path(sys.argv[1]))"
+    code = "import sys; from pathlib import Path; from unroll.tracking import runs; runs.initialise(Path(sys.argv[1]))"
     started = [python(code, str(tmp_path)) for _ in range(4)]
     for process in started:
         said, _ = process.communicate(timeout=120)
@@ -97,8 +97,8 @@ def test_four_processes_create_one_store(tmp_path: Path) -> None:
 def test_a_store_that_is_up_to_date_costs_no_import_of_mlflow(root: Path) -> None:
     code = """
 import sys; from pathlib import Path
-from unroll import tracking
-tracking.initialise(Path(sys.argv[1]))
+from unroll.tracking import runs
+runs.initialise(Path(sys.argv[1]))
 assert "mlflow" not in sys.modules
 """
     process = python(code, str(root))

@@ -73,13 +73,14 @@ def of_task(task: Task, seed_text: str, given: Mapping[str, Any], located: "Loca
     options = verse.Options(**{key: _option(key, value) for key, value in given.items()})
     _require_problem(task)
     trained = _trained((located or champions.choose(task.layout.root, task.name, None)).folder)
-    from unroll.problems.language_model import tokens as _language
+    from unroll.problems.language_model.inputs import continuation
+    from unroll.problems.language_model.tokens import Language
 
-    language = _language.Language.of(trained.meta)
+    language = Language.of(trained.meta)
     tokens = language.tokens(seed_text)
     if not tokens:
         raise DataError(f"--seed-text: {seed_text!r}; expected a text that is not empty")
-    pieces = _language.continuation(trained.model, language, seed_text, options)
+    pieces = continuation(trained.model, language, seed_text, options)
     return Continuation(pieces, language.unknown(seed_text), len(tokens), language.level)
 
 

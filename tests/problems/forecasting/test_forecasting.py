@@ -22,8 +22,8 @@ from unroll.core import store
 from unroll.core.config import TrainConfig
 from unroll.core.errors import DataError
 from unroll.core.scores import Scores
-from unroll.problems.common.base import Prepared
-from unroll.problems.forecasting import PROBLEM, SPLITS
+from unroll.problems.common.base import SPLITS, Prepared
+from unroll.problems.forecasting import PROBLEM
 from unroll.problems.windows import arrays as _series
 from unroll.stages.train import train as trainer
 from unroll.stages.train.loop import Epoch
@@ -672,16 +672,17 @@ def test_a_test_part_that_never_changes_has_no_r2(tmp_path: Path) -> None:
 MEMORY = """
 import re, sys
 from pathlib import Path
-from unroll import store
-from unroll.problems.base import Prepared
+from unroll.core import store
+from unroll.problems.common.base import Prepared
 from unroll.problems.forecasting import PROBLEM
 
 for folder in sys.argv[1:]:  # the small one first: all that is imported and set up once
     folder = Path(folder)
     config = PROBLEM.Prepare.model_validate(store.read_json(folder / "prepare.json"))
     (folder / "out").mkdir()
-    table = store.read_table(folder / "table.parquet", PROBLEM.preparation.columns(config), PROBLEM.preparation.categories)
-    meta = PROBLEM.preparation.prepare(table, config, folder / "out")
+    preparation = PROBLEM.preparation
+    table = store.read_table(folder / "table.parquet", preparation.columns(config), preparation.categories)
+    meta = preparation.prepare(table, config, folder / "out")
     store.write_json(folder / "out" / "meta.json", meta)
     PROBLEM.preparation.check(Prepared.load(folder / "out"), config)
     print(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text()).group(1))

@@ -19,7 +19,7 @@ from unroll.core.layout import Layout
 from unroll.core.params import Params
 from unroll.problems.common.base import Prepared
 from unroll.problems.sequence_to_sequence import PROBLEM, SequenceToSequencePrepare
-from unroll.problems.sequence_to_sequence.build import SequenceToSequenceModel, TeacherForcing
+from unroll.problems.sequence_to_sequence.config import SequenceToSequenceModel, TeacherForcing
 from unroll.stages.evaluate.figures import render
 from unroll.stages.train import train as trainer
 from unroll.stages.train.checkpoint import Checkpoint

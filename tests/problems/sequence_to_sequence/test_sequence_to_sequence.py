@@ -16,8 +16,8 @@ from unroll.core.errors import ConfigError, DataError, ValidationError
 from unroll.core.layout import Layout
 from unroll.core.params import Params
 from unroll.core.scores import Scores
-from unroll.problems.common.base import Batch, Prepared
-from unroll.problems.sequence_to_sequence import PROBLEM, SPLITS, SequenceToSequenceModel, SequenceToSequencePrepare
+from unroll.problems.common.base import SPLITS, Batch, Prepared
+from unroll.problems.sequence_to_sequence import PROBLEM, SequenceToSequenceModel, SequenceToSequencePrepare
 from unroll.problems.sequence_to_sequence import scores as answers
 from unroll.stages.train.loop import fit
 from unroll.stages.validate import validate

@@ -15,8 +15,8 @@ from problems import tables
 from unroll.core.errors import DataError
 from unroll.core.scores import Scores
 from unroll.problems.common import classification
-from unroll.problems.common.base import Prepared
-from unroll.problems.series_classification import PROBLEM, SPLITS
+from unroll.problems.common.base import SPLITS, Prepared
+from unroll.problems.series_classification import PROBLEM
 from unroll.stages.validate import validate
 
 torch.set_num_threads(1)  # a second one only waits for networks this small

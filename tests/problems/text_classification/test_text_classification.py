@@ -17,7 +17,8 @@ from unroll.core.config import TrainConfig
 from unroll.core.errors import DataError
 from unroll.features import tokenization
 from unroll.features.vocabulary import Vocabulary
-from unroll.problems.common.base import Check, Prepared, Split
+from unroll.problems.common.base import Prepared, Split
+from unroll.problems.common.preparation import Check
 from unroll.stages.train import train as trainer
 
 CASE = tables.CASES["text_classification"]

@@ -2,15 +2,16 @@
 
 import math
 import re
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from unroll import problems
-from unroll.serving.http import inputs, questions
+from unroll.problems.common.inputs import Column, Inputs
+from unroll.serving.http import questions
 from unroll.serving.http.faults import RequestError
-from unroll.serving.http.inputs import Column, Inputs
 from unroll.serving.http.limits import Limits
 
 LIMITS = Limits(rows=3, cell_characters=8)
@@ -106,12 +107,16 @@ def test_what_a_problem_says_of_a_row_is_told_apart() -> None:
 
 
 @pytest.mark.parametrize("name", problems.names())
-def test_every_problem_has_its_inputs_described(name: str) -> None:
+def test_made_up_records_fit_the_columns_of_every_problem(name: str, tmp_path: Path) -> None:
     from problems import tables  # type: ignore[attr-defined]  # that of the tests
 
-    assert name in inputs._READERS, f"describe the inputs of the problem {name} in unroll.serving.http.inputs"
-    assert name in inputs._MADE_UP
-    assert name in tables.CASES
+    case = tables.CASES[name]
+    problem, _, _ = case.open()
+    meta = case.run(tmp_path).meta
+    records = problem.answering.made_up(meta)
+    assert (
+        questions.read(records, problem.answering.inputs(meta, LIMITS.cell_characters * 1000)).rows == len(records) > 0
+    )
 
 
 def schema(**changes: Any) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from unroll.core import store
 from unroll.core.errors import ConfigError, DataError
 from unroll.core.layout import Layout
 from unroll.model.packaging import Predictor
-from unroll.problems.windows.recent import NoWindowError
-from unroll.serving import predict as prediction
+from unroll.problems.common.capabilities import NoWindowError
+from unroll.serving import predict
 from unroll.serving.predict import output_file, raw_input, series_parts
 from unroll.serving.predict.input_file import Input, Share, opened
 from unroll.serving.predict.raw_input import Questions
@@ -162,7 +162,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def told(root: Path, task: str, source: str, **options: Any) -> str:
     out = io.StringIO()
-    prediction.main(root, prediction.Asked(task, source, **options), out)
+    predict.main(root, predict.Asked(task, source, **options), out)
     return out.getvalue()
 
 
@@ -280,7 +280,7 @@ def test_a_fault_in_a_later_part_leaves_everything_as_it_was(
     out = io.StringIO()
     for where in (output, None):
         with pytest.raises(DataError, match=r"^x\.csv row 335, column text: ''; expected a text that is not empty$"):
-            prediction.main(root, prediction.Asked("moods", str(tmp_path / "x.csv"), output=where), out)
+            predict.main(root, predict.Asked("moods", str(tmp_path / "x.csv"), output=where), out)
     assert (output.read_text(), out.getvalue()) == ("before", "")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "x.csv"]
 
@@ -374,10 +374,10 @@ def test_the_share_that_is_read_is_told(
 PEAK = """
 import io, re, sys
 from pathlib import Path
-from unroll import prediction
+from unroll.serving import predict
 root, task, few, many = Path(sys.argv[1]), *sys.argv[2:]
 for source in (few, many):  # the small one first: all that is imported and set up once
-    prediction.main(root, prediction.Asked(task, source, output=root / "out.csv"), io.StringIO())
+    predict.main(root, predict.Asked(task, source, output=root / "out.csv"), io.StringIO())
     print(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text()).group(1))
 """
 

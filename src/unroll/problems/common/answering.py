@@ -2,11 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from unroll.problems.common.base import Meta, Prepared
+from unroll.problems.common.inputs import Inputs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +22,14 @@ class Answering(ABC):
 
     optional_inputs: ClassVar[tuple[str, ...]] = ()
     """Columns that ``predict`` takes and ``example`` lacks."""
+
+    @abstractmethod
+    def inputs(self, meta: Meta, cell_characters: int) -> Inputs:
+        """The columns that ``predict`` takes from a model with this meta; no text may be longer than the bound."""
+
+    @abstractmethod
+    def made_up(self, meta: Meta) -> list[dict[str, Any]]:
+        """Records that ``predict`` takes, for a model that came without an example."""
 
     @abstractmethod
     def example(self, prepared: Prepared) -> "pd.DataFrame":

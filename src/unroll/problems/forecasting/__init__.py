@@ -6,7 +6,7 @@ from unroll.problems.forecasting.config import ClassicalModel, ForecastingModel,
 from unroll.problems.forecasting.inputs import ForecastAnswering
 from unroll.problems.forecasting.prepare import ForecastPreparation
 from unroll.problems.forecasting.scores import ForecastScoring
-from unroll.problems.windows.recent import WindowParts
+from unroll.problems.windows.inputs import Windows
 
 PROBLEM = Problem[ForecastingPrepare, ForecastingModel | ClassicalModel](
     about="Many to one, or to several horizons at once: the network forecasts the change from the window's last value.",
@@ -17,5 +17,5 @@ PROBLEM = Problem[ForecastingPrepare, ForecastingModel | ClassicalModel](
     learning=ForecastLearning(),
     scoring=ForecastScoring(),
     answering=ForecastAnswering(),
-    series_parts=WindowParts(),
+    series_parts=Windows(),
 )

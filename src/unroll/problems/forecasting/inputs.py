@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unroll.problems.common.answering import Answering
 from unroll.problems.common.base import Meta, Prepared
+from unroll.problems.common.inputs import Inputs
 from unroll.problems.forecasting import bands
 from unroll.problems.forecasting.build import FEW, forecast, forecaster
 from unroll.problems.windows import arrays, calendar
+from unroll.problems.windows import inputs as window_inputs
 from unroll.problems.windows.recent import windows_of_all
 
 if TYPE_CHECKING:
@@ -20,6 +22,14 @@ if TYPE_CHECKING:
 
 class ForecastAnswering(Answering):
     """A forecast for each window of recent rows."""
+
+    def inputs(self, meta: Meta, cell_characters: int) -> Inputs:
+        """The window's rows."""
+        return window_inputs.inputs(meta, cell_characters, "forecast")
+
+    def made_up(self, meta: Meta) -> list[dict[str, Any]]:
+        """One window of each site."""
+        return window_inputs.made_up(meta)
 
     def example(self, prepared: Prepared) -> "pd.DataFrame":
         """The rows of the first test window, as the source has them."""

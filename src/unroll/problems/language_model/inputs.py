@@ -11,6 +11,7 @@ from unroll.features.vocabulary import UNKNOWN
 from unroll.problems.common.answering import Answering
 from unroll.problems.common.base import Meta, Prepared
 from unroll.problems.common.capabilities import Continuation, TextGeneration
+from unroll.problems.common.inputs import Column, Inputs
 from unroll.problems.language_model import verse
 from unroll.problems.language_model.tokens import Language, strings
 
@@ -20,11 +21,34 @@ if TYPE_CHECKING:
 
     from unroll.problems.language_model.generation import Text
 
+ABOUT = {
+    "length": "Tokens to draw: characters, or words of a model of words",
+    "temperature": "Low: tame, high: wild; 0: always the most probable token",
+    "seed": "The same seed draws the same text",
+    "top_k": "Draw among so many of the most probable tokens; 0: all",
+    "top_p": "Draw among the fewest tokens with this share of the probability",
+    "repetition_penalty": "Above 1: recent tokens are drawn less often",
+}
+
 
 class LanguageAnswering(Answering):
     """A continuation of each text."""
 
     optional_inputs = tuple(verse.DEFAULTS)
+
+    def inputs(self, meta: Meta, cell_characters: int) -> Inputs:
+        """The text, and ``verse.Options`` beside it."""
+        columns = [Column("text", "text", "A text to go on from", longest=cell_characters)]
+        for name, (low, high) in verse.LIMITS.items():
+            default = verse.DEFAULTS[name]
+            whole = isinstance(default, int)
+            columns.append(Column(name, "number", ABOUT[name], False, whole=whole, low=low, high=high, default=default))
+        about = {"level": meta["level"], "lower_case": meta.get("lower_case", False)}
+        return Inputs.of(columns, about, "verse", line="text")
+
+    def made_up(self, meta: Meta) -> list[dict[str, Any]]:
+        """The most frequent token that is not blank."""
+        return [{"text": next((symbol for symbol in meta["symbols"] if symbol.strip()), " ")}]
 
     def example(self, prepared: Prepared) -> "pd.DataFrame":
         """The first whole line of the test part."""

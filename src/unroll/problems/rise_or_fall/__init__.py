@@ -6,7 +6,7 @@ from unroll.problems.rise_or_fall.config import RiseOrFallModel, RiseOrFallPrepa
 from unroll.problems.rise_or_fall.inputs import DirectionAnswering
 from unroll.problems.rise_or_fall.prepare import DirectionPreparation
 from unroll.problems.rise_or_fall.scores import DirectionScoring
-from unroll.problems.windows.recent import WindowParts
+from unroll.problems.windows.inputs import Windows
 
 PROBLEM = Problem[RiseOrFallPrepare, RiseOrFallModel](
     about="Many to one, one sigmoid unit: the probability that the target rises within the horizon.",
@@ -17,5 +17,5 @@ PROBLEM = Problem[RiseOrFallPrepare, RiseOrFallModel](
     learning=DirectionLearning(),
     scoring=DirectionScoring(),
     answering=DirectionAnswering(),
-    series_parts=WindowParts(),
+    series_parts=Windows(),
 )

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from unroll.features.strings import Flat
 from unroll.problems.common.answering import Answering
 from unroll.problems.common.base import Meta, Prepared
 from unroll.problems.common.capabilities import Addition
+from unroll.problems.common.inputs import Column, Inputs, few
 from unroll.problems.sequence_to_sequence import number_vectors, pairs
 from unroll.problems.sequence_to_sequence.build import sequence_network
 
@@ -27,12 +28,30 @@ SAMPLING: dict[str, tuple[float, float]] = {"temperature": (0.0, 10.0), "seed": 
 """Columns that a request may have beside its sources, and their range."""
 FEW = 512
 """Sources that are answered at a time."""
+ABOUT = {"temperature": "Above 0 the answer is drawn; 0: the most probable one", "seed": "Of the drawing"}
 
 
 class PairAnswering(Answering):
     """An answer to each source."""
 
     optional_inputs = tuple(SAMPLING)
+
+    def inputs(self, meta: Meta, cell_characters: int) -> Inputs:
+        """The source, one of a few words where each is one symbol, and ``SAMPLING`` beside it."""
+        whole = pairs.whole_sources(meta)
+        words = few(meta["sources"]) if whole else ()
+        longest = cell_characters if whole else meta["longest_source"]
+        columns = [Column("source", "text", "What is to be answered", words=words, longest=longest)]
+        for name, (low, high) in SAMPLING.items():
+            is_whole = name == "seed"
+            columns.append(Column(name, "number", ABOUT[name], False, whole=is_whole, low=low, high=high, default=0))
+        about = {"reading": meta["reading"], "longest_source": meta["longest_source"], "words": list(words)}
+        about |= {} if whole else {"characters": meta["source_characters"]}
+        return Inputs.of(columns, about, "pair", line="source")
+
+    def made_up(self, meta: Meta) -> list[dict[str, Any]]:
+        """A known source, or a known character."""
+        return [{"source": (meta["sources"] or meta["source_characters"])[0]}]
 
     def example(self, prepared: Prepared) -> "pd.DataFrame":
         """The first questions of the test part."""

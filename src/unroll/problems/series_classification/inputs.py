@@ -1,6 +1,6 @@
 """From raw series to their classes. Shapes: N series, T steps, C classes."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from unroll.features import scaling
 from unroll.problems.common import classification
 from unroll.problems.common.answering import Answering
 from unroll.problems.common.base import Meta, Prepared
+from unroll.problems.common.inputs import Column, Inputs
 from unroll.problems.series_classification import lengths, prepare
 from unroll.problems.series_classification.build import INPUTS, series
 
@@ -22,6 +23,20 @@ FEW = 512
 
 class SeriesAnswering(Answering):
     """A class for each row of steps."""
+
+    def inputs(self, meta: Meta, cell_characters: int) -> Inputs:  # noqa: ARG002
+        """The steps; where train has series of several lengths, a series may end early."""
+        uneven, gaps = "shortest" in meta, meta.get("missing") == "interpolate"
+        columns = [
+            Column(name, "number", f"Step {step}", required=step == 0 or not uneven, nullable=uneven or gaps)
+            for step, name in enumerate(_step_names(meta))
+        ]
+        scale = {key: meta["scaler"][key][0] for key in ("mean", "deviation")}
+        return Inputs.of(columns, {"steps": meta["steps"], "classes": meta["classes"], **scale}, "curve")
+
+    def made_up(self, meta: Meta) -> list[dict[str, Any]]:
+        """A series that stays at the mean of train."""
+        return [dict.fromkeys(_step_names(meta), meta["scaler"]["mean"][0])]
 
     def example(self, prepared: Prepared) -> "pd.DataFrame":
         """The first test series, as the source has them."""

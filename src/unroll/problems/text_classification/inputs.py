@@ -1,6 +1,6 @@
 """From raw texts to their classes. Shapes: N texts, C classes."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from unroll.features.vocabulary import Vocabulary
 from unroll.problems.common import classification
 from unroll.problems.common.answering import Answering
 from unroll.problems.common.base import Meta, Prepared
+from unroll.problems.common.inputs import Column, Inputs
 from unroll.problems.text_classification.build import INPUTS, inputs
 from unroll.problems.text_classification.prepare import encode, flat, strings
 
@@ -23,6 +24,15 @@ FEW = 512
 
 class TextAnswering(Answering):
     """A class for each text."""
+
+    def inputs(self, meta: Meta, cell_characters: int) -> Inputs:
+        """A text."""
+        column = Column("text", "text", "A text to classify", longest=cell_characters)
+        return Inputs.of([column], {"classes": meta["classes"]}, "text", line="text")
+
+    def made_up(self, meta: Meta) -> list[dict[str, Any]]:
+        """The most frequent words."""
+        return [{"text": " ".join(meta["vocabulary"][:5]) or "a text"}]
 
     def example(self, prepared: Prepared) -> "pd.DataFrame":
         """The first test texts, as the source has them."""

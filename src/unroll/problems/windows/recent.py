@@ -7,34 +7,13 @@ import numpy as np
 
 from unroll.core.errors import DataError
 from unroll.features import scaling
-from unroll.problems.common.base import Meta
-from unroll.problems.common.capabilities import NoWindowError, SeriesParts
+from unroll.problems.common.capabilities import NoWindowError
 from unroll.problems.windows import calendar, categories, filling, starts
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _DAY = r"\s*\d{4}-?\d\d-?\d\d"
-
-
-class WindowParts(SeriesParts):
-    """Windows over a series that comes part by part."""
-
-    def seconds(self, frame: "pd.DataFrame") -> np.ndarray:
-        """The time of each row, as of a raw input."""
-        if "time" not in frame:
-            raise DataError(f"input: column 'time' is missing; expected it among {', '.join(map(str, frame.columns))}")
-        return seconds(frame["time"])
-
-    def rows_kept(self, meta: Meta) -> int:
-        """A window, and the rows missing before it that are filled in."""
-        return int(meta["lag"]) + int(meta.get("bridge", 0))
-
-    def last_rows(self, answer: "pd.DataFrame", meta: Meta) -> np.ndarray:
-        """An answer's time, less the steps that it lies ahead."""
-        ahead_A = answer["horizon"].to_numpy() if len(meta.get("horizons", ())) > 1 else meta["horizon"]
-        last_A: np.ndarray = seconds(answer["time"]) - ahead_A * int(meta["step_s"])
-        return last_A
 
 
 def recent_windows(frame: "pd.DataFrame", meta: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from unroll.problems.common.inputs import Column, Inputs
 from unroll.serving.http.faults import RequestError
-from unroll.serving.http.inputs import Column, Inputs
 from unroll.serving.http.limits import Limits
 
 if TYPE_CHECKING:

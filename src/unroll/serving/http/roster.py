@@ -17,11 +17,11 @@ from unroll.core import store
 from unroll.core.errors import ConfigError, StoreError, UnrollError
 from unroll.core.params import Params
 from unroll.model.packaging import Predictor
+from unroll.problems.common.inputs import Inputs
 from unroll.registry import champions
-from unroll.serving.http import inputs, questions, replies
+from unroll.serving.http import questions, replies
 from unroll.serving.http.batching import Batcher
 from unroll.serving.http.faults import RequestError
-from unroll.serving.http.inputs import Inputs
 from unroll.serving.http.limits import Limits
 from unroll.serving.http.measures import Measures
 from unroll.serving.http.questions import Question
@@ -58,11 +58,14 @@ class Served:
         if located.version is None:
             raise StoreError(f"{located.folder}: no registered version; expected the champion of {task}")
         predictor = Predictor.load(located.folder)
-        problem = str(predictor.trained.config["problem"])
-        meta = predictor.trained.meta
-        wanted = inputs.of(problem, meta, limits.cell_characters)
-        example = _example(located.folder.parent.parent / EXAMPLE, wanted) or inputs.made_up(problem, meta)
-        served = cls(task, located.version, located.model_hash, problem, predictor, wanted, example)
+        trained = predictor.trained
+        inputs = trained.problem.answering.inputs(trained.meta, limits.cell_characters)
+        example = _example(located.folder.parent.parent / EXAMPLE, inputs) or trained.problem.answering.made_up(
+            trained.meta
+        )
+        served = cls(
+            task, located.version, located.model_hash, str(trained.config["problem"]), predictor, inputs, example
+        )
         served.require_answer()
         return served
 
@@ -78,14 +81,14 @@ class Served:
             raise StoreError(f"{named}: no sound answer to its example: {answer[:1]!r:.200}")
 
 
-def _example(path: Path, wanted: Inputs) -> list[dict[str, Any]] | None:
+def _example(path: Path, inputs: Inputs) -> list[dict[str, Any]] | None:
     """The example that was registered beside the model, if it is there and fits."""
     try:
         if path.stat().st_size > MOST_EXAMPLE_BYTES:
             return None
         told: Any = store.read_json(path)
         rows = [dict(zip(told["columns"], row, strict=True)) for row in told["data"]]
-        questions.read(rows, wanted)
+        questions.read(rows, inputs)
     except (OSError, UnrollError, KeyError, TypeError, ValueError):
         return None
     return rows

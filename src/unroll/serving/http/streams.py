@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from unroll.problems.language_model import tokens, verse
+from unroll.problems.language_model import verse
+from unroll.problems.language_model.inputs import continuation
+from unroll.problems.language_model.tokens import Language
 from unroll.serving.http import replies
 from unroll.serving.http.faults import RequestError
 from unroll.serving.http.limits import Limits
@@ -42,7 +44,7 @@ class Streams:
         if served.problem != PROBLEM:
             raise RequestError("not_found", f"{served.task}: its problem is {served.problem}; expected a {PROBLEM}")
         meta = served.predictor.trained.meta
-        language, options = tokens.Language.of(meta), verse.options(question.frame(), 0)
+        language, options = Language.of(meta), verse.options(question.frame(), 0)
         text = question.columns["text"][0]
         if not language.tokens(text):
             raise RequestError(
@@ -50,7 +52,7 @@ class Streams:
             )
         if self._free < 1:
             raise RequestError("busy", "as many texts as allowed are being drawn; try again")
-        pieces = tokens.continuation(served.predictor.trained.model, language, text, options)
+        pieces = continuation(served.predictor.trained.model, language, text, options)
         return self._lines(self._draw(pieces), {"version": served.version, "unknown": language.unknown(text)[:10]})
 
     def _draw(self, pieces: Iterator[str]) -> "Drawn":

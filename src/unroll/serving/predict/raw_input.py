@@ -14,7 +14,7 @@ from unroll.core.errors import DataError
 from unroll.datasets.files import reading
 from unroll.datasets.files.reading import Reading
 from unroll.model.packaging import Predictor
-from unroll.problems.windows.recent import NoWindowError
+from unroll.problems.common.capabilities import NoWindowError
 from unroll.serving.predict.input_file import Input
 
 if TYPE_CHECKING:

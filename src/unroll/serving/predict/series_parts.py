@@ -12,7 +12,8 @@ import numpy as np
 
 from unroll.core.errors import DataError
 from unroll.model.packaging import Predictor
-from unroll.problems.windows.recent import NoWindowError, seconds
+from unroll.problems.common.capabilities import NoWindowError
+from unroll.problems.windows.recent import seconds
 from unroll.serving.predict.raw_input import CHUNK, Questions
 
 if TYPE_CHECKING:

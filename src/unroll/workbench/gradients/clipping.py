@@ -65,10 +65,8 @@ def _batches(
     while left:
         epoch += 1
         drawn = 0
-        for drawn, batch in enumerate(
-            problem.learning.train_batches(prepared, config.batch_size, np.random.default_rng([config.seed, epoch])),
-            start=1,
-        ):
+        rng = np.random.default_rng([config.seed, epoch])
+        for drawn, batch in enumerate(problem.learning.train_batches(prepared, config.batch_size, rng), start=1):
             yield drawn == 1, batch
             left -= 1
             if not left:

@@ -249,8 +249,8 @@ MEASURE = """
 import resource, sys
 from pathlib import Path
 import numpy, pandas, pyarrow.csv, pyarrow.parquet
-from unroll.errors import DataError
-from unroll.reading import Reading, chunks
+from unroll.core.errors import DataError
+from unroll.datasets.files.reading import Reading, chunks
 limit = 1 << 29
 def peak_kb():  # ru_maxrss would count the process, too, from which this one is forked
     return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
