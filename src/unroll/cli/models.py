@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from unroll.cli.app import TaskName, app, root
+
 Model = Annotated[
     str | None,
     typer.Option(
@@ -19,15 +21,9 @@ Model = Annotated[
 ]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Give the commands to ``app``."""
-    app.command()(generate)
-    app.command()(predict)
-    app.command(context_settings={"ignore_unknown_options": True})(add)
-
-
+@app.command()
 def predict(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="Name of the task", show_default=False)],
+    task: TaskName,
     source: Annotated[
         str, typer.Argument(metavar="INPUT", help="File of raw input; -: standard input", show_default=False)
     ],
@@ -47,9 +43,10 @@ def predict(
     from unroll.serving import predict as prediction
 
     with _piped():
-        prediction.main(_root(), prediction.Asked(task, source, model, output, form), sys.stdout)
+        prediction.main(root(), prediction.Asked(task, source, model, output, form), sys.stdout)
 
 
+@app.command()
 def generate(
     task: Annotated[str, typer.Argument(metavar="TASK", help="Name of a language model's task", show_default=False)],
     seed_text: Annotated[str, typer.Option(help="The text to go on from", show_default=False)],
@@ -76,9 +73,10 @@ def generate(
         "seed": seed,
     }
     with _piped():
-        generation.main(_root(), task, seed_text, given, sys.stdout, model)
+        generation.main(root(), task, seed_text, given, sys.stdout, model)
 
 
+@app.command(context_settings={"ignore_unknown_options": True})
 def add(
     numbers: Annotated[
         list[str], typer.Argument(metavar="A B…", help="Two numbers a sum, or sums such as 12+345", show_default=False)
@@ -95,7 +93,7 @@ def add(
     from unroll.serving import add as adding
 
     with _piped():
-        adding.main(_root(), numbers, task, model, sys.stdout)
+        adding.main(root(), numbers, task, model, sys.stdout)
 
 
 @contextmanager
@@ -108,9 +106,3 @@ def _piped() -> Iterator[None]:
         raise typer.Exit(130) from None
     except BrokenPipeError:  # what is left in the buffer goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _root() -> Path:
-    from unroll.core.layout import project_root
-
-    return project_root()

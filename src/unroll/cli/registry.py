@@ -2,60 +2,56 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unroll.cli.app import OneTask, TaskName, app, console, root
+
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
     from unroll.registry.history import Event
-    from unroll.registry.versions import Version
+    from unroll.registry.snapshot import Version
 
-app = typer.Typer(no_args_is_help=True, help="The registered models: which there are, which is in use, and why.")
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="Name of the task", show_default=False)]
+group = typer.Typer(no_args_is_help=True, help="The registered models: which there are, which is in use, and why.")
+app.add_typer(group, name="registry")
 SHORT = 10
 """Characters of a hash that are shown in a table."""
 
 
-@app.command(name="list")
-def show(
-    task: Annotated[
-        str | None, typer.Argument(metavar="[TASK]", help="One task; none: all", show_default=False)
-    ] = None,
-) -> None:
+@group.command(name="list")
+def show(task: OneTask = None) -> None:
     """List the registered models, with what their gate said."""
-    from unroll.registry import promotion, versions
+    from unroll.registry import promotion, snapshot
 
-    root = _root()
+    project = root()
     if task is not None:
-        promotion.require_registered(root, task)
+        promotion.require_registered(project, task)
     table = _table("task", "version", "alias", "registered", "run", "commit", "verdict")
-    for name in versions.names(root) if task is None else [task]:
-        registered = versions.read(root, name)
+    for name in snapshot.names(project) if task is None else [task]:
+        registered = snapshot.read(project, name)
         for version in reversed(registered.versions):
             carried = sorted(alias for alias, number in registered.aliases.items() if number == version.number)
             table.add_row(name, str(version.number), ", ".join(carried), _when(version), *_origin(version))
-    _console().print(table if table.rows else "no registered models (run: unroll repro)")
+    console(markup=False).print(table if table.rows else "no registered models (run: unroll repro)")
 
 
-@app.command()
+@group.command()
 def history(task: TaskName) -> None:
     """Show every change of a task's champion: when, what, who and why. Nothing is written."""
     from unroll.registry import history as changes
-    from unroll.registry import promotion, versions
+    from unroll.registry import promotion, snapshot
 
-    promotion.require_registered(_root(), task)
-    told = changes.seen(versions.read(_root(), task))
+    promotion.require_registered(root(), task)
+    told = changes.seen(snapshot.read(root(), task))
     table = _table("when (UTC)", "what", "version", "before", "by", "run", "commit", "data", "why")
     for event in told:
         table.add_row(event.at.replace("T", " ")[:19], *_told(event))
-    _console().print(table if told else f"{task}: no model has been in use")
+    console(markup=False).print(table if told else f"{task}: no model has been in use")
 
 
-@app.command()
+@group.command()
 def promote(
     task: TaskName,
     version: Annotated[int, typer.Argument(metavar="VERSION", min=1, help="Its number", show_default=False)],
@@ -67,17 +63,18 @@ def promote(
     """
     from unroll.registry import promotion
 
-    _say(task, promotion.promote(_root(), task, version, why))
+    _say(task, promotion.promote(root(), task, version, why))
 
 
-@app.command()
+@group.command()
 def rollback(task: TaskName, why: Annotated[str, typer.Option("--why", help="The reason")] = "") -> None:
     """Go back to the champion before; again, to the one before that. The gate does not bring back the one left."""
     from unroll.registry import promotion
 
-    _say(task, promotion.rollback(_root(), task, why))
+    _say(task, promotion.rollback(root(), task, why))
 
 
+@app.command()
 def trace(
     task: Annotated[str | None, typer.Argument(metavar="[TASK]", help="Name of the task", show_default=False)] = None,
     version: Annotated[int | None, typer.Option(min=1, help="Its number; default: the champion")] = None,
@@ -102,7 +99,7 @@ def trace(
 def _trace_version(task: str, number: int | None) -> None:
     from unroll.registry import lineage
 
-    origin = lineage.of_version(_root(), task, number)
+    origin = lineage.of_version(root(), task, number)
     tags = origin.version.tags
     table = _table("of", "is", title=f"{task}, version {origin.version.number}")
     rows = [
@@ -117,7 +114,7 @@ def _trace_version(task: str, number: int | None) -> None:
     ]
     for name, value in rows:
         table.add_row(name, value or "unknown")
-    _console().print(table)
+    console(markup=False).print(table)
 
 
 def _place(locked_in: str) -> str:
@@ -129,11 +126,11 @@ def _place(locked_in: str) -> str:
 def _trace_output(output: str) -> None:
     from unroll.registry import lineage
 
-    wanted, found = lineage.of_output(_root(), output)
+    wanted, found = lineage.of_output(root(), output)
     table = _table("task", "version", "registered", "run", "commit", "verdict", title=f"Models that came from {wanted}")
     for version in found:
         table.add_row(version.task, str(version.number), _when(version), *_origin(version))
-    _console().print(table if found else f"{wanted}: no registered model came from it")
+    console(markup=False).print(table if found else f"{wanted}: no registered model came from it")
 
 
 def _say(task: str, event: "Event") -> None:
@@ -165,19 +162,3 @@ def _table(*heads: str, title: str | None = None) -> "Table":
         table.add_column(head, no_wrap=True)
     table.add_column(heads[-1], overflow="fold")  # sentences
     return table
-
-
-def _console() -> "Console":
-    """Where nobody's window sets the width, tables get room enough."""
-    from rich.console import Console
-
-    console = Console(markup=False, highlight=False)
-    if not console.is_terminal:
-        console.width = 160
-    return console
-
-
-def _root() -> Path:
-    from unroll.core.layout import project_root
-
-    return project_root()

@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 
+from unroll.cli.app import app, root
 
+
+@app.command()
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; the default is this machine alone")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one")] = 8000,
@@ -22,7 +25,6 @@ def serve(
     A newly promoted champion is taken up while the server runs. With UNROLL_TOKEN set, requests must carry it.
     Such as: unroll serve --port 8000
     """
-    from unroll.core.layout import project_root
     from unroll.serving import http
 
-    http.main(project_root(), task or [], http.Address.allowed(host, port, no_token), threads, sys.stdout)
+    http.main(root(), task or [], http.Address.allowed(host, port, no_token), threads, sys.stdout)

@@ -16,7 +16,7 @@ from unroll.pipeline.chain import Chain
 from unroll.registry import register
 from unroll.stages.common.task import Task
 from unroll.stages.ingest import ingest
-from unroll.tracking import runs
+from unroll.tracking import backend
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -76,7 +76,7 @@ def reproduce(root: Path, names: Sequence[str], jobs: int | None, force: bool, c
         for task in stale
     ]
     if chains:
-        runs.initialise(root)  # once: several processes that create the store at the same time crash
+        backend.initialise(root)  # once: several processes that create the store at the same time crash
         jobs = jobs or default_jobs(min(threads.values()))  # most stages take one thread, whatever training takes
         run_side_by_side(chains, jobs, console)
     return chains

@@ -13,17 +13,17 @@ from unroll.core.errors import DataError
 from unroll.datasets.files.reading import source
 from unroll.serving import predict
 from unroll.stages.common.task import Task
-from unroll.workbench.new import Asked
+from unroll.workbench.new import Request
 
 TEXTS = ["love it, thanks", "late again", "gate"]
 
 
-def posts(folder: Path, given: dict[str, int] | None = None) -> Asked:
+def posts(folder: Path, given: dict[str, int] | None = None) -> Request:
     """The label first, the text last, numbers between them; no header."""
     words = ("love thanks great", "late lost rude")
     rows = [f'"{4 * (n % 2)}",{n},"{words[1 - n % 2]} {n % 13}, word{n % 17}"' for n in range(300)]
     (folder / "posts.csv").write_text("\n".join(rows) + "\n")
-    return Asked("text_classification", ("posts.csv",), label="1", text="3", given=given or {})
+    return Request("text_classification", ("posts.csv",), label="1", text="3", given=given or {})
 
 
 def task(folder: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, int] | None = None) -> Task:

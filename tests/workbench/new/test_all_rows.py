@@ -18,7 +18,7 @@ from unroll.datasets.files.columns.cells import Marks
 from unroll.datasets.files.columns.column import Column
 from unroll.datasets.files.columns.ends import MOST, Ends
 from unroll.workbench import new
-from unroll.workbench.new import Asked, Proposal, survey
+from unroll.workbench.new import Proposal, Request, survey
 
 LOOKED_AT = 5000
 ROWS, LATE = 5400, 5150
@@ -34,8 +34,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def asked(target: str = "co", *files: str, **changed: Any) -> Asked:
-    return Asked("forecasting", files or ("a.csv",), target=target, **changed)
+def asked(target: str = "co", *files: str, **changed: Any) -> Request:
+    return Request("forecasting", files or ("a.csv",), target=target, **changed)
 
 
 def data(found: Proposal) -> dict[str, Any]:
@@ -180,7 +180,8 @@ def test_a_word_for_missing_values_in_later_series_is_found(root: Path) -> None:
     rows[70][3] = "n/a"
     (root / "a.csv").write_text("label,a,b,c,d,e,f,g,h\n" + "".join(",".join(row) + "\n" for row in rows))
     assert (
-        read(root, new.propose(root, "mine", Asked("series_classification", ("a.csv",), label="label"))).shape[0] == 80
+        read(root, new.propose(root, "mine", Request("series_classification", ("a.csv",), label="label"))).shape[0]
+        == 80
     )
 
 
@@ -229,8 +230,8 @@ def words(root: Path, bad: int, rows: int = 300) -> None:
     pd.DataFrame({"text": texts, "mood": np.resize(["up", "down", "down"], rows)}).to_csv(root / "w.csv", index=False)
 
 
-def sorted_texts(**given: Any) -> Asked:
-    return Asked("text_classification", ("w.csv",), label="mood", text="text", given=given)
+def sorted_texts(**given: Any) -> Request:
+    return Request("text_classification", ("w.csv",), label="mood", text="text", given=given)
 
 
 def test_many_rows_that_cannot_be_used_are_told_and_stop_validation(

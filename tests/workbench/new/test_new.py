@@ -19,7 +19,7 @@ from unroll.stages.common.task import Task
 from unroll.stages.ingest import ingest
 from unroll.stages.validate import validate
 from unroll.workbench import new
-from unroll.workbench.new import Asked, Proposal, blocks, gaps, rhythm
+from unroll.workbench.new import Proposal, Request, blocks, gaps, rhythm
 from unroll.workbench.new.blocks import Line
 from workbench.new import files
 
@@ -119,7 +119,7 @@ def test_rows_without_a_time_have_the_season_of_their_values_and_no_calendar(
 
 def test_rows_without_a_time_but_with_a_step_have_days(root: Path) -> None:
     asked = files.unnamed(root)
-    given = Asked(asked.problem, asked.files, target="value", given={"data.step": "1h"})
+    given = Request(asked.problem, asked.files, target="value", given={"data.step": "1h"})
     prepare = new.propose(root, "mine", given).values()["prepare"]
     assert (prepare["season"], prepare["calendar"]) == (24, ["hour", "weekday"])
 
@@ -158,7 +158,7 @@ def test_folders_named_train_and_test_become_the_split(root: Path, pattern: bool
         (root / "own" / part).mkdir(parents=True)
         (root / f"Humps_{part.upper()}.csv").rename(root / "own" / part / "data.csv")
     given = ("own/*/data.csv",) if pattern else ("own/test/data.csv", "own/train/data.csv")
-    found = new.propose(root, "mine", Asked("series_classification", given)).values()
+    found = new.propose(root, "mine", Request("series_classification", given)).values()
     assert found["prepare"]["split"] == "source"
     if pattern:
         assert found["data"]["path"] == "own/*/data.csv"
@@ -175,7 +175,7 @@ def test_files_of_one_name_in_folders_of_one_name_are_told_apart(root: Path, tmp
         text = (root / f"Humps_{name}.csv").read_text()
         (away / folder / "data.csv").write_text(text)
         given.append(str(away / folder / "data.csv"))
-    found = new.propose(root, "mine", Asked("series_classification", tuple(given)))
+    found = new.propose(root, "mine", Request("series_classification", tuple(given)))
     assert found.values()["data"]["split"] == {"train": given[:2], "test": given[2:]}
     assert "train 120 rows, test 50 rows" in found.seen[0]
 
@@ -185,13 +185,13 @@ def test_a_test_file_of_other_lengths_is_refused_unless_it_is_meant(root: Path) 
         label_N, value_NT = files.shapes(40, steps, steps)
         lines = [",".join(map(str, [la, *v])) for la, v in zip(label_N, value_NT, strict=True)]
         (root / f"Set_{part}.csv").write_text("\n".join(lines) + "\n")
-    asked = Asked("series_classification", ("Set_TRAIN.csv", "Set_TEST.csv"))
+    asked = Request("series_classification", ("Set_TRAIN.csv", "Set_TEST.csv"))
     with pytest.raises(
         DataError, match=r"^Set_TEST\.csv row 1: a series of 40 values, .*; expected 30 as in Set_TRAIN\.csv row 1"
     ):
         new.propose(root, "mine", asked)
     split = {"train": ["Set_TRAIN.csv"], "test": ["Set_TEST.csv"]}
-    meant = Asked("series_classification", asked.files, given={"data.split": split})
+    meant = Request("series_classification", asked.files, given={"data.split": split})
     assert new.propose(root, "mine", meant).values()["data"]["split"] == split
 
 
@@ -201,7 +201,7 @@ def test_a_test_file_of_other_lengths_is_refused_unless_it_is_meant(root: Path) 
 def test_a_label_that_may_mean_none_is_told(labels: list[str], told: str, root: Path) -> None:
     rows = [f"some words {number},{label}\n" for number in range(20) for label in labels]
     (root / "texts.csv").write_text("text,label\n" + "".join(rows))
-    seen = new.propose(root, "mine", Asked("text_classification", ("texts.csv",))).seen
+    seen = new.propose(root, "mine", Request("text_classification", ("texts.csv",))).seen
     line = f"labels that may mean that there is none: {told}; data.drop_labels leaves their rows out"
     assert (line in seen) == bool(told)
     assert any("may mean" in each for each in seen) == bool(told)
@@ -249,7 +249,7 @@ def test_rare_labels_and_those_alike_are_told_before_the_block(root: Path) -> No
     labels = ["Yes"] * 30 + ["no"] * 40 + ["yes"] * 12 + ["-1"] * 3
     rows = "".join(f"some words {number},{label}\n" for number, label in enumerate(labels))
     (root / "texts.csv").write_text("text,label\n" + rows)
-    found = new.propose(root, "mine", Asked("text_classification", ("texts.csv",)))
+    found = new.propose(root, "mine", Request("text_classification", ("texts.csv",)))
     assert found.values()["data"]["drop_labels"] == ["-1"]
     assert "labels left out, with fewer than 5 rows to learn from: -1 (3)" in found.seen
     assert any(
@@ -286,7 +286,7 @@ def test_given_keys_stand_in_the_block_and_empty_texts_widen_the_share_set_aside
 
 def test_other_keys_can_be_given_too(root: Path) -> None:
     asked = files.unnamed(root)
-    other = Asked(asked.problem, asked.files, target="value", given={"prepare.lag": 12, "train.epochs": 1})
+    other = Request(asked.problem, asked.files, target="value", given={"prepare.lag": 12, "train.epochs": 1})
     found = new.propose(root, "mine", other).values()
     assert (found["prepare"]["lag"], found["train"]["epochs"]) == (12, 1)
 
@@ -327,8 +327,8 @@ def test_the_text_says_what_the_values_are(root: Path) -> None:
     assert read_yaml(root / "block.yaml")["tasks"]["mine"] == found.values()
 
 
-def _asked(**changed: Any) -> Asked:
-    return Asked(**{"problem": "forecasting", "files": ("pollution.csv",), "target": "pm2.5", **changed})
+def _asked(**changed: Any) -> Request:
+    return Request(**{"problem": "forecasting", "files": ("pollution.csv",), "target": "pm2.5", **changed})
 
 
 @pytest.mark.parametrize(
@@ -385,7 +385,7 @@ def test_too_few_rows_are_told(root: Path) -> None:
 def test_one_label_is_told(root: Path) -> None:
     (root / "one.csv").write_text("text,label\n" + "".join(f"some words {n},a\n" for n in range(40)))
     with pytest.raises(DataError, match=r"one\.csv row 2, column label: 'a' is the only label of 40 rows"):
-        new.propose(root, "mine", Asked("text_classification", ("one.csv",)))
+        new.propose(root, "mine", Request("text_classification", ("one.csv",)))
 
 
 @pytest.mark.parametrize("setting", ["data.sort", "sort=true", "extra.sort=true", "data.split.column=a", "data.x=[1"])

@@ -18,7 +18,7 @@ from unroll.datasets.files import FilesConfig
 from unroll.datasets.files.columns import cells
 from unroll.datasets.files.columns.cells import Marks
 from unroll.workbench import new
-from unroll.workbench.new import Asked, Proposal, parse
+from unroll.workbench.new import Proposal, Request, parse
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def proposed(root: Path, file: str, target: str | None = None, problem: str = "forecasting", **asked: Any) -> Proposal:
-    return new.propose(root, "mine", Asked(problem, (file,), target=target, **asked))
+    return new.propose(root, "mine", Request(problem, (file,), target=target, **asked))
 
 
 def reviews(root: Path) -> str:

@@ -1,13 +1,13 @@
 """What only some problems can do, each an interface of its own; a problem has None where it cannot."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unroll.core.errors import DataError
+from unroll.core.errors import TableError, UnrollError
 from unroll.problems.common.base import Meta, Prepared
 
 if TYPE_CHECKING:
@@ -43,14 +43,14 @@ class TextGeneration(ABC):
     """Going on from a text, with options such as a temperature."""
 
     @abstractmethod
-    def option(self, name: str, value: Any, where: str) -> Any:
-        """An option's value within its limits; raises DataError that begins with ``where``."""
+    def option(self, name: str, value: Any, fault: Callable[[str], UnrollError]) -> Any:
+        """An option's value within its limits; raises ``fault(message)`` for one out of them."""
 
     @abstractmethod
     def begin(self, model: "nn.Module", meta: Meta, text: str, options: Mapping[str, Any]) -> Continuation | None:
         """What follows ``text``; None for a text without a token. ``options`` are those that differ from the defaults.
 
-        Nothing is drawn before the first piece is taken. Raises DataError for an option out of its limits.
+        Nothing is drawn before the first piece is taken. The options must be within their limits.
         """
 
 
@@ -66,11 +66,11 @@ class Addition(ABC):
         """Characters that a source may have."""
 
 
-class NoWindowError(DataError):
+class NoWindowError(TableError):
     """An input holds no whole window without a gap; ``longest`` is its longest stretch, in rows."""
 
-    def __init__(self, text: str, longest: int) -> None:
-        super().__init__(text)
+    def __init__(self, message: str, longest: int = 0) -> None:
+        super().__init__(message)
         self.longest = longest
 
 

@@ -3,7 +3,7 @@
 from unroll.problems.common.base import Problem
 from unroll.problems.language_model.build import LanguageLearning, TokenVectors
 from unroll.problems.language_model.config import LanguageModelModel, LanguageModelPrepare, disagreement
-from unroll.problems.language_model.inputs import Drawing, LanguageAnswering
+from unroll.problems.language_model.inputs import Generation, LanguageAnswering
 from unroll.problems.language_model.prepare import LanguagePreparation
 from unroll.problems.language_model.scores import LanguageScoring
 
@@ -18,5 +18,5 @@ PROBLEM = Problem[LanguageModelPrepare, LanguageModelModel](
     answering=LanguageAnswering(),
     disagreement=disagreement,
     embedding=TokenVectors(),
-    generation=Drawing(),
+    generation=Generation(),
 )

@@ -1,12 +1,12 @@
 """From a text to what follows it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unroll.core.errors import DataError
+from unroll.core.errors import TableError, UnrollError
 from unroll.features.vocabulary import UNKNOWN
 from unroll.problems.common.answering import Answering
 from unroll.problems.common.base import Meta, Prepared
@@ -66,22 +66,22 @@ class LanguageAnswering(Answering):
         import pandas as pd
 
         if "text" not in frame:
-            raise DataError("input: column 'text' is missing; expected a column of texts to go on from")
+            raise TableError("column 'text' is missing; expected a column of texts to go on from", column="text")
         language, texts = Language.of(meta), strings(frame, "text", "input", first=1)
         for row, text in enumerate(texts, start=1):
             if not language.tokens(text):
-                raise DataError(f"input: row {row}, column text: {text!r}; expected a text that is not empty")
+                raise TableError(f"{text!r}; expected a text that is not empty", row=row, column="text")
         options = [verse.options(frame, row) for row in range(len(texts))]
         found = continuations(model, language, texts, options)
         return pd.DataFrame({"continuation": pd.array(found, dtype="str")})
 
 
-class Drawing(TextGeneration):
+class Generation(TextGeneration):
     """A text drawn token by token."""
 
-    def option(self, name: str, value: Any, where: str) -> Any:
+    def option(self, name: str, value: Any, fault: Callable[[str], UnrollError]) -> Any:
         """One of ``verse.Options``."""
-        return verse.option(name, value, where)
+        return verse.option(name, value, fault)
 
     def begin(self, model: "nn.Module", meta: Meta, text: str, options: Mapping[str, Any]) -> Continuation | None:
         """What the network draws to follow ``text``, never an unknown token."""

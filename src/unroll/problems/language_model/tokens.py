@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unroll.core.errors import DataError
+from unroll.core.errors import TableError
 from unroll.features.vocabulary import UNKNOWN, Vocabulary
 from unroll.problems.common.base import Meta
 from unroll.problems.language_model import verse, words
@@ -73,5 +73,5 @@ def strings(frame: "pd.DataFrame", column: str, what: str = "text", first: int =
     lines: list[str] = frame[column].tolist()
     for row, line in enumerate(lines, start=first):
         if not isinstance(line, str):
-            raise DataError(f"{what}: row {row}, column {column}: {line!r:.60}; expected a text")
+            raise TableError(f"{line!r:.60}; expected a text", row=row, column=column, table=what)
     return lines

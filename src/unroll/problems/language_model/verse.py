@@ -1,11 +1,12 @@
 """Lines of text, and what a character is in them. Shapes: N characters."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from unroll.core.errors import DataError
+from unroll.core.errors import TableError, UnrollError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,18 +83,18 @@ def places(characters: Sequence[str]) -> np.ndarray:
 def options(frame: "pd.DataFrame", row: int) -> Options:
     """The options of one row of a request, DEFAULTS where the column is not there or its cell is missing.
 
-    Raises DataError that names row and column of a value out of LIMITS.
+    Raises TableError for row and column of a value out of LIMITS.
     """
     found = {}
     for name, default in DEFAULTS.items():
         told = name in frame and bool(frame[name].notna().iloc[row])
         (value,) = frame[name].iloc[[row]].tolist() if told else [default]
-        found[name] = option(name, value, f"input: row {row + 1}, column {name}")
+        found[name] = option(name, value, functools.partial(TableError, row=row + 1, column=name))
     return Options(**found)
 
 
-def option(name: str, value: Any, where: str) -> Any:
-    """One option as a number of its type; raises DataError that begins with ``where`` for one out of LIMITS."""
+def option(name: str, value: Any, fault: Callable[[str], UnrollError]) -> Any:
+    """One option as a number of its type; raises ``fault(message)`` for one out of LIMITS."""
     kind, (low, high) = type(DEFAULTS[name]), LIMITS[name]
     try:
         number = float(value)
@@ -101,7 +102,7 @@ def option(name: str, value: Any, where: str) -> Any:
         number = float("nan")
     if not low <= number <= high or (kind is int and not number.is_integer()):
         expected = "a whole number" if kind is int else "a number"
-        raise DataError(f"{where}: {value!r}; expected {expected} from {low} to {high}")
+        raise fault(f"{value!r}; expected {expected} from {low} to {high}")
     return kind(number)
 
 

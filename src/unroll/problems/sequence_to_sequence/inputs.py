@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unroll.core.errors import DataError
+from unroll.core.errors import TableError
 from unroll.features import strings
 from unroll.features.strings import Flat
 from unroll.problems.common.answering import Answering
@@ -146,36 +146,42 @@ def _answer_all(
 
 
 def _sources(frame: "pd.DataFrame", meta: Meta) -> list[str]:
-    """The sources of a raw input, or DataError that names the row."""
+    """The sources of a raw input, or TableError for a row."""
     if "source" not in frame:
-        raise DataError(f"input: column 'source' is missing; expected it among {', '.join(map(str, frame.columns))}")
+        raise TableError(
+            f"column 'source' is missing; expected it among {', '.join(map(str, frame.columns))}", column="source"
+        )
     found: list[str] = frame["source"].tolist()
     if pairs.unit(meta) == "numbers":
-        number_vectors.rows(found, lambda row: f"input: row {row + 1}, column source", meta["longest_source"])
+        number_vectors.rows(found, lambda row, fault: _fault(row + 1, fault), meta["longest_source"])
         return found
     check = _require_known if pairs.whole_sources(meta) else _require_readable
     for row, text in enumerate(found, start=1):
-        check(f"input: row {row}, column source: {text!r:.60}", text, meta)
+        check(row, text, meta)
     return found
 
 
-def _require_readable(where: str, text: object, meta: Meta) -> None:
+def _fault(row: int, fault: str) -> TableError:
+    return TableError(fault, row=row, column="source")
+
+
+def _require_readable(row: int, text: object, meta: Meta) -> None:
     known, most = meta["source_characters"], meta["longest_source"]
     if not isinstance(text, str) or not text:
-        raise DataError(f"{where}; expected a text of at most {most} characters among {known!r}")
+        raise _fault(row, f"{text!r:.60}; expected a text of at most {most} characters among {known!r}")
     unknown = next((character for character in text if character not in known), None)
     if unknown is not None:
-        raise DataError(f"{where}: character {unknown!r} is unknown; expected only {known!r}")
+        raise _fault(row, f"{text!r:.60}: character {unknown!r} is unknown; expected only {known!r}")
     if len(text) > most:
-        raise DataError(f"{where}: {len(text)} characters; expected at most {most}, the longest in train")
+        raise _fault(row, f"{text!r:.60}: {len(text)} characters; expected at most {most}, the longest in train")
 
 
-def _require_known(where: str, text: object, meta: Meta) -> None:
+def _require_known(row: int, text: object, meta: Meta) -> None:
     known: list[str] = meta["sources"]
     if text not in known:
         near = difflib.get_close_matches(text, known, n=1) if isinstance(text, str) else []
         first = ", ".join(map(repr, near or known[:8])) + ("" if near or len(known) <= 8 else ", …")
-        raise DataError(f"{where}: no source of train; expected one of its {len(known)}, such as {first}")
+        raise _fault(row, f"{text!r:.60}: no source of train; expected one of its {len(known)}, such as {first}")
 
 
 def _sampling(frame: "pd.DataFrame") -> tuple[np.ndarray, list[int]]:
@@ -187,8 +193,7 @@ def _sampling(frame: "pd.DataFrame") -> tuple[np.ndarray, list[int]]:
             number = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
             if not number or (name == "seed" and value != int(value)):
                 kind = "a whole number" if name == "seed" else "a number"
-                raise DataError(
-                    f"input: row {row}, column {name}: {value!r:.60}; expected {kind} from {low:g} to {high:g}"
-                )
+                expected = f"expected {kind} from {low:g} to {high:g}"
+                raise TableError(f"{value!r:.60}; {expected}", row=row, column=name)
         asked[name] = values
     return np.array(asked["temperature"], dtype=np.float64), [int(seed) for seed in asked["seed"]]

@@ -4,17 +4,17 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from unroll.core.errors import DataError
+from unroll.core.errors import DataError, TableError
 
 LARGEST = float(np.finfo(np.float32).max)
 
 
-def rows(texts: Sequence[object], where: Callable[[int], str], width: int | None = None) -> np.ndarray:
+def rows(texts: Sequence[object], fault: Callable[[int, str], DataError], width: int | None = None) -> np.ndarray:
     """Numbers (N, D) float32 of texts with blanks between them; D is ``width``, or that of the first row.
 
-    Raises DataError, which begins with ``where(n)``, for row n: what is no text, no finite number, or of another width.
+    Raises ``fault(n, message)`` for row n: what is no text, no finite number, or of another width.
 
-    >>> rows(["0.5 -2", "1e3 7"], "row {}".format).tolist()
+    >>> rows(["0.5 -2", "1e3 7"], in_table("pairs", "source")).tolist()
     [[0.5, -2.0], [1000.0, 7.0]]
     """
     found: list[list[float]] = []
@@ -22,15 +22,20 @@ def rows(texts: Sequence[object], where: Callable[[int], str], width: int | None
     for number, text in enumerate(texts):
         parts = text.split() if isinstance(text, str) else []
         if not parts:
-            raise DataError(f"{where(number)}: {text!r:.60}; expected numbers separated by blanks")
+            raise fault(number, f"{text!r:.60}; expected numbers separated by blanks")
         for place, part in enumerate(parts, start=1):
             if not _is_number(part):
-                raise DataError(f"{where(number)}: number {place} is {part!r:.60}; expected a finite number like 0.25")
+                raise fault(number, f"number {place} is {part!r:.60}; expected a finite number like 0.25")
         width = width or len(parts)
         if len(parts) != width:
-            raise DataError(f"{where(number)}: {len(parts)} numbers; expected {width}{as_many}")
+            raise fault(number, f"{len(parts)} numbers; expected {width}{as_many}")
         found.append([float(part) for part in parts])
     return np.array(found, dtype=np.float32).reshape(len(found), width or 0)
+
+
+def in_table(table: str, column: str) -> Callable[[int, str], DataError]:
+    """Makes the error of a row of a dataset's table, for ``rows``."""
+    return lambda row, fault: TableError(fault, row=row, column=column, table=table)
 
 
 def text(row_D: np.ndarray) -> str:

@@ -33,7 +33,7 @@ def encode_sources(sources: Sequence[str], meta: Meta) -> Flat:
     numbers that they are the text of.
     """
     if unit(meta) == "numbers":
-        found_ND = number_vectors.rows(sources, "pairs: row {}, column source".format, meta["longest_source"])
+        found_ND = number_vectors.rows(sources, number_vectors.in_table("pairs", "source"), meta["longest_source"])
         return Flat(found_ND.ravel(), np.arange(len(found_ND) + 1, dtype=np.int64) * found_ND.shape[1])
     if not whole_sources(meta):
         inputs = [source[::-1] for source in sources] if meta["reverse_source"] else sources

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unroll.core import store
-from unroll.core.errors import DataError
+from unroll.core.errors import DataError, TableError
 from unroll.core.expectation import Expectation
 from unroll.features import scaling, splits, strings, text_splits
 from unroll.problems.common import classification
@@ -46,7 +46,7 @@ class PairPreparation(Preparation[SequenceToSequencePrepare, SequenceToSequenceM
         sources, targets = (texts(table, column) for column in COLUMNS)
         numbers_ND = None
         if config.source_unit == "numbers":  # as text again, so that 0.5 and 0.50 are one question
-            numbers_ND = number_vectors.rows(sources, "pairs: row {}, column source".format)
+            numbers_ND = number_vectors.rows(sources, number_vectors.in_table("pairs", "source"))
             sources = [number_vectors.text(row_D) for row_D in numbers_ND]
         whole, groups = config.source_unit == "whole", table["group"].tolist() if config.grouped else None
         shares, parts_N = (config.validation_share, config.test_share), classification.parts(table, config.split)
@@ -166,7 +166,7 @@ def texts(table: "pd.DataFrame", column: str) -> list[str]:
     found: list[str] = table[column].tolist()
     for row, text in enumerate(found):
         if not isinstance(text, str) or not text:
-            raise DataError(f"pairs: row {row}, column {column}: {text!r:.60}; expected a text that is not empty")
+            raise TableError(f"{text!r:.60}; expected a text that is not empty", row=row, column=column, table="pairs")
     return found
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unroll.core.errors import DataError
+from unroll.core.errors import TableError
 from unroll.features import scaling
 from unroll.problems.common import classification
 from unroll.problems.common.answering import Answering
@@ -62,7 +62,7 @@ def _step_names(meta: Meta) -> list[str]:
 
 
 def _numbers(frame: "pd.DataFrame", meta: Meta) -> tuple[np.ndarray, np.ndarray]:
-    """The values of a raw input (N, T) and the steps of each series (N,), or DataError that names row and column.
+    """The values of a raw input (N, T) and the steps of each series (N,), or TableError for a row and column.
 
     Where train has series of several lengths, a series may end early.
     """
@@ -70,9 +70,9 @@ def _numbers(frame: "pd.DataFrame", meta: Meta) -> tuple[np.ndarray, np.ndarray]
     needed = names[:1] if "shortest" in meta else names
     missing = [name for name in needed if name not in frame]
     if missing:
-        raise DataError(f"input: column {missing[0]!r} is missing; expected {names[0]} … {names[-1]}")
+        raise TableError(f"column {missing[0]!r} is missing; expected {names[0]} … {names[-1]}", column=missing[0])
     if frame.empty:
-        raise DataError("input: no rows; expected at least one series")
+        raise TableError("no rows; expected at least one series")
     frame = frame.reindex(columns=names)
     values = np.stack([scaling.floats(frame[name]) for name in names], axis=1)
     said_NT = frame.notna().to_numpy()
@@ -86,5 +86,5 @@ def _numbers(frame: "pd.DataFrame", meta: Meta) -> tuple[np.ndarray, np.ndarray]
     if len(bad):
         row, column = bad[0]
         (seen,) = frame[names[column]].iloc[[row]].tolist()
-        raise DataError(f"input: row {row + 1}, column {names[column]}: {seen!r:.80}; expected a finite number")
+        raise TableError(f"{seen!r:.80}; expected a finite number", row=int(row) + 1, column=names[column])
     return np.nan_to_num(values), lengths_N

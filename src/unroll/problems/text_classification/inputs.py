@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unroll.core.errors import DataError
+from unroll.core.errors import TableError
 from unroll.features import tokenization
 from unroll.features.vocabulary import Vocabulary
 from unroll.problems.common import classification
@@ -44,7 +44,7 @@ class TextAnswering(Answering):
     def predict(self, model: "nn.Module", meta: Meta, frame: "pd.DataFrame") -> "pd.DataFrame":
         """``label`` and the probability of each class for each ``text``."""
         if "text" not in frame:
-            raise DataError("input: column 'text' is missing; expected a column of texts")
+            raise TableError("column 'text' is missing; expected a column of texts", column="text")
         cleaned = [tokenization.clean(one) for one in strings(frame, "text", "input", first=1)]
         clean = tokenization.pack_texts(cleaned)
         words = [tokenization.tokens(one) for one in cleaned]

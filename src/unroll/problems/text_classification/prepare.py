@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unroll.core import store
-from unroll.core.errors import DataError
+from unroll.core.errors import TableError
 from unroll.core.expectation import Expectation
 from unroll.features import splits, text_splits, tokenization
 from unroll.features.strings import Flat
@@ -156,7 +156,7 @@ def strings(frame: "pd.DataFrame", column: str, what: str = "labelled text", fir
     found: list[str] = frame[column].tolist()
     for row, one in enumerate(found, start=first):
         if not isinstance(one, str) or not one.strip():
-            raise DataError(f"{what}: row {row}, column {column}: {one!r:.60}; expected a text that is not empty")
+            raise TableError(f"{one!r:.60}; expected a text that is not empty", row=row, column=column, table=what)
     return found
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unroll.core.errors import DataError
+from unroll.core.errors import TableError
 from unroll.problems.common.base import Meta
 from unroll.problems.common.capabilities import SeriesParts
 from unroll.problems.common.inputs import Column, Inputs, few
@@ -46,7 +46,8 @@ class Windows(SeriesParts):
     def seconds(self, frame: "pd.DataFrame") -> np.ndarray:
         """The time of each row, as of a raw input."""
         if "time" not in frame:
-            raise DataError(f"input: column 'time' is missing; expected it among {', '.join(map(str, frame.columns))}")
+            known = ", ".join(map(str, frame.columns))
+            raise TableError(f"column 'time' is missing; expected it among {known}", column="time")
         return recent.seconds(frame["time"])
 
     def rows_kept(self, meta: Meta) -> int:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unroll.core.errors import DataError
+from unroll.core.errors import TableError
 from unroll.features import scaling
 from unroll.problems.common.capabilities import NoWindowError
 from unroll.problems.windows import calendar, categories, filling, starts
@@ -20,16 +20,16 @@ def recent_windows(frame: "pd.DataFrame", meta: Mapping[str, Any]) -> tuple[np.n
     """Scaled inputs (N, L, F) float32 of every whole window, and the time of each one's last row in seconds.
 
     ``frame`` has ``time`` (timestamps or text), ``site`` where the model knows sites, its variables and categories.
-    Missing values are filled in as they were before training, where the task does so. Raises DataError that names the
+    Missing values are filled in as they were before training, where the task does so. Raises TableError for the
     row and column of a value that cannot be used, NoWindowError that says how many rows are missing.
     """
     words = meta.get("categories", [])
     needed = ["time", *(["site"] if meta["target_site"] else []), *meta["variables"], *(each["name"] for each in words)]
     for name in needed:
         if name not in frame:
-            raise DataError(f"input: column {name!r} is missing; expected {', '.join(needed)}")
+            raise TableError(f"column {name!r} is missing; expected {', '.join(needed)}", column=name)
     if frame.empty:
-        raise DataError(f"input: no rows; expected at least {meta['lag']} of each site")
+        raise TableError(f"no rows; expected at least {meta['lag']} of each site")
     stamps, step_s = seconds(frame["time"]), int(meta["step_s"])
     times = filling.bridge(np.unique(stamps), step_s, meta.get("bridge", 0))
     rows = np.searchsorted(times, stamps)
@@ -55,7 +55,7 @@ def recent_windows(frame: "pd.DataFrame", meta: Mapping[str, Any]) -> tuple[np.n
         longest = np.diff(runs_R2).max(initial=0)
         whole = "" if last_T.all() else ", the last one whole"
         raise NoWindowError(
-            f"input: the longest stretch without a gap or a missing value has {longest} rows; expected {lag} rows "
+            f"the longest stretch without a gap or a missing value has {longest} rows; expected {lag} rows "
             f"{meta['step_s']} s apart{sites}{whole}",
             int(longest),
         )
@@ -94,7 +94,7 @@ def _lay_out(
 
 
 def seconds(time: "pd.Series[Any]") -> np.ndarray:
-    """Times, or texts that are some, in seconds since 1970; raises DataError that names the row of what is none."""
+    """Times, or texts that are some, in seconds since 1970; raises TableError for the row of what is none."""
     import pandas as pd
 
     time_or_none = time.mask(time.map(pd.api.types.is_number).astype(bool))  # pandas takes 5 for 5 ns after 1970
@@ -104,7 +104,7 @@ def seconds(time: "pd.Series[Any]") -> np.ndarray:
     bad = np.flatnonzero(parsed.isna())
     if len(bad):
         (seen,) = time.iloc[bad[:1]].tolist()
-        raise DataError(f"input: row {bad[0] + 1}, column time: {seen!r}; expected a time (ISO 8601, UTC)")
+        raise TableError(f"{seen!r}; expected a time (ISO 8601, UTC)", row=int(bad[0]) + 1, column="time")
     found: np.ndarray = parsed.dt.as_unit("s").astype("int64").to_numpy()
     return found
 
@@ -115,7 +115,7 @@ def _require_single(stamps: np.ndarray, where: np.ndarray, site: str) -> None:
     if len(again):
         when = np.datetime64(int(stamps[again[0]]), "s")
         of_site = f" of site {site}" if site else ""
-        raise DataError(f"input: row {again[0] + 1}, column time: a second row{of_site} at {when}; expected one")
+        raise TableError(f"a second row{of_site} at {when}; expected one", row=int(again[0]) + 1, column="time")
 
 
 def _numbers(frame: "pd.DataFrame", name: str, where: np.ndarray) -> np.ndarray:
@@ -124,5 +124,5 @@ def _numbers(frame: "pd.DataFrame", name: str, where: np.ndarray) -> np.ndarray:
     bad = np.flatnonzero(~np.isfinite(values) & column.notna().to_numpy())
     if len(bad):
         (seen,) = column.iloc[bad[:1]].tolist()
-        raise DataError(f"input: row {where[bad[0]] + 1}, column {name}: {seen!r:.80}; expected a number")
+        raise TableError(f"{seen!r:.80}; expected a number", row=int(where[bad[0]]) + 1, column=name)
     return values

@@ -17,6 +17,7 @@ from unroll.stages.train.checkpoint import Checkpoint
 from unroll.stages.train.epoch_lines import Progress
 from unroll.stages.train.loop import Epoch, History, fit, mean_loss
 from unroll.tracking import runs
+from unroll.tracking.live import LiveRun
 
 
 def train(task: Task) -> None:
@@ -32,7 +33,7 @@ def train(task: Task) -> None:
     # Only the same code may go on with a training, so its hash is part of the checkpoint's key.
     checkpoint = Checkpoint(task.layout.state / "checkpoint.safetensors", f"{fingerprint}-{code_hash()}")
 
-    live = runs.LiveRun.start(task.layout.root, task.name, fingerprint, blocks, config.epochs)
+    live = LiveRun.start(task.layout.root, task.name, fingerprint, blocks, config.epochs)
     try:
         with Progress(task.name, config.epochs, headline, problem.scoring.unit) as progress:
 

@@ -22,9 +22,9 @@ from unroll.workbench.new import (
     writing,
 )
 from unroll.workbench.new.blocks import Proposal
-from unroll.workbench.new.request import Asked, parse
+from unroll.workbench.new.request import Request, parse
 
-__all__ = ["Asked", "Proposal", "main", "parse", "propose"]
+__all__ = ["Proposal", "Request", "main", "parse", "propose"]
 _KINDS = {
     "series": propose_series.propose,
     "labelled_series": propose_labelled_series.propose,
@@ -34,7 +34,7 @@ _KINDS = {
 }
 
 
-def main(root: Path, name: str, wanted: Asked, yes: bool, output: TextIO) -> None:
+def main(root: Path, name: str, wanted: Request, yes: bool, output: TextIO) -> None:
     """Propose, show, ask, write.
 
     Without ``yes`` and without a terminal to ask on, nothing is written: ConfigError.
@@ -55,7 +55,7 @@ def main(root: Path, name: str, wanted: Asked, yes: bool, output: TextIO) -> Non
     sys.stderr.write(f"unroll: {path}: tasks.{name} added; next: unroll repro {name}\n")
 
 
-def propose(root: Path, name: str, wanted: Asked) -> Proposal:
+def propose(root: Path, name: str, wanted: Request) -> Proposal:
     """The block of the task ``name``, which passes ``unroll check``.
 
     Raises ConfigError for a name that is taken or none, or a key that does not go with the others; DataError for files

@@ -26,7 +26,7 @@ from unroll.workbench.new.parts import (
     unused_lines,
     warnings,
 )
-from unroll.workbench.new.request import Asked
+from unroll.workbench.new.request import Request
 from unroll.workbench.new.survey import Survey
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class _Series:
         self.holes += int((there_NT.sum(axis=1) < length_N).sum())
 
 
-def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
+def propose(params: Params, name: str, wanted: Request, root: Path) -> Proposal:
     """Look, read, and write the five blocks; raises DataError or ConfigError in one line."""
     plan, series, found, missing = _read(params, name, wanted, root)
     labels, length_N = series.labels, np.concatenate(series.lengths)
@@ -101,7 +101,7 @@ def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
     )
 
 
-def _read(params: Params, name: str, wanted: Asked, root: Path) -> tuple[Plan, _Series, Survey, dict[str, str]]:
+def _read(params: Params, name: str, wanted: Request, root: Path) -> tuple[Plan, _Series, Survey, dict[str, str]]:
     """Look and read, once more where words for missing values begin late; the last is why these are some."""
     block = wanted.block(root)
     plan, series = asking.plan(params, name, block, root), _Series()

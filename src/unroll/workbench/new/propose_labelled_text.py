@@ -22,7 +22,7 @@ from unroll.workbench.new.parts import (
     unused_lines,
     warnings,
 )
-from unroll.workbench.new.request import Asked
+from unroll.workbench.new.request import Request
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,7 @@ class _Texts:
         self.tokens += [len(texts.tokens(texts.clean(one))) for one in table["text"].head(left)]
 
 
-def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
+def propose(params: Params, name: str, wanted: Request, root: Path) -> Proposal:
     """Look, read, and write the five blocks; raises DataError or ConfigError in one line."""
     plan = asking.plan(params, name, wanted.block(root), root)
     found_texts = _Texts()

@@ -26,7 +26,7 @@ from unroll.workbench.new.parts import (
     unused_lines,
     warnings,
 )
-from unroll.workbench.new.request import Asked
+from unroll.workbench.new.request import Request
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +56,7 @@ class _Pairs:
         self.first += list(zip(rest["source"], rest["target"], strict=True))
 
 
-def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
+def propose(params: Params, name: str, wanted: Request, root: Path) -> Proposal:
     """Look, read, and write the five blocks; raises DataError or ConfigError in one line."""
     plan = asking.plan(params, name, wanted.block(root), root)
     pairs = _Pairs()

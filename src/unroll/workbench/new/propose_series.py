@@ -25,7 +25,7 @@ from unroll.workbench.new.parts import (
     unused_lines,
     warnings,
 )
-from unroll.workbench.new.request import Asked
+from unroll.workbench.new.request import Request
 from unroll.workbench.new.rhythm import Rhythm
 from unroll.workbench.new.series_rows import Read, Site, number, read
 
@@ -33,7 +33,7 @@ LEAST_WINDOWS = 0.53
 """Share of the windows that the check after preparing asks for, and a little more."""
 
 
-def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
+def propose(params: Params, name: str, wanted: Request, root: Path) -> Proposal:
     """Look, read, and write the five blocks; raises DataError or ConfigError in one line."""
     found = unchanging.leave_out(read(params, name, wanted, root), params, name, wanted, root)
     series = _Series.of(found, wanted)
@@ -50,7 +50,7 @@ class _Series:
     """All that the blocks are written from."""
 
     read: Read
-    wanted: Asked
+    wanted: Request
     step_s: int
     sites: Mapping[str, Site]
     site: str
@@ -63,7 +63,7 @@ class _Series:
     size: choice.Size
 
     @classmethod
-    def of(cls, found: Read, wanted: Asked) -> "_Series":
+    def of(cls, found: Read, wanted: Request) -> "_Series":
         """Window, inputs and treatment of missing values; raises DataError for a series that is too short."""
         sites = found.rows.by_site()
         name = choice.target_site(sites, wanted, found.plan.look.file)

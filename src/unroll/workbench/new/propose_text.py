@@ -21,7 +21,7 @@ from unroll.workbench.new.parts import (
     unused_lines,
     warnings,
 )
-from unroll.workbench.new.request import Asked
+from unroll.workbench.new.request import Request
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ class _Characters:
         self.counts["\n"] += len(table)
 
 
-def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
+def propose(params: Params, name: str, wanted: Request, root: Path) -> Proposal:
     """Look, read, and write the five blocks; raises DataError or ConfigError in one line."""
     plan = asking.plan(params, name, wanted.block(root), root)
     characters = _Characters()
@@ -103,7 +103,7 @@ def propose(params: Params, name: str, wanted: Asked, root: Path) -> Proposal:
     )
 
 
-def _direct(alphabet: int, wanted: Asked) -> list[Line]:
+def _direct(alphabet: int, wanted: Request) -> list[Line]:
     """Scores of groups of characters, as many as memory has room for; none where the alphabet is too large.
 
     Nor where a person asks for words, or for windows, which have none.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unroll.core.errors import ConfigError, DataError
+from unroll.core.errors import ConfigError, DataError, MissingColumnError
 from unroll.core.params import BLOCKS, Params
 from unroll.datasets.files import FilesConfig, Plan
 from unroll.datasets.files import first_look as looking
@@ -25,7 +25,7 @@ CLASSIFIED = ("labelled_series", "labelled_text")
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """The options of ``unroll new``; ``given`` are keys below the task, such as ``data.sort``, with their values."""
 
     problem: str
@@ -123,8 +123,8 @@ def plan(params: Params, name: str, block: Mapping[str, Any], root: Path) -> Pla
     """
     try:
         return Plan.of(_config(params, name, block), root)
-    except DataError as error:
-        if "header" in block or "no column" not in str(error):
+    except MissingColumnError:
+        if "header" in block:
             raise
     try:  # a name that no column has by its place either is then the one that is told
         return Plan.of(_config(params, name, {**block, **_placed(block, _config(params, name, block), root)}), root)

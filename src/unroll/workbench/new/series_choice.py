@@ -11,7 +11,7 @@ from unroll.core.errors import DataError
 from unroll.datasets.files.tables.series_builder import named
 from unroll.workbench.new.gaps import Gaps
 from unroll.workbench.new.parts import batch_for, epochs_for, file_names
-from unroll.workbench.new.request import Asked
+from unroll.workbench.new.request import Request
 from unroll.workbench.new.rhythm import Rhythm
 from unroll.workbench.new.series_rows import TRAINED, Read, Rows, Site
 
@@ -68,7 +68,7 @@ def inputs(rows: Rows, site: Site, step_s: int, beat: Rhythm) -> tuple[list[str]
     return names, gaps, out
 
 
-def target_site(sites: Mapping[str, Site], wanted: Asked, file: str) -> str:
+def target_site(sites: Mapping[str, Site], wanted: Request, file: str) -> str:
     """The site that is forecast: the one that is given, else that with most values of the target."""
     given = wanted.given.get("prepare.target_site")
     if given is None:

@@ -12,13 +12,13 @@ from unroll.datasets.files.tables.series_builder import named
 from unroll.datasets.files.tables.sifting import require_columns
 from unroll.workbench.new import request as asking
 from unroll.workbench.new.parts import percent
-from unroll.workbench.new.request import Asked
+from unroll.workbench.new.request import Request
 
 MOST_INPUTS = 20
 """Columns of numbers that are inputs; of more those that go most with the target."""
 
 
-def chosen(plan: Plan, wanted: Asked) -> tuple[list[str], str]:
+def chosen(plan: Plan, wanted: Request) -> tuple[list[str], str]:
     """The names in the table of the columns that are inputs, and of the target."""
     config, look = plan.config, plan.look
     names = named(config)
@@ -45,7 +45,7 @@ def chosen(plan: Plan, wanted: Asked) -> tuple[list[str], str]:
     return [new for old, new in names.items() if old in near], names[target]
 
 
-def maybe_static(plan: Plan, wanted: Asked) -> list[str]:
+def maybe_static(plan: Plan, wanted: Request) -> list[str]:
     """Names in the table of columns that have one value a site in the first rows, where nobody said what they are."""
     config, frame = plan.config, plan.look.frame
     given = {key for key in ("values", "categories", "static", "resample") if f"data.{key}" in wanted.given}
@@ -70,7 +70,7 @@ def require_numbers(seen: Seen, target: str | None) -> None:
         raise DataError(f"{seen.look.file}: column {target!r} cannot be forecast: {why}; expected a column of numbers")
 
 
-def with_target(plan: Plan, wanted: Asked) -> list[str] | None:
+def with_target(plan: Plan, wanted: Request) -> list[str] | None:
     """The columns of numbers and the one asked for, where it was left out for it goes up by one from row to row."""
     values = plan.config.values or ()
     target = plan.inferred.columns.get(wanted.target or "")

@@ -15,7 +15,7 @@ from unroll.datasets.files.tables.series_builder import named
 from unroll.workbench.new import later_rows, rhythm, survey
 from unroll.workbench.new import request as asking
 from unroll.workbench.new import series_columns as columns
-from unroll.workbench.new.request import Asked
+from unroll.workbench.new.request import Request
 from unroll.workbench.new.rhythm import Rhythm
 from unroll.workbench.new.survey import Survey
 
@@ -126,7 +126,7 @@ class Read:
         return self.plan.config.time is None
 
 
-def read(params: Params, name: str, wanted: Asked, root: Path) -> Read:
+def read(params: Params, name: str, wanted: Request, root: Path) -> Read:
     """Look and read; columns that have one value a site become static ones, which are no inputs."""
     found = _read(params, name, wanted, root)
     values = found.rows.static
@@ -145,7 +145,7 @@ def read(params: Params, name: str, wanted: Asked, root: Path) -> Read:
     return replace(found, plan=plan, rows=rows, block=block, whys={**found.whys, "static": why})
 
 
-def _read(params: Params, name: str, wanted: Asked, root: Path) -> Read:
+def _read(params: Params, name: str, wanted: Request, root: Path) -> Read:
     """Look and read; a step that is none is mended and the files are read again."""
     block, whys = wanted.block(root), dict[str, str]()
     try:
@@ -182,7 +182,7 @@ def _read(params: Params, name: str, wanted: Asked, root: Path) -> Read:
     return replace(again, changed={"resample": every})
 
 
-def _mended(params: Params, name: str, root: Path, found: Read, wanted: Asked) -> Read:
+def _mended(params: Params, name: str, root: Path, found: Read, wanted: Request) -> Read:
     """The same files read with what later rows ask for, as times spelt in another way and markers that begin late.
 
     Where they then cannot be read, few rows that are set aside stay so; for many of them the error is raised.
@@ -204,7 +204,7 @@ def _mended(params: Params, name: str, root: Path, found: Read, wanted: Asked) -
     return _without_ordinary(params, name, root, found, wanted)
 
 
-def _without_ordinary(params: Params, name: str, root: Path, found: Read, wanted: Asked) -> Read:
+def _without_ordinary(params: Params, name: str, root: Path, found: Read, wanted: Request) -> Read:
     """The same without markers that are ordinary numbers of some column, where they are counted in all rows."""
     missing = list(found.block.get("missing") or ())
     numbers = [one for one in missing if isinstance(one, int | float)]
@@ -250,7 +250,7 @@ def number(params: Params, name: str, root: Path, found: Read, step: str, why: s
     return replace(again, changed={"time": None}, rhythm=rhythm.of_values(again.rows.to_learn_from()))
 
 
-def _without_time(found: Read, wanted: Asked) -> Read:
+def _without_time(found: Read, wanted: Request) -> Read:
     """Rows that no column tells the time of: a given step is one, the one that was taken for want of it is not."""
     if "data.step" in wanted.given:
         return replace(found, whys={**found.whys, "step": "as given; no column tells the time: rows are numbered"})

@@ -6,11 +6,11 @@ from pathlib import Path
 from unroll.core.params import Params
 from unroll.datasets.files.tables.series_builder import named
 from unroll.workbench.new import request as asking
-from unroll.workbench.new.request import Asked
+from unroll.workbench.new.request import Request
 from unroll.workbench.new.series_rows import Read
 
 
-def leave_out(found: Read, params: Params, name: str, wanted: Asked, root: Path) -> Read:
+def leave_out(found: Read, params: Params, name: str, wanted: Request, root: Path) -> Read:
     """The same rows without the inputs that hold one number in all of them, unless the values were given."""
     rows = found.rows
     held = {new: low for new in rows.names if new != rows.target and (low := rows.ends[new][0]) == rows.ends[new][1]}

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from unroll.core.errors import DataError
+from unroll.core.errors import DataError, MissingColumnError
 from unroll.datasets.files.columns.column import Column
 from unroll.datasets.files.config import SourceSplit
 from unroll.datasets.files.infer.seen import Seen
@@ -40,7 +40,8 @@ def labelled_series(seen: Seen) -> Iterator[tuple[str, Any]]:
     empty = [name for name, column in seen.columns.items() if column.is_empty]
     yield "values", tuple(name for name in look.columns if name in {*values, *empty})
     if not values:
-        raise DataError(f"{look.file}: no column of numbers beside the label; expected the values of a series")
+        message = "no column of numbers beside the label; expected the values of a series"
+        raise MissingColumnError(message, file=look.file, available=look.columns)
 
 
 def labelled_text(seen: Seen) -> Iterator[tuple[str, Any]]:
@@ -79,9 +80,8 @@ def pairs(seen: Seen) -> Iterator[tuple[str, Any]]:
         pair = free[0], free[1]
     for key, found in zip(("source", "target"), pair or (None, None), strict=True):
         if getattr(config, key) is None and found is None:
-            raise DataError(
-                f"{look.file}: no column of {key}s among {', '.join(look.columns)}; expected data.{key} to name it"
-            )
+            message = f"no column of {key}s among {', '.join(look.columns)}; expected data.{key} to name it"
+            raise MissingColumnError(message, file=look.file, available=look.columns)
         yield key, found
 
 
@@ -130,8 +130,11 @@ def _likely_label(seen: Seen, *taken: str | None) -> str:
     ]
     if len(whole) == 1:
         return whole[0]
-    seen_as = f"{', '.join(whole[:8])} could be it" if whole else "no column of few distinct values"
-    raise DataError(f"{seen.look.file}: which column is the label? {seen_as}; expected data.label to name it")
+    if whole:
+        message = f"which column is the label? {', '.join(whole[:8])} could be it; expected data.label to name it"
+        raise DataError(message, file=seen.look.file)
+    message = "which column is the label? no column of few distinct values; expected data.label to name it"
+    raise MissingColumnError(message, file=seen.look.file, available=seen.look.columns)
 
 
 def _split_column(seen: Seen) -> str | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from unroll.core.errors import DataError
+from unroll.core.errors import DataError, MissingColumnError
 from unroll.datasets.files.columns import cells, clock, times
 from unroll.datasets.files.columns.column import Column
 from unroll.datasets.files.config import FilesConfig, TimeColumns
@@ -31,11 +31,11 @@ START, STEP = "1970-01-01T00:00:00", "1s"
 """Of rows without a time: their numbers are their seconds since 1970, and nobody takes those for a day of theirs."""
 
 
-class NoNumbersError(DataError):
+class NoNumbersError(MissingColumnError):
     """No column can be forecast; ``seen`` is what every column looked like."""
 
     def __init__(self, message: str, seen: Seen) -> None:
-        super().__init__(message)
+        super().__init__(message, file=seen.look.file, available=seen.look.columns)
         self.seen = seen
 
 
@@ -61,8 +61,8 @@ def infer(seen: Seen) -> Iterator[tuple[str, Any]]:
         nearest = max(free, key=lambda column: column.numeric_share, default=None)
         odd = look.odd(nearest.name, seen.marks) if nearest is not None and nearest.numeric_share > 0 else ""
         shown = f": column {nearest.name}, {odd}" if nearest is not None and odd else ""
-        told = f"{look.file}: no column of numbers beside the time{shown}; expected one (data.values names them)"
-        raise NoNumbersError(told, seen)
+        message = f"no column of numbers beside the time{shown}; expected one (data.values names them)"
+        raise NoNumbersError(message, seen)
     yield "values", tuple(values)
     chosen = values if config.values in (None, "all") else config.values or ()
     yield "categories", tuple(column.name for column in free if column.is_category and column.name not in chosen)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unroll.core.errors import DataError
+from unroll.core.errors import DataError, MissingColumnError
 from unroll.datasets.files.reading.delimited import Part
 from unroll.datasets.files.reading.options import Reading
 from unroll.datasets.files.reading.source import Receipt
@@ -51,7 +51,9 @@ class Reader(ABC):
             if column not in there:
                 near = difflib.get_close_matches(column, there, n=3, cutoff=0.5)
                 hint = f"did you mean {' or '.join(map(repr, near))}?" if near else _listed(there)
-                raise DataError(f"{self.place.name}: no column {column!r}; {hint}")
+                raise MissingColumnError(
+                    f"no column {column!r}; {hint}", file=self.place.name, column=column, available=there
+                )
         if len(set(columns)) < len(columns):
             raise DataError(f"{self.place.name}: columns {', '.join(columns)}; expected each once")
 

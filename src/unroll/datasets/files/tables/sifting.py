@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unroll.core.errors import DataError
+from unroll.core.errors import DataError, MissingColumnError
 from unroll.datasets.common import raw
 from unroll.datasets.common.base import Rejected
 from unroll.datasets.files.reading.reader import CELLS
@@ -83,4 +83,5 @@ def require_columns(
             hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
             shown = [repr(one) if any("," in each for each in there[:20]) else str(one) for one in there[:20]]
             listed = ", ".join(shown) + (", …" if len(there) > 20 else "")
-            raise DataError(f"{file}: no column {name!r}{hint}; expected one of {listed}")
+            message = f"no column {name!r}{hint}; expected one of {listed}"
+            raise MissingColumnError(message, file=file, column=name, available=there)
