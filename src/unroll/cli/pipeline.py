@@ -45,12 +45,12 @@ def print_schema() -> None:
 @app.command()
 def results(markdown: Annotated[bool, typer.Option("--markdown", help="As a Markdown table")] = False) -> None:
     """Show the results of all tasks beside their baselines."""
-    from unroll.pipeline import repro as reproduction
+    from unroll.pipeline import results as table
 
     if markdown:
-        typer.echo(reproduction.results_markdown(root()))
+        typer.echo(table.markdown(root()))
     else:
-        reproduction.show_results(root(), console())
+        table.show(root(), console())
 
 
 @app.command()

@@ -193,8 +193,8 @@ def numbers(values: Mapping[str, Any], prefix: str) -> dict[str, float]:
 
 def _files(layout: Layout) -> dict[Path, str]:
     reports = {path: "" for name in REPORT_FILES if (path := layout.reports / name).is_file()}
-    figures = sorted(path for path in (layout.reports / "figures").glob("*") if path.is_file())
-    return reports | dict.fromkeys(figures, "figures")
+    figures = (layout.reports.glob(pattern) for pattern in ("figures/*", "tables/*", "learning_curves.csv"))
+    return reports | {path: "figures" for paths in figures for path in sorted(paths)}
 
 
 def _note(card: Path) -> str:

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unroll.core import store
-from unroll.core.errors import ConfigError, StoreError, UnrollError
+from unroll.core.errors import StoreError, UnrollError
 from unroll.core.params import Params
 from unroll.model.predictor import Predictor
 from unroll.problems.common.inputs import Inputs
 from unroll.registry import snapshot, versions
 from unroll.serving.http import questions, replies
-from unroll.serving.http.batching import Batcher
+from unroll.serving.http.batcher import Batcher
 from unroll.serving.http.faults import RequestError
 from unroll.serving.http.limits import Limits
 from unroll.serving.http.measures import Measures
@@ -109,12 +109,9 @@ class Slot:
 
 def names(root: Path, asked: Iterable[str]) -> list[str]:
     """The tasks that are asked for, else all of the project's; raises ConfigError for one that is not there."""
-    params = Params(root / "params.yaml")
-    known, wanted = params.tasks(), list(dict.fromkeys(asked))
-    for task in wanted:
-        if task not in known:
-            raise ConfigError(f"{params.path}: tasks.{task}: no such task; expected one of {', '.join(known)}")
-    return wanted or known
+    params, wanted = Params(root / "params.yaml"), list(dict.fromkeys(asked))
+    params.require_tasks(wanted)
+    return wanted or params.tasks()
 
 
 class Roster:
