@@ -152,4 +152,4 @@ def test_a_state_space_model_from_before_there_were_inputs_has_none(tmp_path: Pa
     found = Trained.load(tmp_path)
     assert "affine.inputs_HRU" not in found.model.state_dict()
     older(tmp_path, {**block, "inputs": "calendar"}, block)
-    assert Trained.load(tmp_path).learning.model.state_dict()["affine.inputs_HRU"].shape == (1, 6 + 2, 4)
+    assert Trained.load(tmp_path).model.state_dict()["affine.inputs_HRU"].shape == (1, 6 + 2, 4)
