@@ -44,7 +44,7 @@ class LanguageAnswering(Answering):
             whole = isinstance(default, int)
             columns.append(Column(name, "number", ABOUT[name], False, whole=whole, low=low, high=high, default=default))
         about = {"level": meta["level"], "lower_case": meta.get("lower_case", False)}
-        return Inputs.of(columns, about, "verse", line="text")
+        return Inputs.of(columns, about, "verse", line="text", steps="length")
 
     def made_up(self, meta: Meta) -> list[dict[str, Any]]:
         """The most frequent token that is not blank."""
