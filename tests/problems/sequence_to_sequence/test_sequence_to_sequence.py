@@ -17,8 +17,7 @@ from unroll.core.layout import Layout
 from unroll.core.params import Params
 from unroll.core.scores import Scores
 from unroll.problems.common.base import SPLITS, Batch, Prepared
-from unroll.problems.sequence_to_sequence import PROBLEM, SequenceToSequenceModel, SequenceToSequencePrepare
-from unroll.problems.sequence_to_sequence import scores as answers
+from unroll.problems.sequence_to_sequence import PROBLEM, SequenceToSequenceModel, SequenceToSequencePrepare, figures
 from unroll.stages.train.loop import fit
 from unroll.stages.validate import validate
 
@@ -326,7 +325,7 @@ def test_the_interval_of_a_share_is_wilsons() -> None:
     from scipy.stats import binomtest
 
     for count, exact in [(20, 20), (50, 45), (5000, 4990), (3, 0)]:
-        found = answers.wrong_share(count, exact)
+        found = figures.wrong_share(count, exact)
         expected = binomtest(count - exact, count).proportion_ci(0.95, method="wilson")
         assert (found["low"], found["high"]) == (pytest.approx(expected.low), pytest.approx(expected.high))
 

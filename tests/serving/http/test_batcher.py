@@ -10,9 +10,9 @@ import pytest
 
 from unroll.core.errors import TableError
 from unroll.serving.http.batcher import Batcher
+from unroll.serving.http.body import Records
 from unroll.serving.http.faults import RequestError
 from unroll.serving.http.limits import Limits
-from unroll.serving.http.records import Records
 
 
 class Doubler:

@@ -32,10 +32,10 @@ from unroll.serving.predict.raw_input import Rows
 def model(root: Path, name: str, problem: str, **changed: Any) -> Predictor:
     """An untrained network of a small task, in its place in the project."""
     layout, case = Layout(root, name), tables.CASES[problem]
-    found, _, config = case.open(**changed)
+    opened, _, config = case.open(**changed)
     meta = case.run(layout.prepared, **changed).meta
     torch.manual_seed(1)
-    store.write_tensors(layout.model / "weights.safetensors", found.model(config, meta).state_dict())
+    store.write_tensors(layout.model / "weights.safetensors", opened.learning.model(config, meta).state_dict())
     store.write_json(layout.model / "config.json", {"problem": problem, "model": case.model, "meta": meta})
     return Predictor.load(layout.model)
 

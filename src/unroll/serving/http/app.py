@@ -1,4 +1,4 @@
-"""The routes: what each address answers. Requests are checked in ``guard`` and ``records``."""
+"""The routes: what each address answers. Requests are checked in ``guard`` and ``body``."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,13 +9,13 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
-from unroll.serving.http import openapi, pages, records, replies
+from unroll.serving.http import body, openapi, pages, replies
+from unroll.serving.http.body import Records
 from unroll.serving.http.faults import STATUS, RequestError
 from unroll.serving.http.guard import ALLOWED, App, Guard
 from unroll.serving.http.limits import Limits
 from unroll.serving.http.measures import Measures
 from unroll.serving.http.pages import PROBED
-from unroll.serving.http.records import Records
 from unroll.serving.http.roster import Roster, Served
 from unroll.serving.http.streams import Streams
 
@@ -61,7 +61,7 @@ def _add_models(app: FastAPI, roster: Roster, streams: Streams, limits: Limits) 
     async def predict(task: str, request: Request) -> Response:
         """Raw input in, answers out."""
         served = roster.served(task)
-        rows = records.of_many(await records.receive(request, limits), served.inputs, limits)
+        rows = body.of_many(await body.receive(request, limits), served.inputs, limits)
         _require_short(served, rows, limits)
         answer = asyncio.wrap_future(roster.submit(served, rows))
         try:
@@ -77,7 +77,7 @@ def _add_models(app: FastAPI, roster: Roster, streams: Streams, limits: Limits) 
     async def generate(task: str, request: Request) -> Response:
         """A text, line by line as it is drawn."""
         served = roster.served(task)
-        row = records.of_one(await records.receive(request, limits), served.inputs)
+        row = body.of_one(await body.receive(request, limits), served.inputs)
         return StreamingResponse(streams.start(served, row), media_type="application/x-ndjson")
 
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from unroll.core.errors import UnrollError
+from unroll.serving.http.body import Records
 from unroll.serving.http.faults import RequestError
 from unroll.serving.http.limits import Limits
-from unroll.serving.http.records import Records
 
 if TYPE_CHECKING:
     import pandas as pd

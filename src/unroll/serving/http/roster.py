@@ -19,12 +19,12 @@ from unroll.core.params import Params
 from unroll.model.predictor import Predictor
 from unroll.problems.common.inputs import Inputs
 from unroll.registry import snapshot, versions
-from unroll.serving.http import records, replies
+from unroll.serving.http import body, replies
 from unroll.serving.http.batcher import Batcher
+from unroll.serving.http.body import Records
 from unroll.serving.http.faults import RequestError
 from unroll.serving.http.limits import Limits
 from unroll.serving.http.measures import Measures
-from unroll.serving.http.records import Records
 from unroll.tracking import backend
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Served:
         for name, tensor in self.predictor.trained.model.state_dict().items():
             if not bool(tensor.isfinite().all()):
                 raise StoreError(f"{named}: tensor {name!r} holds values that are not numbers; expected finite weights")
-        frame = records.read(self.example, self.inputs).frame()
+        frame = body.read(self.example, self.inputs).frame()
         answer = replies.rows(self.predictor.predict(frame))
         if not answer or None in answer[0].values():  # null stands for a number that is not finite
             raise StoreError(f"{named}: no sound answer to its example: {answer[:1]!r:.200}")
@@ -88,7 +88,7 @@ def _example(path: Path, inputs: Inputs) -> list[dict[str, Any]] | None:
             return None
         example: Any = store.read_json(path)
         rows = [dict(zip(example["columns"], row, strict=True)) for row in example["data"]]
-        records.read(rows, inputs)
+        body.read(rows, inputs)
     except (OSError, UnrollError, KeyError, TypeError, ValueError):
         return None
     return rows

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from unroll.serving.http import replies
+from unroll.serving.http.body import Records
 from unroll.serving.http.faults import RequestError
 from unroll.serving.http.limits import Limits
-from unroll.serving.http.records import Records
 from unroll.serving.http.roster import Served
 
 LOG = logging.getLogger("unroll.serving.http")

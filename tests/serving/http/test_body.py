@@ -11,7 +11,7 @@ import pytest
 from unroll import problems
 from unroll.core.errors import TableError
 from unroll.problems.common.inputs import Column, Inputs
-from unroll.serving.http import records
+from unroll.serving.http.body import Records, of_many, read
 from unroll.serving.http.faults import RequestError
 from unroll.serving.http.limits import Limits
 
@@ -27,8 +27,8 @@ TEXTS = Inputs(
 VALUES = Inputs({"a": Column("a", "number", "", nullable=True), "b": Column("b", "number", "")}, {})
 
 
-def asked(body: bytes, wanted: Inputs = TEXTS) -> records.Records:
-    return records.of_many(body, wanted, LIMITS)
+def asked(body: bytes, wanted: Inputs = TEXTS) -> Records:
+    return of_many(body, wanted, LIMITS)
 
 
 def test_records_become_columns() -> None:
@@ -112,8 +112,8 @@ def test_made_up_records_fit_the_columns_of_every_problem(name: str, tmp_path: P
     case = tables.CASES[name]
     problem, _, _ = case.open()
     meta = case.run(tmp_path).meta
-    rows = problem.answering.made_up(meta)
-    assert records.read(rows, problem.answering.inputs(meta, LIMITS.cell_characters * 1000)).rows == len(rows) > 0
+    rows = problem.made_up(meta)
+    assert read(rows, problem.inputs(meta, LIMITS.cell_characters * 1000)).rows == len(rows) > 0
 
 
 def schema(**changes: Any) -> dict[str, Any]:
