@@ -263,7 +263,7 @@ def test_scores_count_what_a_person_would(prepared: Prepared, network: torch.nn.
 
 def test_metrics_are_shares_of_answers_and_of_true_digits() -> None:
     truths, guesses = ["579", "1000", "8"], ["579", "100", "81"]
-    scores = answers.scores(["123+456", "1+999", "4+4"], truths, guesses, None, "forward")
+    scores = of_answers(["123+456", "1+999", "4+4"], truths, guesses, None, "forward")
     found = PROBLEM.scoring.metrics(scores.statistics_NK.sum(axis=0), {})
     assert found["exact_match"] == pytest.approx(1 / 3)
     assert found["digit_accuracy"] == pytest.approx((3 + 3 + 1) / 8)
@@ -276,9 +276,9 @@ def test_metrics_are_shares_of_answers_and_of_true_digits() -> None:
 
 
 def test_questions_are_grouped_by_length_where_they_are_no_sums() -> None:
-    scores = answers.scores(["abc", "a"], ["x", "y"], ["x", "z"], None, None)
+    scores = of_answers(["abc", "a"], ["x", "y"], ["x", "z"], None, None)
     assert {name: found.tolist() for name, found in scores.groups.items()} == {"by_length": [3, 1]}
-    mixed = answers.scores(["1+2", "one"], ["3", "1"], ["3", "1"], None, "forward")
+    mixed = of_answers(["1+2", "one"], ["3", "1"], ["3", "1"], None, "forward")
     assert mixed.groups["by_carries"].tolist() == [0, -1]
 
 
@@ -310,7 +310,7 @@ def test_figures_show_wrong_answers_first_and_the_error_by_group(prepared: Prepa
     questions = [f"{a}+{b}" for a in range(5) for b in range(6, 9)]
     truths = [str(sum(map(int, question.split("+")))) for question in questions]
     guesses = ["0", *truths[1:4], "1", *truths[5:]]
-    scores = answers.scores(questions, truths, guesses, None, "forward")
+    scores = of_answers(questions, truths, guesses, None, "forward")
     table, digits, carries = PROBLEM.scoring.figures(network, prepared, scores, {})
     assert table.frame["right"].tolist() == ["✗"] * 2 + ["✓"] * 10
     assert table.frame["question"].tolist()[:2] == [questions[0], questions[4]]

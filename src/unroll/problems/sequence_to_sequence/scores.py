@@ -67,10 +67,10 @@ def _scores(
     prepared: Prepared, index: np.ndarray, guesses: Sequence[str], probability_N: np.ndarray | None = None
 ) -> Scores:
     questions, truths = (pairs.texts_of(prepared, column, index) for column in COLUMNS)
-    return scores(questions, truths, guesses, probability_N, prepared.meta["reading"], pairs.unit(prepared.meta))
+    return of_answers(questions, truths, guesses, probability_N, prepared.meta["reading"], pairs.unit(prepared.meta))
 
 
-def scores(
+def of_answers(
     questions: Sequence[str],
     truths: Sequence[str],
     guesses: Sequence[str],
