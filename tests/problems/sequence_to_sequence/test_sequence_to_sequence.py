@@ -18,6 +18,7 @@ from unroll.core.params import Params
 from unroll.core.scores import Scores
 from unroll.problems.common.base import SPLITS, Batch, Prepared
 from unroll.problems.sequence_to_sequence import PROBLEM, SequenceToSequenceModel, SequenceToSequencePrepare, figures
+from unroll.problems.sequence_to_sequence.scores import of_answers
 from unroll.stages.train.loop import fit
 from unroll.stages.validate import validate
 
