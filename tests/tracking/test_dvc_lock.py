@@ -1,11 +1,12 @@
-"""dvc.lock is read whole, also while a DVC process rewrites it."""
+"""dvc.lock is read whole, also while a DVC process rewrites it; a folder's hash is the one that DVC gives it."""
 
 import fcntl
+import sys
 import threading
 from pathlib import Path
 
 import pytest
-from projects import write_yaml
+from projects import read_yaml, run, write_yaml
 
 from unroll.core.errors import StoreError
 from unroll.tracking import dvc_lock
@@ -44,3 +45,13 @@ def test_a_file_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
         write_yaml(tmp_path / "dvc.lock", {"schema": "2.0", "stages": {"train@a": ENTRY}})
     reader.join(10)
     assert list(found[0]) == ["train@a"]
+
+
+@pytest.mark.slow
+def test_the_hash_of_a_folder_is_the_one_of_the_installed_dvc(toy: Path) -> None:
+    for name, content in (("b.txt", "b"), ("a/é.txt", "a"), ("a/c/d.txt", "")):
+        (toy / "kept" / name).parent.mkdir(parents=True, exist_ok=True)
+        (toy / "kept" / name).write_text(content, encoding="utf-8")
+    added = run(toy, sys.executable, "-m", "dvc", "add", "kept")
+    assert added.returncode == 0, added.stderr
+    assert dvc_lock.of_folder(toy / "kept") == read_yaml(toy / "kept.dvc")["outs"][0]["md5"]
