@@ -1,12 +1,11 @@
-"""dvc.lock is read whole, also while a DVC process rewrites it; a folder's hash is the one that DVC gives it."""
+"""dvc.lock is read whole, also while a DVC process rewrites it."""
 
 import fcntl
-import sys
 import threading
 from pathlib import Path
 
 import pytest
-from projects import read_yaml, run, write_yaml
+from projects import write_yaml
 
 from unroll.core.errors import StoreError
 from unroll.tracking import dvc_lock
@@ -47,11 +46,14 @@ def test_a_file_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
     assert list(found[0]) == ["train@a"]
 
 
-@pytest.mark.slow
-def test_the_hash_of_a_folder_is_the_one_of_the_installed_dvc(toy: Path) -> None:
-    for name, content in (("b.txt", "b"), ("a/é.txt", "a"), ("a/c/d.txt", "")):
-        (toy / "kept" / name).parent.mkdir(parents=True, exist_ok=True)
-        (toy / "kept" / name).write_text(content, encoding="utf-8")
-    added = run(toy, sys.executable, "-m", "dvc", "add", "kept")
-    assert added.returncode == 0, added.stderr
-    assert dvc_lock.of_folder(toy / "kept") == read_yaml(toy / "kept.dvc")["outs"][0]["md5"]
+def test_the_hash_of_a_folder_is_dvcs_own(tmp_path: Path) -> None:
+    """If this fails after an upgrade of DVC, its folders are hashed in another way: see ``of_folder``."""
+    from dvc.repo import Repo
+
+    folder = tmp_path / "models"
+    (folder / "inner").mkdir(parents=True)
+    for name, content in (("b", "2"), ("a.json", "{}"), ("inner/c", "")):
+        (folder / name).write_text(content, encoding="utf-8")
+    with Repo.init(str(tmp_path), no_scm=True) as repo:
+        (stage,) = repo.add(str(folder))
+        assert stage.outs[0].hash_info.value == dvc_lock.of_folder(folder)
