@@ -6,7 +6,7 @@ it the first dimension is the row**, so that rows can be copied and reordered. `
 first symbol. Answers have ``max_len`` places: after its first ``eos`` an answer is filled up with ``eos``; one that
 does not end within ``max_len`` symbols is cut there. The log-probability of an answer counts its ``eos``.
 
-Shapes: B sequences, W beam width, R = B x W rows of a beam, T = max_len, V symbols.
+Shapes: B sequences, W beam width, R = B x W rows of a beam, T = max_len, V symbols, C = W x V.
 """
 
 from collections.abc import Callable

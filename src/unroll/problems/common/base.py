@@ -1,6 +1,8 @@
 """What a problem is: how a table becomes arrays, which network learns from them, and how its answers are scored.
 
 A problem knows nothing of the dataset: it takes one kind of canonical table.
+
+Shapes: N examples.
 """
 
 from abc import ABC, abstractmethod

@@ -87,15 +87,15 @@ class OneStep:
         order, series = self.coefficients_PFF.shape[:2]
         if order > lag:
             raise DataError(f"order {order}: needs windows of {order} rows; the window has {lag}")
-        newest_first_PF = np.zeros((order + 1, series))
-        newest_first_PF[0, target] = 1.0  # zero steps ahead: the last value
+        newest_first = np.zeros((order + 1, series))
+        newest_first[0, target] = 1.0  # zero steps ahead: the last value
         bias, variance, found = 0.0, 0.0, {}
         for horizon in range(1, max(horizons) + 1):
-            psi_F = newest_first_PF[0].copy()
+            psi_F = newest_first[0].copy()
             bias += float(psi_F @ self.intercept_F)
             variance += float(psi_F @ self.noise_FF @ psi_F)
-            newest_first_PF[:order] = psi_F @ self.coefficients_PFF + newest_first_PF[1:]
-            found[horizon] = newest_first_PF[:order][::-1].copy(), bias, variance
+            newest_first[:order] = psi_F @ self.coefficients_PFF + newest_first[1:]
+            found[horizon] = newest_first[:order][::-1].copy(), bias, variance
         weights_HLF = np.zeros((len(horizons), lag, series))
         for row, horizon in enumerate(horizons):
             weights_HLF[row, lag - order :] = found[horizon][0]

@@ -134,12 +134,12 @@ class Member(nn.Module):
         """The value (B, H), scaled as the inputs are, and the head's outputs (B, H, O)."""
         seen_BLF = torch.cat([x_BLF[..., : self.series].asinh(), x_BLF[..., self.series :]], dim=-1)
         _, last_BD, _ = self.encoder(seen_BLF)
-        out_BHO = self.head(self.dropout(last_BD)).float().view(len(x_BLF), self.horizons, -1)
+        out = self.head(self.dropout(last_BD)).float().view(len(x_BLF), self.horizons, -1)
         now_B1 = x_BLF[:, -1, self.target, None]
-        change_BH = out_BHO[..., 0] + out_BHO[..., 1] * now_B1
+        change_BH = out[..., 0] + out[..., 1] * now_B1
         if self.skip is not None:
             change_BH = change_BH + self.skip(self.rows(x_BLF)).float()
-        return now_B1 + spread_H * change_BH, out_BHO[..., 2:]
+        return now_B1 + spread_H * change_BH, out[..., 2:]
 
     def rows(self, x_BLF: Tensor) -> Tensor:
         """What the linear part sees (B, S)."""
@@ -245,7 +245,7 @@ class Forecaster(ForecastModel):
         equations = (reweighted if self.weighted else ordinary)(rows)
         for member in members:
             if member.skip is not None:  # the last rows stand last: fewer of them are a corner of the equations
-                solved_GSK = equations.solve(self.shape.inputs * (widest.linear - member.linear))
-                solved_HS = solved_GSK.movedim(1, 2).flatten(0, 1).float()
-                member.skip.weight.data.copy_(solved_HS[:, :-1])
-                member.skip.bias.data.copy_(solved_HS[:, -1])
+                solved = equations.solve(self.shape.inputs * (widest.linear - member.linear))
+                weights = solved.movedim(1, 2).flatten(0, 1).float()
+                member.skip.weight.data.copy_(weights[:, :-1])
+                member.skip.bias.data.copy_(weights[:, -1])
