@@ -1,140 +1,157 @@
-"""What the model registry holds: the versions of each task's model, who carries which alias, and their tags.
+"""Where the files of a registered model are: those of a task's champion, of one version, or of a given folder.
 
-An SQLite store is read directly: a thousandth of the time that it takes to import MLflow. Nothing is changed here.
+Serving and prediction load models through this module. The files are checked against the hash that the version
+carries. They are JSON and safetensors; other files beside them are ignored.
 """
 
-import sqlite3
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+import hashlib
+import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from urllib.parse import unquote, urlsplit
 
-from unroll.core.errors import ConfigError, TrackingError
-from unroll.tracking import runs
+from unroll.core import store
+from unroll.core.errors import ConfigError, StoreError, TrackingError
+from unroll.core.layout import Layout
+from unroll.model.trained import READER, READER_TAG, reader_hash
+from unroll.registry import snapshot
+from unroll.registry.snapshot import CHALLENGER, CHAMPION, Version
+from unroll.tracking import backend, runs
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+__all__ = ["CHAMPION", "Located", "choose", "describe", "locate", "registered"]
 
-T = TypeVar("T")
-WAIT_S = 30.0
-"""How long a reader waits for one who writes."""
-_MOST = 10_000
-_NAMES = "SELECT name FROM registered_models ORDER BY name"
-_VERSIONS = """
-    SELECT version, run_id, creation_time, coalesce(storage_location, source) FROM model_versions
-    WHERE name = ? AND current_stage != 'Deleted_Internal' ORDER BY version
-"""
-
-
-class Version(NamedTuple):
-    """One registered model."""
-
-    task: str
-    number: int
-    run_id: str
-    created_ms: int
-    tags: Mapping[str, str]
-    place: str | None = None
-    """The address of its files, where the store says it; of a server they are asked for."""
-
-    @property
-    def model_hash(self) -> str:
-        """Of its weights and its configuration; empty for one that Unroll has not registered."""
-        return self.tags.get("unroll.model_hash", "")
+ALIASES = {CHAMPION: "a model that has passed its gate", CHALLENGER: "a model that its gate has held back"}
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
-class Registered:
-    """All models of one task. ``tags`` are those of the registered model itself, ``aliases`` name versions."""
+class Located:
+    """A model's folder with ``config.json`` and ``weights.safetensors``; ``version`` is None for a given folder."""
 
-    task: str
-    versions: Sequence[Version] = ()
-    aliases: Mapping[str, int] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def champion(self) -> Version | None:
-        """The version in use."""
-        return self.find(self.aliases.get("champion"))
-
-    def find(self, number: int | None) -> Version | None:
-        """The version of that number, if there is one."""
-        return next((version for version in self.versions if version.number == number), None)
-
-    def require(self, number: int) -> Version:
-        """The version of that number, or ConfigError that names those there are."""
-        found = self.find(number)
-        if found is None:
-            there = ", ".join(str(version.number) for version in self.versions) or "none"
-            raise ConfigError(f"{self.task}: there is no version {number}; expected one of {there}")
-        return found
+    folder: Path
+    version: int | None
+    model_hash: str
+    reader: Path | None = None
+    """How a task on the user's own files reads them, if that came with the model."""
 
 
-def names(root: Path) -> list[str]:
-    """The tasks that have registered models."""
-    path = runs.database(root)
-    if path is None:
-        return runs.patiently(
-            root, lambda client: sorted(model.name for model in client.search_registered_models(max_results=1000))
+def locate(root: Path, task: str, which: str) -> Located:
+    """The model that ``which`` means: ``champion``, ``challenger``, a version's number, or the path of a folder.
+
+    Raises TrackingError if the registry has no such version, StoreError if its files are gone or not those that were
+    registered, ConfigError for any other ``which``.
+
+    >>> locate(Path("project"), "poetry", "champion").version  # doctest: +SKIP
+    1
+    """
+    if which in ALIASES:
+        current = snapshot.read(root, task)
+        version = current.find(current.aliases.get(which))
+        if version is None:
+            raise TrackingError(
+                f"{backend.public(backend.uri(root))}: {task} has no {which}; expected {ALIASES[which]} "
+                f"(run: unroll repro {task}, or name another with --model VERSION or --model models/{task})"
+            )
+        return registered(root, version)
+    if _NUMBER.fullmatch(which):
+        return _numbered(root, task, int(which))
+    folder = Path(which)
+    if not which or not folder.is_dir():
+        raise ConfigError(
+            f"{which!r}: no such folder; expected {CHAMPION}, {CHALLENGER}, a version's number or the folder of a model"
         )
-    return select(path, lambda found: [str(name) for (name,) in found.execute(_NAMES)], [])
+    return Located(folder, None, runs.model_hash(folder))
 
 
-def read(root: Path, task: str) -> Registered:
-    """What the registry has of one task; nothing where it has none. Raises TrackingError where it cannot be read."""
-    path = runs.database(root)
-    if path is None:
-        return runs.patiently(root, lambda client: _ask(client, task))
-    return select(path, lambda found: _models(found, task), Registered(task))
+def choose(root: Path, task: str, which: str | None) -> Located:
+    """As ``locate``; for None the champion, or the model that was trained here last if there is no champion."""
+    if which is not None:
+        return locate(root, task, which)
+    number = snapshot.champions(root).get(task)
+    if number is not None:
+        return _numbered(root, task, number)
+    folder = Layout(root, task).model
+    if not folder.is_dir():
+        raise StoreError(f"{folder}: not there; {task} is not trained yet (run: unroll repro {task})")
+    return Located(folder, None, runs.model_hash(folder))
 
 
-def select(path: Path, call: Callable[[sqlite3.Connection], T], nothing: T) -> T:
-    """What ``call`` reads of the SQLite store; ``nothing`` where there is none yet."""
-    if not path.is_file():
-        return nothing
-    try:
-        with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=WAIT_S)) as connection:
-            return call(connection)
-    except sqlite3.OperationalError as error:
-        if "no such" in str(error):  # a store without tables, or of another MLflow: it will be brought up to date
-            return nothing
-        raise TrackingError(f"{path}: {error}") from None
-    except sqlite3.Error as error:
-        raise TrackingError(f"{path}: {error}; expected MLflow's SQLite store") from None
+def describe(task: str, which: str | None, located: Located) -> str:
+    """One line that says which model is in use.
+
+    >>> describe("poetry", None, Located(Path("a"), 3, ""))
+    'poetry: the champion, version 3'
+    """
+    if located.version is None:
+        return f"{task}: {located.folder}" + ("; the registry has no champion" if which is None else "")
+    alias = which or CHAMPION
+    return f"{task}: {f'the {alias}, ' if alias in ALIASES else ''}version {located.version}"
 
 
-def _models(connection: sqlite3.Connection, task: str) -> Registered:
-    connection.execute("BEGIN")  # all of it as it was at one moment
-    tags: dict[int, dict[str, str]] = defaultdict(dict)
-    for number, key, value in connection.execute(
-        "SELECT version, key, value FROM model_version_tags WHERE name = ?", (task,)
-    ):
-        tags[int(number)][str(key)] = str(value)
-    aliases = connection.execute("SELECT alias, version FROM registered_model_aliases WHERE name = ?", (task,))
-    own = connection.execute("SELECT key, value FROM registered_model_tags WHERE name = ?", (task,))
-    versions = [
-        Version(task, int(number), str(run_id or ""), int(created_ms), tags[int(number)], place)
-        for number, run_id, created_ms, place in connection.execute(_VERSIONS, (task,))
-    ]
-    return Registered(
-        task,
-        versions,
-        {str(alias): int(number) for alias, number in aliases},
-        {str(key): str(value) for key, value in own},
+def registered(root: Path, version: Version) -> Located:
+    """The version's files, which must be those that were registered; raises as ``locate``."""
+    task, name = version.task, f"{version.task} version {version.number}"
+    if not version.model_hash:
+        raise TrackingError(f"{name}: it has no tag unroll.model_hash; expected a version that Unroll registered")
+    location = version.location or backend.patiently(
+        root, lambda client: str(client.get_model_version_download_uri(task, str(version.number)))
     )
+    folder = _folder(root, version, location)
+    if folder is None or not all((folder / file).is_file() for file in runs.MODEL_FILES):
+        raise StoreError(
+            f"{folder or location}: not there, or not whole; expected the files of {name} (bring them back, or name "
+            "another model)"
+        )
+    _require_hash(folder, runs.model_hash(folder), version.model_hash, name)
+    return Located(folder, version.number, version.model_hash, _reader(folder.parent / READER, version, name))
 
 
-def _ask(client: "MlflowClient", task: str) -> Registered:
-    found = [model for model in client.search_registered_models(f"name = '{task}'") if model.name == task]
-    if not found:
-        return Registered(task)
-    model = client.get_registered_model(task)  # a search does not tell the aliases
-    versions = [
-        Version(task, int(each.version), str(each.run_id or ""), int(each.creation_timestamp or 0), dict(each.tags))
-        for each in client.search_model_versions(f"name = '{task}'", max_results=_MOST)
-    ]
-    versions.sort(key=lambda version: version.number)
-    aliases = {str(alias): int(number) for alias, number in model.aliases.items()}
-    return Registered(task, versions, aliases, dict(model.tags))
+def _numbered(root: Path, task: str, number: int) -> Located:
+    current = snapshot.read(root, task)
+    version = current.find(number)
+    if version is None:
+        where = backend.public(backend.uri(root))
+        known = current.numbers() if current.versions else "none yet"
+        raise TrackingError(f"{where}: {task} has no version {number}; expected one of: {known}")
+    return registered(root, version)
+
+
+def _reader(path: Path, version: Version, name: str) -> Path | None:
+    """How the model's files are read, as it was registered; None for a version that was registered without."""
+    registered_hash = version.tags.get(READER_TAG)
+    if not registered_hash:
+        return None
+    if not path.is_file():
+        raise StoreError(f"{path}: not there; expected the reader of {name}")
+    _require_hash(path, reader_hash(store.read_json(path)), registered_hash, name)
+    return path
+
+
+def _require_hash(path: Path, seen: str, expected: str, name: str) -> None:
+    if seen != expected:
+        raise StoreError(f"{path}: its hash is {seen[:12]}…; expected {expected[:12]}…, as {name} was registered")
+
+
+def _folder(root: Path, version: Version, location: str) -> Path | None:
+    """Where the files are on this machine; those of a server are fetched once. None if they are gone."""
+    parts, inner = urlsplit(location), Path("artifacts") / version.task
+    if parts.scheme not in ("", "file"):
+        return _fetched(root, version, location) / inner
+    path = unquote(parts.path)
+    own = root.resolve() / "mlartifacts" / path.rpartition("/mlartifacts/")[2].lstrip("/")
+    places = (own / inner, Path(path) / inner)  # a project that was moved or copied took its files along
+    return next((folder for folder in places if folder.is_dir()), None)
+
+
+def _fetched(root: Path, version: Version, location: str) -> Path:
+    """The model's files, fetched from a server into ``.unroll``."""
+    from filelock import FileLock
+
+    name = f"{version.number}-{hashlib.sha256(location.encode()).hexdigest()[:12]}"
+    folder = Layout(root, version.task).state / "registry" / name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{name}.lock")):
+        if not folder.is_dir():
+            with store.atomic_folder(folder) as target:
+                backend.download(root, f"{location.rstrip('/')}/artifacts", target)
+    return folder
