@@ -62,9 +62,10 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _shapes_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every ``x_BTF`` has three dimensions, and B has one size within a call."""
-    monkeypatch.setattr(shapes, "active", True)
+def _shapes_hold(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the tests of networks every ``x_BTF`` has three dimensions, and B has one size within a call."""
+    folder = request.path.relative_to(ROOT / "tests").parts[0]
+    monkeypatch.setattr(shapes, "active", folder in ("nn", "problems", "test_shapes.py"))
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 A name that ends in ``_BTF`` promises an array of three dimensions, and within one call of a function a letter has one
 size wherever it stands: in arguments, locals, attributes (``self.bias_H``), keys of a batch (``batch["y_BH"]``) and in
 the shapes that the first paragraph of a function's docstring gives for what it returns, such as ``(B, T)``. A digit is
-a size, ``K2`` is (K, 2). A list or tuple counts as a dimension, its elements as the others. A number promises nothing
-but a name without a suffix.
+a size, ``K2`` is (K, 2). A list or tuple counts as a dimension, its elements as the others; a plain number has none.
+A legend that begins with ``…`` allows leading dimensions in its module. Decision record 016 says why it is done so.
 
 The modules of ``ROOMS`` are instrumented as they are imported, as pytest does with assertions: a check stands behind
 each binding of such a name. So this costs nothing where no such name stands, and nothing outside the tests.

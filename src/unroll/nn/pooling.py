@@ -8,7 +8,7 @@ from unroll.nn.padding import inside
 
 
 class Pool(nn.Module):
-    """The kinds of pooling asked for, side by side; steps beyond a sequence's length enter none of them.
+    """Several kinds of pooling side by side; steps beyond a sequence's length enter none of them.
 
     ``last`` the state after the last step, ``mean`` and ``max`` over the steps, ``attention`` a learned mean.
 

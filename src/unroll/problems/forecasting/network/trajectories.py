@@ -62,6 +62,7 @@ class Trajectories(ForecastModel):
         super().__init__(shape)
         self.members = nn.ModuleList(OneStep(shape, config) for _ in range(members))
         self.trajectories = max(trajectories, members)
+        # Of V series: the name stands in the files of saved models.
         self.tail_F = nn.Parameter(torch.full((shape.series,), 2.0)) if student else None
 
     def freedom(self) -> Tensor | None:
