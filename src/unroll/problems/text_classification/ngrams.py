@@ -39,10 +39,10 @@ def spans(bytes_T: np.ndarray, characters: tuple[int, ...], words: tuple[int, ..
         lows.append(low)
         highs.append(low + length)
     space_S = np.flatnonzero(space_T)
-    empty_S = np.concatenate([[0], np.cumsum(np.diff(space_S) == 1)])
+    empty = np.concatenate([[0], np.cumsum(np.diff(space_S) == 1)])
     for length in words:
         first = np.arange(max(len(space_S) - length, 0))
-        first = first[empty_S[first + length] == empty_S[first]]
+        first = first[empty[first + length] == empty[first]]
         lows.append(space_S[first])
         highs.append(space_S[first + length] + 1)
     return np.concatenate(lows), np.concatenate(highs)

@@ -1,7 +1,7 @@
 """What a linear model with Gaussian errors says of a finite window: one affine map, solved without gradients.
 
-Shapes: B batch, L rows of a window, I inputs of a row, F series among them, A rows ahead, R = L + A,
-U inputs known in advance, M observed series, H horizons.
+Shapes: B batch, L rows of a window, I inputs of a row, F series among them, A rows ahead with C
+inputs, R = L + A, U inputs known in advance, M observed series, H horizons.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,10 +48,10 @@ class AffineForecaster(nn.Module):
         for name, numbers in given.items():
             self.register_buffer(name, None if numbers is None else numbers.float().contiguous())
 
-    def forward(self, x_BLI: Tensor, ahead_BAU: Tensor | None = None) -> Tensor:
+    def forward(self, x_BLI: Tensor, ahead_BAC: Tensor | None = None) -> Tensor:
         """Forecasts (B, H) from the first F inputs of the window's rows, and from what is known in advance.
 
-        That are the U columns after them and the first U of ``ahead_BAU``, which has the rows that follow; others are
+        That are the U columns after them and the first U of ``ahead_BAC``, which has the rows that follow; others are
         not looked at.
         """
         series = self.weights_HLF.shape[2]
@@ -60,9 +60,9 @@ class AffineForecaster(nn.Module):
         if self.inputs_HRU is None:
             return forecast_BH
         rows, inputs = self.inputs_HRU.shape[1:]
-        if ahead_BAU is None:
+        if ahead_BAC is None:
             raise DataError(f"forecast: no inputs of the rows ahead; expected {inputs} for each of them")
-        u_BRU = torch.cat([x_BLI[..., series : series + inputs], ahead_BAU[..., :inputs]], dim=1)[:, :rows]
+        u_BRU = torch.cat([x_BLI[..., series : series + inputs], ahead_BAC[..., :inputs]], dim=1)[:, :rows]
         return forecast_BH + u_BRU.flatten(1).to(forecast_BH.dtype) @ self.inputs_HRU.flatten(1).T
 
 

@@ -4,7 +4,7 @@ Shapes: B batch, L lag, F inputs, D hidden, H horizons, O outputs of a head, Q q
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -231,18 +231,17 @@ class Forecaster(ForecastModel):
             return
         widest = max(members, key=lambda member: member.linear)
 
-        def rows() -> Iterator[Rows]:
-            for batch in batches():
-                x_BLF = batch["x_BLF"]
-                one_B1 = x_BLF.new_ones(len(x_BLF), 1)
-                change_BH = (batch["y_BH"] - x_BLF[:, -1, self.shape.target, None]).double() / self.spread_H
-                yield Rows(
-                    torch.cat([widest.rows(x_BLF), one_B1], dim=1).double(),
-                    change_BH[..., None] if self.weighted else change_BH[:, None],
-                    torch.cat([x_BLF[:, -1, : self.shape.series], one_B1], dim=1).double(),
-                )
+        def rows(batch: Mapping[str, Tensor]) -> Rows:
+            x_BLF = batch["x_BLF"]
+            one_B1 = x_BLF.new_ones(len(x_BLF), 1)
+            change_BH = (batch["y_BH"] - x_BLF[:, -1, self.shape.target, None]).double() / self.spread_H
+            return Rows(
+                torch.cat([widest.rows(x_BLF), one_B1], dim=1).double(),
+                change_BH[..., None] if self.weighted else change_BH[:, None],
+                torch.cat([x_BLF[:, -1, : self.shape.series], one_B1], dim=1).double(),
+            )
 
-        equations = (reweighted if self.weighted else ordinary)(rows)
+        equations = (reweighted if self.weighted else ordinary)(lambda: map(rows, batches()))
         for member in members:
             if member.skip is not None:  # the last rows stand last: fewer of them are a corner of the equations
                 solved = equations.solve(self.shape.inputs * (widest.linear - member.linear))

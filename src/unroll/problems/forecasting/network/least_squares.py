@@ -90,27 +90,31 @@ def reweighted(rows: Pass) -> Equations:
 def _sums(rows: Pass, weights: Callable[[Rows], Tensor]) -> Equations:
     gram, moment, square, count = torch.zeros(()), torch.zeros(()), torch.zeros(()), 0
     for chunk in rows():
-        weights_NG, grams, moments = weights(chunk), [], []
-        for group, weight_N in enumerate(weights_NG.unbind(1)):
-            counted_SN = (chunk.design_NS * weight_N[:, None]).T
-            grams.append(counted_SN @ chunk.design_NS)
-            moments.append(counted_SN @ chunk.truth_NGK[:, group])
-        gram, moment = gram + torch.stack(grams), moment + torch.stack(moments)
-        square = square + chunk.truth_NGK.square().sum(0)
-        count += len(chunk.design_NS)
+        (_, truth, _), (grams, moments) = chunk, _products(chunk, weights(chunk))
+        gram, moment, square = gram + grams, moment + moments, square + truth.square().sum(0)
+        count += len(truth)
     return Equations(gram + torch.eye(gram.shape[-1], dtype=torch.float64), moment, square, count)
+
+
+def _products(chunk: Rows, weights_NG: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums of weighted products (G, S, S) of what is known, and (G, S, K) with what is to be predicted."""
+    grams, moments = [], []
+    for group, weight_N in enumerate(weights_NG.unbind(1)):
+        counted_SN = (chunk.design_NS * weight_N[:, None]).T
+        grams.append(counted_SN @ chunk.design_NS)
+        moments.append(counted_SN @ chunk.truth_NGK[:, group])
+    return torch.stack(grams), torch.stack(moments)
 
 
 def _expected(rows: Pass, solved_GSK: Tensor, unit_GK: Tensor) -> tuple[Tensor, Tensor]:
     """Coefficients (Z, G) that tell an error's size from ``seen``, and the least size (G,)."""
     gram, moment, total, count = torch.zeros(()), torch.zeros(()), torch.zeros(()), 0
     for chunk in rows():
-        size_NG = _size(chunk, solved_GSK, unit_GK)
-        gram = gram + chunk.seen_NZ.T @ chunk.seen_NZ
-        moment = moment + chunk.seen_NZ.T @ size_NG
-        total, count = total + size_NG.sum(0), count + len(size_NG)
-    ridge_ZZ = torch.eye(len(gram), dtype=torch.float64)
-    return torch.linalg.solve(gram + ridge_ZZ, moment), (LEAST * total / count).clamp(min=1e-6)
+        (_, _, seen), sizes = chunk, _size(chunk, solved_GSK, unit_GK)
+        gram, moment = gram + seen.T @ seen, moment + seen.T @ sizes
+        total, count = total + sizes.sum(0), count + len(sizes)
+    ridge = torch.eye(len(gram), dtype=torch.float64)
+    return torch.linalg.solve(gram + ridge, moment), (LEAST * total / count).clamp(min=1e-6)
 
 
 def _size(chunk: Rows, solved_GSK: Tensor, unit_GK: Tensor) -> Tensor:
