@@ -59,11 +59,13 @@ def served(task: Task) -> PyFuncModel:
 
 def expected(task: Task, frame: pd.DataFrame) -> pd.DataFrame:
     """The answer of the network itself, which has never been written and read."""
-    return problems.load("forecasting").predict(network(task), Prepared.load(task.layout.prepared).meta, frame)
+    return problems.load("forecasting").answering.predict(
+        network(task), Prepared.load(task.layout.prepared).meta, frame
+    )
 
 
 def example(task: Task) -> pd.DataFrame:
-    return problems.load("forecasting").example(Prepared.load(task.layout.prepared))
+    return problems.load("forecasting").answering.example(Prepared.load(task.layout.prepared))
 
 
 def small_model(root: Path, problem: str) -> PyFuncModel:
@@ -72,9 +74,9 @@ def small_model(root: Path, problem: str) -> PyFuncModel:
 
     layout, case = Layout(root, "small"), tables.CASES[problem]
     meta = case.run(layout.prepared).meta
-    found, _, config = case.open()
+    opened, _, config = case.open()
     torch.manual_seed(0)
-    store.write_tensors(layout.model / "weights.safetensors", found.model(config, meta).state_dict())
+    store.write_tensors(layout.model / "weights.safetensors", opened.learning.model(config, meta).state_dict())
     blocks = {"problem": problem, "model": config.model_dump(mode="json"), "meta": meta}
     store.write_json(layout.model / "config.json", blocks)
 

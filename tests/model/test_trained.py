@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from fakes import Line, write_trained
+from fakes import line, write_trained
 from problems import tables
 
 from unroll import problems
@@ -15,10 +15,10 @@ from unroll.core.errors import ConfigError, StoreError
 from unroll.model.trained import Trained
 
 
-def only_line(name: str) -> Line:
+def only_line(name: str) -> object:
     if name != "line":
         raise ConfigError(f"prepare.problem: {name!r} is not allowed; expected one of line")
-    return Line()
+    return line()
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_loads_the_network_with_its_weights(folder: Path) -> None:
     assert trained.model(torch.tensor([[3.0]])).item() == 6.5
     assert not trained.model.training
     assert trained.meta["examples"]["train"] == 1000
-    assert isinstance(trained.problem, Line)
+    assert trained.problem.about == "Fits a straight line."
 
 
 def test_missing_files(folder: Path) -> None:
@@ -70,7 +70,9 @@ def test_faulty_config(folder: Path) -> None:
     told = "model.outputs: unknown key (value 2)"
     fails(folder, "config.json", told)
     fails(
-        folder, "config.json", "; if another version of Unroll trained it, mend the key in params.yaml and train anew"
+        folder,
+        "config.json",
+        "; if another version of Unroll trained it, correct the key in params.yaml and",
     )
     change(folder, model={})
     fails(folder, "config.json", "model.inputs: missing; every tuned value must be given")
@@ -101,7 +103,7 @@ def older(folder: Path, block: dict[str, Any], trained_as: dict[str, Any]) -> to
     case = tables.CASES["forecasting"]
     prepared, problem = case.run(folder / "prepared"), problems.load("forecasting")
     config = problem.Model.model_validate(trained_as)
-    model = problem.solve(config, prepared) or problem.model(config, prepared.meta)
+    model = problem.learning.solve(config, prepared) or problem.learning.model(config, prepared.meta)
     store.write_tensors(folder / "weights.safetensors", model.state_dict())
     store.write_json(folder / "config.json", {"problem": "forecasting", "model": block, "meta": dict(prepared.meta)})
     return model
@@ -141,7 +143,7 @@ def test_keys_that_nothing_mends_are_told_with_what_to_do(tmp_path: Path) -> Non
     block = tables.CASES["forecasting"].model
     older(tmp_path, {**block, "head": "student_t", "cell": "lru"}, block)
     fails(tmp_path, "config.json", "model.cell: 'lru' is not allowed")
-    fails(tmp_path, "config.json", "mend the key in params.yaml and train anew: unroll repro")
+    fails(tmp_path, "config.json", "correct the key in params.yaml and train again: unroll repro")
     older(tmp_path, {**block, "multi_step": "autoregressive", "head": "gaussian"}, block)
     fails(tmp_path, "config.json", "model: trajectories: None with multi_step autoregressive; expected a number")
 

@@ -122,11 +122,11 @@ def _place(locked_in: str) -> str:
 def _trace_output(output: str) -> None:
     from unroll.registry import lineage
 
-    wanted, found = lineage.of_output(root(), output)
-    table = _table("task", "version", "registered", "run", "commit", "verdict", title=f"Models that came from {wanted}")
-    for version in found:
+    digest, versions = lineage.of_output(root(), output)
+    table = _table("task", "version", "registered", "run", "commit", "verdict", title=f"Models that came from {digest}")
+    for version in versions:
         table.add_row(version.task, str(version.number), _when(version), *_origin(version))
-    console(markup=False).print(table if found else f"{wanted}: no registered model came from it")
+    console(markup=False).print(table if versions else f"{digest}: no registered model came from it")
 
 
 def _say(task: str, event: "Event") -> None:

@@ -23,7 +23,8 @@ from unroll.core.errors import DataError, UnrollError
 from unroll.core.layout import Layout
 from unroll.core.scores import Scores, advantage
 from unroll.model.trained import Trained
-from unroll.problems.common.base import Asked, Prepared
+from unroll.problems.common.base import Prepared
+from unroll.problems.common.preparation import Questions
 from unroll.registry.snapshot import Evaluation
 
 BATCH = 256
@@ -109,23 +110,23 @@ class Contestant:
 
     trained: Trained
     prepared: Prepared
-    asked: Asked
+    asked: Questions
 
     @classmethod
     def of(cls, trained: Trained, prepared: Prepared, metric: str) -> "Contestant":
         """On the test part."""
-        return cls(trained, prepared, trained.problem.asked(prepared, "test", metric))
+        return cls(trained, prepared, trained.problem.preparation.questions(prepared, "test", metric))
 
     def scores(self) -> Scores:
         """What the model scores on each test row."""
         import torch
 
         with torch.inference_mode():
-            return self.trained.problem.score(self.trained.model, self.prepared, "test", BATCH)
+            return self.trained.problem.scoring.score(self.trained.model, self.prepared, "test", BATCH)
 
     def value(self, metric: str) -> Callable[[np.ndarray], np.ndarray]:
         """The metric of summed statistics."""
-        return lambda sums: self.trained.problem.metrics(sums, self.trained.meta)[metric]
+        return lambda sums: self.trained.problem.scoring.metrics(sums, self.trained.meta)[metric]
 
 
 class _Undecided(Exception):  # noqa: N818 - an outcome
@@ -144,75 +145,72 @@ def _faults_are(outcome: Outcome) -> Iterator[None]:
         raise _Undecided(Outcome.NOT_LOADED, f"{type(error).__name__}: {words}") from error
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums come out the same on every machine."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def run(layout: Layout, champion: int, folder: Path, gate: GateConfig, recorded: Evaluation | None) -> Challenge:
     """The task's model against the champion, version ``champion``, whose files are in ``folder``.
 
     ``recorded`` is the champion's own evaluation: on the same rows its score must come out again. Raises UnrollError
     if the task's own files are at fault. What is wrong with the champion is an outcome.
     """
-    import torch
-
     ours = Contestant.of(Trained.load(layout.model), Prepared.load(layout.prepared), gate.metric)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the same sums on every machine
     layout.state.mkdir(parents=True, exist_ok=True)
     try:
-        with tempfile.TemporaryDirectory(dir=layout.state, prefix="challenge.") as place:
-            return _run(layout, champion, folder, gate, recorded, ours, Path(place))
+        with _one_thread(), tempfile.TemporaryDirectory(dir=layout.state, prefix="challenge.") as place:
+            theirs = _opponent(ours, layout, folder, gate.metric, Path(place))
+            return _compare(champion, gate, ours, theirs, recorded)
     except _Undecided as undecided:
         outcome, detail = undecided.args
         return Challenge(champion, outcome, gate.confidence, detail)
-    finally:
-        torch.set_num_threads(threads)
 
 
-def _run(
-    layout: Layout,
-    champion: int,
-    folder: Path,
-    gate: GateConfig,
-    recorded: Evaluation | None,
-    ours: Contestant,
-    place: Path,
-) -> Challenge:
-    metric, problem, other = gate.metric, ours.trained.config["problem"], _problem(folder)
+def _opponent(ours: Contestant, layout: Layout, folder: Path, metric: str, place: Path) -> Contestant:
+    """The champion on its own test rows; ``place`` is for its arrays."""
+    problem, other = ours.trained.config["problem"], _problem(folder)
     if other != problem:
         raise _Undecided(Outcome.ROWS_DIFFER, f"it solves the problem {other!r}, this model {problem!r}")
     with _faults_are(Outcome.NOT_LOADED):
         trained = Trained.load(folder)
     with _faults_are(Outcome.ROWS_DIFFER):
-        theirs = Contestant.of(trained, _prepared_for(trained, ours, layout, place), metric)
+        return Contestant.of(trained, _prepared_for(trained, ours, layout, place), metric)
+
+
+def _compare(
+    champion: int, gate: GateConfig, ours: Contestant, theirs: Contestant, recorded: Evaluation | None
+) -> Challenge:
+    metric, values = gate.metric, (ours.value(gate.metric), theirs.value(gate.metric))
+    with _faults_are(Outcome.ROWS_DIFFER):
         ours_M, theirs_M = common(ours.asked, theirs.asked)
     our_scores = ours.scores()
     with _faults_are(Outcome.NOT_LOADED):
         their_scores = theirs.scores()
-        value = float(theirs.value(metric)(their_scores.sums()))
-    if recorded and recorded.rows == fingerprint(theirs.asked) and not agree(value, recorded.score):
-        scores = f"{metric} {value:.4g} here and {recorded.score:.4g} when it was evaluated on the same rows"
+        score = float(values[1](their_scores.sums()))
+    if recorded and recorded.rows == fingerprint(theirs.asked) and not agree(score, recorded.score):
+        scores = f"{metric} {score:.4g} here and {recorded.score:.4g} when it was evaluated on the same rows"
         raise _Undecided(Outcome.NOT_LOADED, f"{scores}: this code does not read it as it was trained")
     pair = our_scores.take(ours_M), their_scores.take(theirs_M)
-    return _judge(champion, gate, pair, (ours.value(metric), theirs.value(metric)))
-
-
-def _judge(
-    champion: int,
-    gate: GateConfig,
-    pair: tuple[Scores, Scores],
-    values: tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]],
-) -> Challenge:
-    """From the scores of both on the same rows."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        ours, theirs = (float(value(scores.sums())) for value, scores in zip(values, pair, strict=True))
-    sign = 1 if gate.direction == "higher" else -1
+        value, champion_value = (float(metric_of(part.sums())) for metric_of, part in zip(values, pair, strict=True))
+    sign, blocks = 1 if gate.direction == "higher" else -1, pair[0].blocks()
     difference, low, high = advantage(*pair, values, sign, gate.confidence)
-    blocks = pair[0].blocks()
     better = blocks >= blocks_needed(gate.confidence) and low > gate.margin
     return Challenge(
         champion=champion,
         outcome=Outcome.BETTER if better else Outcome.NOT_BETTER,
         confidence=gate.confidence,
-        value=_finite(ours),
-        champion_value=_finite(theirs),
+        value=_finite(value),
+        champion_value=_finite(champion_value),
         difference=_finite(difference),
         low=_finite(low),
         high=_finite(high),
@@ -250,7 +248,7 @@ def blocks_needed(confidence: float) -> int:
     return math.ceil(math.log2(2 / (1 - confidence)) - 1e-9)
 
 
-def common(ours: Asked, theirs: Asked) -> tuple[np.ndarray, np.ndarray]:
+def common(ours: Questions, theirs: Questions) -> tuple[np.ndarray, np.ndarray]:
     """The places (M,) in either model's test rows of those that both answer.
 
     Raises DataError if these are few, if the questions differ, or if the truths differ.
@@ -290,10 +288,10 @@ def _differ(ours_M: np.ndarray, theirs_M: np.ndarray) -> np.ndarray:
 def rows_of(layout: Layout, metric: str) -> str:
     """The fingerprint of the task's own test rows."""
     problem = problems.load(str(_problem(layout.model)))
-    return fingerprint(problem.asked(Prepared.load(layout.prepared), "test", metric))
+    return fingerprint(problem.preparation.questions(Prepared.load(layout.prepared), "test", metric))
 
 
-def fingerprint(asked: Asked) -> str:
+def fingerprint(asked: Questions) -> str:
     """The SHA-256 over what is asked, row by row; equal if rows and truths are the same to the last bit."""
     import hashlib
 
@@ -317,6 +315,8 @@ def _prepared_for(trained: Trained, ours: Contestant, layout: Layout, place: Pat
         return ours.prepared
     problem = trained.problem
     prepare = problem.Prepare.model_validate(config)
-    table = store.read_table(layout.validated / "table.parquet", problem.columns(prepare), problem.coded(prepare))
-    meta = problem.prepare(table, prepare, place, trained.meta)
+    preparation = problem.preparation
+    path = layout.validated / "table.parquet"
+    table = store.read_table(path, preparation.columns(prepare), preparation.coded(prepare))
+    meta = preparation.prepare(table, prepare, place, trained.meta)
     return Prepared(store.read_arrays(place), meta)

@@ -28,8 +28,6 @@ from unroll.tracking import backend, runs
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["Verdict", "is_published", "publish_all", "register", "unpublished"]
-
 ROUNDS = 5
 """How often a model challenges anew because another one was promoted meanwhile."""
 VERDICT_TAGS = ("unroll.verdict", "unroll.reason")
@@ -208,10 +206,14 @@ def _create_version(client: "MlflowClient", task: str, model_id: str, run_id: st
     return int(client.create_model_version(task, source, run_id=run_id, tags=dict(tags), model_id=model_id).version)
 
 
+def publish(task: Task) -> Verdict:
+    """Bring MLflow up to date with the task's files: its run, then its model."""
+    return register(task, publication.publish(task))
+
+
 def publish_all(root: Path, names: Sequence[str]) -> dict[str, Verdict]:
-    """Publish and register the models of the named tasks as they lie in the project."""
-    tasks = [Task.open(root, name) for name in names]
-    return {task.name: register(task, publication.publish(task)) for task in tasks}
+    """As ``publish``, for the named tasks."""
+    return {name: publish(Task.open(root, name)) for name in names}
 
 
 def unpublished(root: Path) -> list[str]:
