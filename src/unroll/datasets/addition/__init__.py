@@ -13,6 +13,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from unroll.core.config import DataConfig
 from unroll.core.errors import DataError
 from unroll.core.expectation import Expectation
+from unroll.core.text import shorten
 from unroll.datasets.common import raw
 from unroll.datasets.common.base import Dataset, Parsed, Rejected, RemoteFile
 from unroll.datasets.common.suite import between, schema
@@ -77,7 +78,7 @@ class Addition(Dataset[AdditionConfig]):
         path = raw.find(folder, FILE)
         lines = raw.lines(raw.decode(FILE, path.read_bytes()))
         if tuple(lines[0].split(",")) != HEADER:
-            raise DataError(f"{FILE} row 1: {raw.shorten(lines[0])!r}; expected the columns {','.join(HEADER)}")
+            raise DataError(f"{FILE} row 1: {shorten(lines[0])!r}; expected the columns {','.join(HEADER)}")
         number = "[0-9]{1,%d}"
         operand, total = number % config.digits, number % (config.digits + 1)
         rows = pd.Series(lines[1:], dtype="str")
@@ -124,4 +125,4 @@ def _fault(row: int, line: str, operand: str) -> Rejected:
         return Rejected(FILE, row, "", f"{len(cells)} columns", f"wrong number of columns; expected {len(HEADER)}")
     at = 1 if re.fullmatch(rf"{operand}\+{operand}", cells[0]) else 0
     expected = ("a sum such as 12+345", "its result")[at]
-    return Rejected(FILE, row, HEADER[at], raw.shorten(cells[at]), f"expected {expected}, with numbers of few digits")
+    return Rejected(FILE, row, HEADER[at], shorten(cells[at]), f"expected {expected}, with numbers of few digits")

@@ -16,6 +16,7 @@ from pydantic import Field
 from unroll.core.config import DataConfig
 from unroll.core.errors import DataError
 from unroll.core.expectation import Expectation
+from unroll.core.text import shorten
 from unroll.datasets.common import raw
 from unroll.datasets.common.base import MAX_BYTES, Dataset, Parsed, Rejected, RemoteFile
 from unroll.datasets.common.suite import between, schema
@@ -183,7 +184,7 @@ def _array(archive: Mapping[str, np.ndarray], name: str, file: str) -> np.ndarra
         names = (*VARIABLES, *CALENDAR, *(f"column {at + 1}" for at in range(WIDTH, array.shape[1])))
         for (row, column), value in np.ndenumerate(array):
             if not _is_number(value):
-                cell = f"row {row + 1}, {names[column]}: {raw.shorten(_text(value))!r}"
+                cell = f"row {row + 1}, {names[column]}: {shorten(_text(value))!r}"
                 raise DataError(f"{file}: array {name} {cell}; expected a number")
     return array
 

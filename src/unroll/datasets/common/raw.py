@@ -5,9 +5,6 @@ from pathlib import Path
 from unroll.core.errors import DataError
 from unroll.datasets.common.base import MAX_BYTES
 
-SHOWN = 60
-"""Characters of a faulty value that a message quotes."""
-
 
 def find(folder: Path, name: str) -> Path:
     """The path of a raw file; raises DataError if it is missing, empty or too large."""
@@ -33,8 +30,3 @@ def decode(name: str, data: bytes) -> str:
 def lines(text: str) -> list[str]:
     r"""The lines without their ends, \n or \r\n; other signs that Unicode takes for line ends stay within a line."""
     return text.replace("\r\n", "\n").removesuffix("\n").split("\n")
-
-
-def shorten(value: str) -> str:
-    """``value``, cut to what a message can quote."""
-    return value if len(value) <= SHOWN else value[: SHOWN - 1] + "…"

@@ -10,7 +10,7 @@ import numpy as np
 
 from unroll.core.config import Config
 from unroll.core.errors import DataError
-from unroll.datasets.common import raw
+from unroll.core.text import shorten
 from unroll.datasets.files import reading
 from unroll.datasets.files.columns import cells
 from unroll.datasets.files.columns.cells import Marks
@@ -86,7 +86,7 @@ class Look:
         if not bad_N.any():
             return ""
         first = int(np.argmax(bad_N))
-        shown = raw.shorten(str(self.frame[column].iloc[first]))
+        shown = shorten(str(self.frame[column].iloc[first]))
         more = f" ({bad_N.sum():,} of the first {len(bad_N):,} rows are as odd)" if bad_N.sum() > 1 else ""
         group = group_mark(shown)
         hint = f"; data.thousands: {group!r} would say that digits are in groups" if group else ""

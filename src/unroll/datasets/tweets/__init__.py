@@ -16,6 +16,7 @@ from pydantic import Field
 from unroll.core.config import DataConfig
 from unroll.core.errors import DataError
 from unroll.core.expectation import Expectation
+from unroll.core.text import shorten
 from unroll.datasets.common import raw
 from unroll.datasets.common.base import Dataset, Parsed, Rejected, RemoteFile
 from unroll.datasets.common.suite import between, schema, text_facts
@@ -74,7 +75,7 @@ class Tweets(Dataset[TweetsConfig]):
                 rejected.append(Rejected(FILE.name, row, "", f"{len(cells)} columns", wrong))
             elif cells[label_at] not in LABELS:
                 wrong = f"unknown label; expected {', '.join(LABELS)}"
-                rejected.append(Rejected(FILE.name, row, LABEL, raw.shorten(cells[label_at]), wrong))
+                rejected.append(Rejected(FILE.name, row, LABEL, shorten(cells[label_at]), wrong))
             elif not cells[text_at].strip():
                 rejected.append(Rejected(FILE.name, row, TEXT, cells[text_at], "empty text"))
             else:
@@ -141,6 +142,6 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str], int, tuple[int, int]]]:
 def _header(name: str, cells: list[str]) -> tuple[int, int]:
     missing = [column for column in (LABEL, TEXT) if column not in cells]
     if missing:
-        seen = raw.shorten(",".join(cells))
+        seen = shorten(",".join(cells))
         raise DataError(f"{name} row 1: no column {missing[0]!r} in {seen!r}; expected columns {LABEL} and {TEXT}")
     return cells.index(LABEL), cells.index(TEXT)

@@ -10,8 +10,8 @@ import numpy as np
 from unroll.core import store
 from unroll.core.errors import StoreError
 from unroll.core.expectation import Expectation
+from unroll.core.text import shorten
 from unroll.datasets.common.base import Rejected
-from unroll.datasets.common.raw import shorten
 from unroll.stages.validate.outcome import columns, expected, plain
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unroll.datasets.files.columns import cells
-from unroll.datasets.files.columns.cells import USUAL_MISSING
 from unroll.datasets.files.columns.ends import THINNER, Ends
+from unroll.datasets.files.reading import missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,10 +48,10 @@ class Watch:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        usual = pa.array(USUAL_MISSING, pa.large_string())
+        usual = pa.array(missing.WORDS, pa.large_string())
         at_N = pc.index_in(said, value_set=usual).to_numpy(zero_copy_only=False)
         for place in np.unique(at_N[at_N == at_N]).astype(int).tolist():
-            self.words.setdefault(USUAL_MISSING[place], f"{file} row {rows_N[int(np.argmax(at_N == place))]}")
+            self.words.setdefault(missing.WORDS[place], f"{file} row {rows_N[int(np.argmax(at_N == place))]}")
 
     def unread(self, shown: Sequence[str], file: str, rows_N: np.ndarray) -> None:
         """Times that no format reads."""

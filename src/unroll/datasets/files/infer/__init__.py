@@ -5,13 +5,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from unroll.datasets.files.columns import cells, times
-from unroll.datasets.files.columns.cells import USUAL_MISSING, Marks
+from unroll.datasets.files.columns.cells import Marks
 from unroll.datasets.files.columns.column import Column
 from unroll.datasets.files.config import FilesConfig, Scalar, Table, TimeColumns
 from unroll.datasets.files.first_look import Look
 from unroll.datasets.files.infer import labelled_columns, series_columns_seen
 from unroll.datasets.files.infer.seen import Seen
-from unroll.datasets.files.reading import Reading, numerals
+from unroll.datasets.files.reading import Reading, missing, numerals
 from unroll.datasets.files.tables.sifting import require_columns
 
 
@@ -146,12 +146,12 @@ def _missing(look: Look, config: FilesConfig) -> tuple[Scalar, ...]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    usual = pa.array(USUAL_MISSING, pa.large_string())
+    usual = pa.array(missing.WORDS, pa.large_string())
     there: set[str] = set()
     for name in look.columns:
         said = cells.words(look.frame[name])
         there |= set(said.filter(pc.is_in(said, value_set=usual)).to_pylist())
-    return tuple(word for word in USUAL_MISSING if word in there)
+    return tuple(word for word in missing.WORDS if word in there)
 
 
 _INFER: dict[Table, Callable[[Seen], Iterator[tuple[str, Any]]]] = {

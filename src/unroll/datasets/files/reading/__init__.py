@@ -9,8 +9,7 @@
 [['40,5', 'NA']]
 """
 
-from unroll.datasets.files.reading.api import Chunks, chunks, columns, left_out
-from unroll.datasets.files.reading.chunking import Chunk
+from unroll.datasets.files.reading.api import Chunk, Chunks, chunks, columns, left_out
 from unroll.datasets.files.reading.delimited import Unread
 from unroll.datasets.files.reading.locating import locate
 from unroll.datasets.files.reading.options import Format, Reading

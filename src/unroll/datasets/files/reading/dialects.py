@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from unroll.core.errors import DataError
 from unroll.datasets.files.reading import numerals
+from unroll.datasets.files.reading.missing import is_missing
 from unroll.datasets.files.reading.numerals import is_number
 from unroll.datasets.files.reading.options import SPACES, Reading
 from unroll.datasets.files.reading.records import Dialect, records
@@ -34,7 +35,6 @@ NAMES = {
     "id",
 }
 """What columns of text are called."""
-MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "-", "nil", "#n/a"}
 
 
 class Look(NamedTuple):
@@ -99,11 +99,6 @@ def decimal(rows: Sequence[Sequence[str]], delimiter: str | None = None) -> str:
     """
     columns = itertools.zip_longest(*(rows[1:] or rows), fillvalue="")
     return numerals.marks(([cell for cell in column if not is_missing(cell)] for column in columns), delimiter)[0]
-
-
-def is_missing(cell: str) -> bool:
-    """Whether a cell says that there is no value."""
-    return cell.strip().lower() in MISSING
 
 
 def _look(data: bytes, dialect: Dialect, reading: Reading, name: str) -> Look:

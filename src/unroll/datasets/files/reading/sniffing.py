@@ -5,8 +5,9 @@ import re
 from pathlib import Path
 
 from unroll.core.errors import DataError
-from unroll.datasets.files.reading import beginning, dialects, encodings, ucr
+from unroll.datasets.files.reading import beginning, dialects, ucr
 from unroll.datasets.files.reading.beginning import Sample
+from unroll.datasets.files.reading.missing import is_missing
 from unroll.datasets.files.reading.numerals import is_number
 from unroll.datasets.files.reading.options import Format, Reading
 
@@ -50,7 +51,7 @@ def look(part: Sample, reading: Reading) -> Reading:
         raise DataError(f"{part.name}: no {kind} ({part.kind}); expected {kind}, which is compressed inside already")
     if part.data[257:262] == b"ustar":
         raise DataError(f"{part.name}: a tar archive; expected a single file, packed or not")
-    encoding = reading.encoding or encodings.guess(part)
+    encoding = reading.encoding or beginning.encoding(part)
     told = _told(reading, encoding=encoding)
     text = utf8(part, encoding)
     kind = kind or _by_content(text)
@@ -126,7 +127,7 @@ def _is_table(found: dialects.Look) -> bool:
     rows = found.rows
     if len(rows[0]) == 1 and not found.fit:
         only = [row[0] for row in rows[1:] or rows if row[0].strip()]
-        return all(is_number(cell) or dialects.is_missing(cell) for cell in only)
+        return all(is_number(cell) or is_missing(cell) for cell in only)
     if found.fit < FIT or len(rows) < 2:
         return False
     body = rows[1:]

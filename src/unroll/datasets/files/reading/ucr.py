@@ -6,8 +6,9 @@ from typing import final
 import numpy as np
 
 from unroll.core.errors import DataError
-from unroll.datasets.files.reading import dialects, values
+from unroll.datasets.files.reading import values
 from unroll.datasets.files.reading.delimited import Part
+from unroll.datasets.files.reading.missing import is_missing
 from unroll.datasets.files.reading.numerals import NUMBER
 from unroll.datasets.files.reading.reader import Place, Reader
 from unroll.datasets.files.reading.separated import Table
@@ -59,7 +60,7 @@ def label_place(rows: Sequence[Sequence[str]], name: str) -> str | None:
 
 
 def _is_value(cell: str) -> bool:
-    return NUMBER.fullmatch(cell.strip()) is not None or dialects.is_missing(cell)
+    return NUMBER.fullmatch(cell.strip()) is not None or is_missing(cell)
 
 
 def _is_whole(cell: str) -> bool:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from unroll.datasets.files.reading.delimited import Part, Unread
+from unroll.datasets.files.reading.missing import is_missing
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MISSING = frozenset({"", "?", "na", "nan"})
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -38,7 +38,7 @@ def number(cell: str) -> float | None:
     (0.001, nan, None, None)
     """
     cell = cell.strip()
-    if cell.lower() in MISSING:
+    if is_missing(cell):
         return np.nan
     try:
         value = float(cell)

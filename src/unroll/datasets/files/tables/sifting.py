@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unroll.core.errors import DataError, MissingColumnError
-from unroll.datasets.common import raw
+from unroll.core.text import shorten
 from unroll.datasets.common.base import Rejected
 from unroll.datasets.files.reading.reader import CELLS
 
@@ -37,7 +37,7 @@ class Sieve:
     @classmethod
     def of(cls, chunk: "Chunk") -> "Sieve":
         """All rows of a chunk that could be cut into cells; the others are set aside already."""
-        aside = [Rejected(chunk.file, int(row), str(column), raw.shorten(str(value)), reason)
+        aside = [Rejected(chunk.file, int(row), str(column), shorten(str(value)), reason)
                  for row, column, value, reason in chunk.rejected]  # fmt: skip
         return cls(chunk.file, np.asarray(chunk.rows_N), aside)
 
@@ -51,7 +51,7 @@ class Sieve:
         values = np.asarray(cells, dtype=object)[places]
         for place, value in zip(places.tolist(), values, strict=True):
             why = reason if isinstance(reason, str) else reason(place)
-            shown = "" if is_missing(value) else raw.shorten(str(value))
+            shown = "" if is_missing(value) else shorten(str(value))
             self.rejected.append(Rejected(self.file, int(self.rows_N[place]), column, shown, why))
         self.kept_N &= ~bad_N
 
