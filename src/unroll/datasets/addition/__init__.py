@@ -86,7 +86,7 @@ class Addition(Dataset[AdditionConfig]):
         faulty = cells["source"].isna()
         rejected = [_fault(at + 2, rows[at], operand) for at in rows.index[faulty]]
         if faulty.all():
-            seen = f"; row 2: {rejected[0].found()}" if rejected else ""
+            seen = f"; row 2: {rejected[0].what()}" if rejected else ""
             raise DataError(f"{FILE}: no readable row; expected a sum such as 12+345 and its result in each{seen}")
         return Parsed(cells[~faulty].reset_index(drop=True), rejected)
 

@@ -28,7 +28,7 @@ __all__ = ["DATASET", "Files", "FilesConfig", "Plan", "Settled"]
 class Settled(FilesConfig):
     """A block with nothing left open, and what was found in its files."""
 
-    found: dict[str, Any] = Field(description="What ingest wrote into the manifest")
+    findings: dict[str, Any] = Field(description="What ingest wrote into the manifest")
 
 
 class Files(Dataset[FilesConfig]):
@@ -69,9 +69,9 @@ class Files(Dataset[FilesConfig]):
         """The rows as they are read; ``folder`` is the project's."""
         return Plan.of(config, folder).parts()
 
-    def settled(self, config: FilesConfig, found: Mapping[str, Any]) -> FilesConfig:
+    def settled(self, config: FilesConfig, findings: Mapping[str, Any]) -> FilesConfig:
         """The completed block of the manifest, which knows all columns."""
-        return Settled.model_validate({**found["block"], "found": dict(found)})
+        return Settled.model_validate({**findings["block"], "findings": dict(findings)})
 
     def facts(self, table: "pd.DataFrame", config: FilesConfig) -> "pd.DataFrame":
         """What the expectations of the table speak about."""
@@ -93,15 +93,15 @@ class Files(Dataset[FilesConfig]):
             raise DataError(f"{', '.join(sum(paths(config).values(), ()))}: not read yet; expected a settled block")
         match config.kind:
             case "series":
-                return expect.series(config, config.found)
+                return expect.series(config, config.findings)
             case "labelled_series":
-                return expect.labelled_series(config, config.found)
+                return expect.labelled_series(config, config.findings)
             case "labelled_text":
-                return expect.labelled_text(config, config.found)
+                return expect.labelled_text(config, config.findings)
             case "text":
                 return expect.text()
             case "pairs":
-                return expect.pairs(config, config.found)
+                return expect.pairs(config, config.findings)
 
 
 DATASET = Files()

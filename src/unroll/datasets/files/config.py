@@ -40,7 +40,7 @@ _NO_NAME = re.compile(r"\W+")
 
 
 def _duration(value: object) -> object:
-    if isinstance(value, str) and (found := _DURATION.fullmatch(value)) and int(found[1]) > 0:
+    if isinstance(value, str) and (match := _DURATION.fullmatch(value)) and int(match[1]) > 0:
         return value
     raise ValueError(f"expected a number and one of {', '.join(_UNITS_S)}, such as 15min or 1h")
 
@@ -109,7 +109,7 @@ class SourceSplit(Config):
 
     def given(self) -> dict[str, tuple[str, ...]]:
         """The parts that are named, with their values or paths."""
-        return {part: found for part in PARTS if (found := getattr(self, part))}
+        return {part: match for part in PARTS if (match := getattr(self, part))}
 
 
 class FilesConfig(Reading, DataConfig):
@@ -233,9 +233,9 @@ def seconds(duration: str) -> int:
     >>> seconds("15min"), seconds("1 h")
     (900, 3600)
     """
-    found = _DURATION.fullmatch(duration)
-    assert found  # noqa: S101 - the config's own check saw to it
-    return int(found[1]) * _UNITS_S[found[2]]
+    match = _DURATION.fullmatch(duration)
+    assert match  # noqa: S101 - the config's own check saw to it
+    return int(match[1]) * _UNITS_S[match[2]]
 
 
 def identifier(column: str, units: Mapping[str, str] | None = None) -> str:

@@ -153,7 +153,7 @@ def _read(path: Path) -> tuple["pa.Table", list[Rejected]]:
         good, rejected = _sift(path.name, raw.decode(path.name, data))
         table = _parse("".join(f"{line}\n" for line in good).encode())
     if table is None or not len(table):
-        first = f"row {rejected[0].row}, {rejected[0].found()}" if rejected else "blank lines"
+        first = f"row {rejected[0].row}, {rejected[0].what()}" if rejected else "blank lines"
         raise DataError(f"{path.name}: no readable row ({first}); expected a class 1 to 7 and {len(TIMES)} numbers")
     return table, rejected
 

@@ -84,9 +84,9 @@ def _from_folder(file: RemoteFile, dataset: str, folder: Path) -> Path:
 
 
 def _verify(path: Path, file: RemoteFile, name: str) -> None:
-    found = digest(path, file.hash)
-    if found != file.hash:
-        raise DataError(f"{name}: hash {found}; expected {file.hash}: it is not the published file")
+    actual = digest(path, file.hash)
+    if actual != file.hash:
+        raise DataError(f"{name}: hash {actual}; expected {file.hash}: it is not the published file")
 
 
 @contextmanager

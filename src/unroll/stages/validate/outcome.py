@@ -51,13 +51,13 @@ class Outcome:
         parts += [self.reason] if self.reason else []
         parts += [f"{self.unexpected:,} of {self.judged:,} rows"] if self.unexpected else []
         if self.error:
-            found = f"; cannot be judged: {self.error}"
+            ending = f"; cannot be judged: {self.error}"
         elif self.rows:
             shown = [f"row {row}: {_short(value)}" for row, value in zip(self.rows, self.values, strict=True)]
-            found = "; " + ", ".join(shown) + (", …" if self.unexpected > len(shown) else "")
+            ending = "; " + ", ".join(shown) + (", …" if self.unexpected > len(shown) else "")
         else:
-            found = "" if self.observed is None else f"; found {_short(self.observed)}"
-        return ": ".join([*parts, f"expected {expected(self.type, self.kwargs)}{found}"])
+            ending = "" if self.observed is None else f"; found {_short(self.observed)}"
+        return ": ".join([*parts, f"expected {expected(self.type, self.kwargs)}{ending}"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +117,8 @@ def expected(kind: str, kwargs: Mapping[str, Any]) -> str:
     'values to be between (min_value -5)'
     """
     words = kind.removeprefix("expect_").removeprefix("column_").removeprefix("table_").replace("_", " ")
-    told = ("column", "column_A", "column_B", "row_condition", "condition_parser")
-    bounds = [f"{key} {_short(value)}" for key, value in kwargs.items() if key not in told]
+    elsewhere = ("column", "column_A", "column_B", "row_condition", "condition_parser")
+    bounds = [f"{key} {_short(value)}" for key, value in kwargs.items() if key not in elsewhere]
     where = f" where {kwargs['row_condition']}" if kwargs.get("row_condition") else ""
     return words + (f" ({', '.join(bounds)})" if bounds else "") + where
 

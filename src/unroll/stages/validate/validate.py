@@ -92,8 +92,8 @@ def validate(dataset: "Dataset[D]", config: D, layout: Layout) -> Report:
     if rejected:
         kept = (layout.rejected / "rows.csv").relative_to(layout.root).as_posix()
         first = "" if fault else f"; the first: {rejected[0].text()}"
-        told = f"{len(rejected):,} of {total:,}, kept with their reasons in {kept}{first}"
-        sys.stderr.write(f"{where}: rows set aside: {told}\n")
+        aside = f"{len(rejected):,} of {total:,}, kept with their reasons in {kept}{first}"
+        sys.stderr.write(f"{where}: rows set aside: {aside}\n")
     if fault:
         raise ValidationError(f"{where}: {fault}")
     require(report, where)

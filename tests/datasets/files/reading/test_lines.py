@@ -114,7 +114,7 @@ def test_a_key_that_comes_late(put, everything) -> None:  # type: ignore[no-unty
         '{"a": "' + "x" * 200 + '"}\n' + ('{"a": "' + "x" * 2000 + '"}\n') * 600 + '{"late": 3}\n{"a": 4}\n', "a.jsonl"
     )
     _, cells, rejected = everything(path)
-    assert rejected == [(602, "late", "3", "a key that no object before had; expected those of the first rows")]
+    assert rejected == [(602, "late", "3", "a key that no earlier object has; expected those of the first rows")]
     assert cells[-1] == ["4"]
     assert len(everything(path, ["a"])[1]) == 603
 

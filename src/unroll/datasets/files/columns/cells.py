@@ -93,12 +93,12 @@ def words(column: "pd.Series[Any]") -> "pa.Array":
     if not isinstance(column.dtype, pd.StringDtype):
         gone_N = column.isna().to_numpy()
         said = column.astype(object).map(lambda value: str(value).lower() if isinstance(value, bool) else str(value))
-        found = pa.array(said.to_numpy(), pa.large_string(), mask=gone_N)
+        texts = pa.array(said.to_numpy(), pa.large_string(), mask=gone_N)
     else:
-        found = pa.array(column, pa.large_string(), from_pandas=True)
-    if isinstance(found, pa.ChunkedArray):
-        found = found.combine_chunks()
-    trimmed = pc.utf8_trim_whitespace(found)
+        texts = pa.array(column, pa.large_string(), from_pandas=True)
+    if isinstance(texts, pa.ChunkedArray):
+        texts = texts.combine_chunks()
+    trimmed = pc.utf8_trim_whitespace(texts)
     return pc.if_else(pc.equal(trimmed, ""), None, trimmed)
 
 

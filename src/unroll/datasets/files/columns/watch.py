@@ -33,10 +33,10 @@ class Watch:
         """Where the first of them stands, and what it is."""
         self._unread, self._every = 0, 1
 
-    def numbers(self, found: Mapping[str, np.ndarray], file: str, rows_N: np.ndarray) -> None:
+    def numbers(self, columns: Mapping[str, np.ndarray], file: str, rows_N: np.ndarray) -> None:
         """The numbers (N,) of each column of the table, of rows that may be set aside too."""
         if len(rows_N):
-            self.ends.add(found, file, rows_N)
+            self.ends.add(columns, file, rows_N)
 
     def odd(self, column: "pd.Series[Any]", bad_N: np.ndarray, file: str, rows_N: np.ndarray) -> None:
         """Cells of a column of numbers that are none."""

@@ -19,12 +19,12 @@ from unroll.datasets.files.tables.sifting import require_columns
 class Inferred:
     """A block with everything filled in.
 
-    ``told`` says what was found, a line a key. ``proposals`` are keys that would change what is learned from, with a
+    ``notes`` say what was inferred, a line a key. ``proposals`` are keys that would change what is learned from, with a
     reason each: nothing takes them by itself, a person does.
     """
 
     config: FilesConfig
-    told: Sequence[str] = ()
+    notes: Sequence[str] = ()
     proposals: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
     columns: Mapping[str, Column] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -33,11 +33,11 @@ class Inferred:
         """The columns that nothing reads, and why."""
         used, numbers = set(named_columns(self.config)), self.config.kind in ("series", "labelled_series")
         left = {name: column for name, column in self.columns.items() if name not in used}
-        found = {
+        unused = {
             name: _why_unused(column) if numbers or column.is_empty else "not asked for"
             for name, column in left.items()
         }
-        return found | {name: what.partition(":")[0] for name, what in self.left_out.items()}
+        return unused | {name: what.partition(":")[0] for name, what in self.left_out.items()}
 
 
 def infer(look: Look, config: FilesConfig) -> Inferred:
@@ -49,20 +49,20 @@ def infer(look: Look, config: FilesConfig) -> Inferred:
     look = replace(look, reading=look.reading.model_copy(update={"decimal": decimal}))
     marks = Marks.of(missing, decimal, thousands)
     seen = {name: Column.of(name, look.frame[name], marks) for name in look.columns}
-    found = dict(_INFER[table](Seen(look, config, seen, marks)))
-    proposals = dict(series_columns_seen.proposals(look, config, seen, found)) if table == "series" else {}
+    keys = dict(_INFER[table](Seen(look, config, seen, marks)))
+    proposals = dict(series_columns_seen.proposals(look, config, seen, keys)) if table == "series" else {}
     if table in ("series", "labelled_series", "labelled_text"):
-        found["missing"] = missing
+        keys["missing"] = missing
     if table in NUMBERS:
-        found["thousands"] = thousands
-    found = {"table": table, **look.reading.model_dump(exclude_none=True), **found}
-    fresh = {key: value for key, value in found.items() if _is_open(config, key) and value is not None}
+        keys["thousands"] = thousands
+    keys = {"table": table, **look.reading.model_dump(exclude_none=True), **keys}
+    fresh = {key: value for key, value in keys.items() if _is_open(config, key) and value is not None}
     filled = config.model_copy(update=fresh)
-    told = [_written(look.reading, config)] if set(fresh) & set(_WRITTEN) else []
-    told += [f"{key}: {_shown(value)}" for key, value in fresh.items() if key not in Reading.model_fields and value]
-    inferred = Inferred(filled, told, proposals, seen, look.left_out)
+    notes = [_written(look.reading, config)] if set(fresh) & set(_WRITTEN) else []
+    notes += [f"{key}: {_shown(value)}" for key, value in fresh.items() if key not in Reading.model_fields and value]
+    inferred = Inferred(filled, notes, proposals, seen, look.left_out)
     if table in ("series", "labelled_series") and not isinstance(config.values, tuple):
-        told += [line] if (line := unused_line(inferred)) else []
+        notes += [line] if (line := unused_line(inferred)) else []
     return inferred
 
 

@@ -120,19 +120,19 @@ def _step(look: Look, time: TimeColumns, site: str | None) -> str | None:
 
 
 def proposals(
-    look: Look, config: FilesConfig, seen: Mapping[str, Column], found: Mapping[str, Any]
+    look: Look, config: FilesConfig, seen: Mapping[str, Column], inferred: Mapping[str, Any]
 ) -> Iterator[tuple[str, tuple[Any, str]]]:
     """What a person may want for a series: markers of missing values, sorting."""
-    values = config.values if isinstance(config.values, tuple) else found["values"]
+    values = config.values if isinstance(config.values, tuple) else inferred["values"]
     if markers := _markers([seen[name] for name in values]):
-        told = [
+        shown = [
             f"{number:.6g} stands in {count:,} of the first {seen[name].rows:,} rows of {name}, far {side} all others"
             for name, number, count, side in markers
         ]
         given = [*(config.missing or ()), *sorted({plain_number(number) for _, number, _, _ in markers})]
-        yield "missing", (given, "; ".join(told[:4]) + ("; …" if len(told) > 4 else ""))
-    time = found["time"]
-    if time is not None and not config.sort and found.get("site") is None and config.resample is None:
+        yield "missing", (given, "; ".join(shown[:4]) + ("; …" if len(shown) > 4 else ""))
+    time = inferred["time"]
+    if time is not None and not config.sort and inferred.get("site") is None and config.resample is None:
         us_N, _ = times.read(look.frame, time)
         step = np.diff(us_N[us_N != times.NONE])
         if len(step) and (step < 0).mean() > 0.01:
@@ -144,12 +144,12 @@ def _markers(columns: Sequence[Column]) -> list[tuple[str, float, int, str]]:
 
     A marker counts for all columns: what is an ordinary number in one of them, such as 999 hPa, is none.
     """
-    found = [(column, marker) for column in columns for marker in column.markers()]
-    marked = {marker for _, marker in found}
+    markers = [(column, marker) for column in columns for marker in column.markers()]
+    marked = {marker for _, marker in markers}
     ordinary = {marker for marker in marked for column in columns if column.has_within(marker)}
     return [
         (column.name, marker, int((column.number_N == np.float32(marker)).sum()), "below" if marker < 0 else "above")
-        for column, marker in found
+        for column, marker in markers
         if marker not in ordinary
     ]
 

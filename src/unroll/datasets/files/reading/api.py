@@ -113,10 +113,10 @@ def _counted(parts: Iterator[Part], receipt: Receipt) -> Iterator[Part]:
 
 def _reader(path: Path, reading: Reading, name: str | None) -> Reader:
     part = beginning.take(path, reading, name or path.name)
-    told = sniffing.look(part, reading)
-    place = Place(path, told, part.name)
-    first = sniffing.utf8(part, told.encoding or "utf-8")
-    match told.format:
+    complete = sniffing.look(part, reading)
+    place = Place(path, complete, part.name)
+    first = sniffing.utf8(part, complete.encoding or "utf-8")
+    match complete.format:
         case "csv":
             return Table(place, first)
         case "ucr":

@@ -66,7 +66,7 @@ class Arff(Reader):
     def _cells(self, columns: Sequence[str] | None, receipt: Receipt) -> Iterator[Part]:
         reading, name = self.place.reading, self.place.name
         with opened(self.place.path, reading, name, receipt) as source:
-            found = parts(
+            rows = parts(
                 utf8.blocks(source, reading.encoding or "utf-8"),
                 Dialect(",", self._quote, "%", escape="\\", loose=True),
                 self._layout,
@@ -76,7 +76,7 @@ class Arff(Reader):
                 longest=reading.max_line_bytes,
                 columns=columns,
             )
-            for part in found:
+            for part in rows:
                 yield Part(part.rows_N, _stripped(part.table), part.rejected)
 
     def _read_head(self) -> tuple[int, list[_Attribute]]:
@@ -84,8 +84,8 @@ class Arff(Reader):
         reading, name = self.place.reading, self.place.name
         attributes: list[_Attribute] = []
         with opened(self.place.path, reading, name) as source:
-            for found in records(utf8.blocks(source, reading.encoding or "utf-8"), LINES, name, reading.max_line_bytes):
-                for row, line in zip(found.rows_N.tolist(), map(str.strip, found.texts()), strict=True):
+            for batch in records(utf8.blocks(source, reading.encoding or "utf-8"), LINES, name, reading.max_line_bytes):
+                for row, line in zip(batch.rows_N.tolist(), map(str.strip, batch.texts()), strict=True):
                     if line.lower() == "@data" and attributes:
                         return row, attributes
                     if line and not line.startswith("%") and not line.lower().startswith("@relation"):
@@ -121,10 +121,10 @@ def _label_place(attributes: Sequence[_Attribute]) -> int | None:
     ):
         return None
     numbered = [re.fullmatch(r"(.*?)(\d+)", each.name) for at, each in enumerate(attributes) if at != classes[0]]
-    found = [(match[1], int(match[2])) for match in numbered if match and len(match[2]) < 10]
-    start = found[0] if found else ("", 0)
+    names = [(match[1], int(match[2])) for match in numbered if match and len(match[2]) < 10]
+    start = names[0] if names else ("", 0)
     run = [(start[0], start[1] + step) for step in range(last)]
-    return classes[0] if found == run else None
+    return classes[0] if names == run else None
 
 
 def _quote(data: str) -> str:

@@ -54,15 +54,15 @@ def guess(data: bytes, reading: Reading, name: str) -> Look:
     """
     delimiters = DELIMITERS if reading.delimiter is None else (reading.delimiter,)
     looks = [_best(data, delimiter, reading, name) for delimiter in delimiters]
-    found = max(looks, key=lambda look: look.fit)
-    if not found.fit:  # one column, whatever the delimiter is
+    best = max(looks, key=lambda look: look.fit)
+    if not best.fit:  # one column, whatever the delimiter is
         single = (look for look in looks if look.rows and all(len(row) == 1 for row in look.rows))
-        found = next(single, looks[0])
-    if not found.rows:
-        if found.fault:
-            raise found.fault
+        best = next(single, looks[0])
+    if not best.rows:
+        if best.fault:
+            raise best.fault
         raise DataError(f"{name}: no row in it; expected a table")
-    return found
+    return best
 
 
 def _best(data: bytes, delimiter: str, reading: Reading, name: str) -> Look:
@@ -104,8 +104,8 @@ def decimal(rows: Sequence[Sequence[str]], delimiter: str | None = None) -> str:
 def _look(data: bytes, dialect: Dialect, reading: Reading, name: str) -> Look:
     rows: list[list[str]] = []
     try:
-        for found in records([data], dialect, name, reading.max_line_bytes, reading.skip_rows):
-            rows = [dialect.split(text) for text in found.head(ROWS).texts()]
+        for batch in records([data], dialect, name, reading.max_line_bytes, reading.skip_rows):
+            rows = [dialect.split(text) for text in batch.head(ROWS).texts()]
             break
     except DataError as error:
         return Look(dialect, [], 0, error)
@@ -137,8 +137,8 @@ def _misquoted(data: bytes, dialect: Dialect) -> float:
     if dialect.quote.encode() not in data:
         return 0
     ends = b" \t\r\n" if dialect.delimiter == SPACES else f"{dialect.delimiter}\r\n".encode()
-    found = [match.end() for match in itertools.islice(dialect.quoted.finditer(data), ROWS)]
-    return sum(data[end : end + 1] not in ends for end in found) / max(1, len(found))
+    closings = [match.end() for match in itertools.islice(dialect.quoted.finditer(data), ROWS)]
+    return sum(data[end : end + 1] not in ends for end in closings) / max(1, len(closings))
 
 
 def _are_decimals(rows: list[list[str]]) -> bool:

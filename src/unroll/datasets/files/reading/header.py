@@ -56,12 +56,12 @@ def _require_once(named: Sequence[str], file: str) -> None:
 def _unique(named: Sequence[str]) -> tuple[str, ...]:
     """A column without a name is called by its place, with .1 behind where another one has that name."""
     taken = dict.fromkeys(filter(None, named))
-    found = []
+    names = []
     for place, name in enumerate(named, start=1):
         unique, again = name or f"column_{place}", 0
         while not name and unique in taken:
             again += 1
             unique = f"column_{place}.{again}"
         taken[unique] = None
-        found.append(unique)
-    return tuple(found)
+        names.append(unique)
+    return tuple(names)

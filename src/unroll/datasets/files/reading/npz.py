@@ -69,7 +69,7 @@ class Npz(Reader):
     def parts(self, columns: Sequence[str] | None, receipt: Receipt) -> Iterator[Part]:
         """The rows, numbered from 1, in their own types."""
         path, name = self.place.path, self.place.name
-        wanted = list(self._names if columns is None else columns)
+        chosen = list(self._names if columns is None else columns)
         total = self._arrays[0].shape[0]
         width = sum(array.width * array.dtype.itemsize for array in self._arrays)
         if width > self.place.reading.max_line_bytes:
@@ -85,7 +85,7 @@ class Npz(Reader):
                 with reported(f"{name} row {start + 1} or later", "npz"):
                     blocks = [_take(stream, array, count) for stream, array in zip(streams, self._arrays, strict=True)]
                     table = self._table(blocks)
-                yield Part(np.arange(start + 1, start + 1 + count), table.select(wanted), [])
+                yield Part(np.arange(start + 1, start + 1 + count), table.select(chosen), [])
             digest = store.sha256(path)
             require_unchanged(path, name, before)
             receipt.sha256, receipt.bytes = digest, before.st_size
@@ -114,9 +114,9 @@ class Npz(Reader):
                 f"{self.place.name}: array {name!r}: {array.width:,} values a row; expected 1 to {MAX_COLUMNS:,}"
             )
         if shape and (size := shape[0] * array.width * dtype.itemsize) != member.file_size - begins:
-            found = member.file_size - begins
+            held = member.file_size - begins
             raise DataError(
-                f"{self.place.name}: array {name!r} has {found:,} bytes; its head says {size:,}; expected a whole one"
+                f"{self.place.name}: array {name!r} has {held:,} bytes; its head says {size:,}; expected a whole one"
             )
         return array
 

@@ -60,12 +60,12 @@ class Parquet(Reader):
         """The rows, numbered from 1."""
         import pyarrow.parquet as pq
 
-        name, wanted = self.place.name, list(self.columns() if columns is None else columns)
-        types = {column: kind for column in wanted if (kind := self._types[column]) is not None}
+        name, chosen = self.place.name, list(self.columns() if columns is None else columns)
+        types = {column: kind for column in chosen if (kind := self._types[column]) is not None}
         with raw(self.place.path, name) as file:
             before = os.fstat(file.fileno())
             with reported(name, "parquet"):
-                batches = pq.ParquetFile(file).iter_batches(ROWS, columns=wanted, use_threads=False)
+                batches = pq.ParquetFile(file).iter_batches(ROWS, columns=chosen, use_threads=False)
             row = 1
             while (table := self._next(batches, types, row)) is not None:
                 receipt.position = before.st_size * (row - 1 + len(table)) // max(self._rows, 1)

@@ -117,12 +117,12 @@ def records(
     """
     cutter = _Cutter(dialect, name, longest, blank=blank)
     for block in _skipped(blocks, skip, cutter):
-        found = cutter.cut(block)
-        if len(found.rows_N):
-            yield found
-    found = cutter.cut(b"", final=True)
-    if len(found.rows_N):
-        yield found
+        batch = cutter.cut(block)
+        if len(batch.rows_N):
+            yield batch
+    batch = cutter.cut(b"", final=True)
+    if len(batch.rows_N):
+        yield batch
 
 
 def _skipped(blocks: Iterable[bytes], skip: int, cutter: "_Cutter") -> Iterator[bytes]:

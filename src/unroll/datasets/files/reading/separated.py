@@ -18,11 +18,11 @@ class Table(Reader):
 
     def __init__(self, place: Place, first: bytes) -> None:
         super().__init__(place)
-        found = dialects.guess(first, place.reading, place.name)
-        self._dialect = found.dialect
-        if (width := max(map(len, found.rows))) > MAX_COLUMNS:
+        look = dialects.guess(first, place.reading, place.name)
+        self._dialect = look.dialect
+        if (width := max(map(len, look.rows))) > MAX_COLUMNS:
             raise DataError(f"{place.name}: {width:,} columns or more; expected at most {MAX_COLUMNS:,}")
-        self._layout = layout(found.rows, header=bool(place.reading.header), file=place.name)
+        self._layout = layout(look.rows, header=bool(place.reading.header), file=place.name)
 
     def columns(self) -> tuple[str, ...]:
         """The names of the first row, or numbers."""

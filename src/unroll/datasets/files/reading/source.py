@@ -81,10 +81,10 @@ class Source:
     def read(self, size: int) -> bytes:
         """Exactly ``size`` bytes, fewer only at the end; raises DataError for damage and for more than is allowed."""
         parts: list[bytes] = []
-        wanted = size
-        while wanted and (part := self._read(wanted)):
+        left = size
+        while left and (part := self._read(left)):
             parts.append(part)
-            wanted -= len(part)
+            left -= len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _read(self, size: int) -> bytes:

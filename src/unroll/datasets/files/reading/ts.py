@@ -55,13 +55,13 @@ class Ts(Reader):
     def _part(self, rows_N: np.ndarray, lines: Sequence[str], columns: Sequence[str] | None) -> Part:
         kept, series, labels, rejected = [], [], [], []
         for at, line in enumerate(lines):
-            found = self._series(line)
-            if isinstance(found[0], str):
-                rejected.append(Unread(int(rows_N[at]), *found))
+            parsed = self._series(line)
+            if isinstance(parsed[0], str):
+                rejected.append(Unread(int(rows_N[at]), *parsed))
             else:
                 kept.append(at)
-                series.append(found[0])
-                labels.append(found[1])
+                series.append(parsed[0])
+                labels.append(parsed[1])
         values_NT = np.full((len(series), self._times), np.nan, dtype=np.float32)
         for at, each in enumerate(series):
             values_NT[at, : len(each)] = each
@@ -80,17 +80,17 @@ class Ts(Reader):
         cells = fields[0].split(",")
         if len(cells) > self._times or (self._head.length and len(cells) != self._times):
             return "", f"{len(cells)} values", f"wrong number of values; expected {self._times}"
-        found = values.row(cells)
-        if isinstance(found, int):
-            return f"t{found:03d}", shorten(cells[found]), "no finite number"
-        return found, label
+        numbers = values.row(cells)
+        if isinstance(numbers, int):
+            return f"t{numbers:03d}", shorten(cells[numbers]), "no finite number"
+        return numbers, label
 
     def _lines(self, receipt: Receipt | None, skip: int = 0) -> Iterator[tuple[np.ndarray, list[str]]]:
         reading, name = self.place.reading, self.place.name
         with opened(self.place.path, reading, name, receipt) as source:
             pieces = utf8.blocks(source, reading.encoding or "utf-8")
-            for found in records(pieces, LINES, name, reading.max_line_bytes, skip):
-                yield found.rows_N, [line.strip() for line in found.texts()]
+            for batch in records(pieces, LINES, name, reading.max_line_bytes, skip):
+                yield batch.rows_N, [line.strip() for line in batch.texts()]
 
     def _data(self, receipt: Receipt | None) -> Iterator[tuple[np.ndarray, list[str]]]:
         """Lines of data, without comments and blank ones."""

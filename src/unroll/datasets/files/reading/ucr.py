@@ -64,5 +64,5 @@ def _is_value(cell: str) -> bool:
 
 
 def _is_whole(cell: str) -> bool:
-    found = values.number(cell)
-    return found is not None and found == np.round(found)
+    value = values.number(cell)
+    return value is not None and value == np.round(value)

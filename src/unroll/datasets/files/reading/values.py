@@ -55,10 +55,10 @@ def row(cells: Sequence[str]) -> np.ndarray | int:
             return values.astype(np.float32)
     except ValueError:
         pass
-    found = [number(cell) for cell in cells]
-    if None in found:
-        return found.index(None)
-    return np.array(found, dtype=np.float32)
+    numbers = [number(cell) for cell in cells]
+    if None in numbers:
+        return numbers.index(None)
+    return np.array(numbers, dtype=np.float32)
 
 
 def matrix(table: "pa.Table", mark: str) -> tuple[np.ndarray, list[Fault]]:
@@ -72,9 +72,9 @@ def matrix(table: "pa.Table", mark: str) -> tuple[np.ndarray, list[Fault]]:
         cells = pc.replace_substring(cells, ",", ".") if mark == "," else cells
         quick = _quick(cells)
         if quick is None:
-            found = [number(cell) for cell in cells.to_pylist()]
-            faults += [Fault(at, place, column[at].as_py()) for at, value in enumerate(found) if value is None]
-            quick = np.array([np.nan if value is None else value for value in found])
+            numbers = [number(cell) for cell in cells.to_pylist()]
+            faults += [Fault(at, place, column[at].as_py()) for at, value in enumerate(numbers) if value is None]
+            quick = np.array([np.nan if value is None else value for value in numbers])
         values_NT[:, place] = quick
     return values_NT, faults
 

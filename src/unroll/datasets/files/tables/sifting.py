@@ -68,13 +68,13 @@ def is_missing(value: Any) -> bool:
 
 
 def require_columns(
-    file: str, there: Sequence[str], wanted: Sequence[str], left_out: Mapping[str, str] | None = None
+    file: str, there: Sequence[str], needed: Sequence[str], left_out: Mapping[str, str] | None = None
 ) -> None:
     """Raise DataError for the first of ``wanted`` that the file lacks; near names are offered.
 
     ``left_out`` are columns that are there and hold no cells, with what they are.
     """
-    for name in wanted:
+    for name in needed:
         if left_out and name in left_out:
             raise DataError(f"{file}: column {name!r} is {left_out[name]}; {CELLS}")
         if name not in there:
