@@ -72,7 +72,7 @@ class Addition(Dataset[AdditionConfig]):
                 writer.writerow((f"{a}+{b}"[::-1] if config.reverse else f"{a}+{b}", a + b))
 
     def table(self, folder: Path, config: AdditionConfig) -> Parsed:
-        """Sources and targets as they stand; what is no sum of two numbers of that length is set aside."""
+        """Sources and targets as they stand; anything but a sum of two numbers of that length is set aside."""
         import pandas as pd
 
         path = raw.find(folder, FILE)

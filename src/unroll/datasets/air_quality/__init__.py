@@ -172,7 +172,7 @@ def _load(path: Path) -> dict[str, np.ndarray]:
 
 
 def _array(archive: Mapping[str, np.ndarray], name: str, file: str) -> np.ndarray:
-    """One array; raises DataError for one of Python objects or with a cell that is no number."""
+    """One array; raises DataError for one of Python objects or with a cell that is not a number."""
     try:
         array = np.asarray(archive[name])
     except ValueError as error:

@@ -61,7 +61,7 @@ class Parsed(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Consecutive rows of a table, the others, and what was made out of the files on the way, for the manifest."""
+    """Consecutive rows of a table, the others, and findings about the files for the manifest."""
 
     table: "pd.DataFrame"
     rejected: list[Rejected]
@@ -115,7 +115,7 @@ class Dataset(ABC, Generic[D]):
         return {}
 
     def settled(self, config: D, findings: Mapping[str, Any]) -> D:
-        """The block with what ingest ``found`` beside it, which facts and expectations may need."""
+        """The block with the ``findings`` of ingest, which facts and expectations may need."""
         return config
 
     def facts(self, table: "pd.DataFrame", config: D) -> "pd.DataFrame":

@@ -24,7 +24,7 @@ def decode(name: str, data: bytes) -> str:
     except UnicodeDecodeError as error:
         row = error.object.count(b"\n", 0, error.start) + 1
         byte = error.object[error.start]
-        raise DataError(f"{name} row {row}: byte 0x{byte:02x} is no UTF-8; expected UTF-8 text") from None
+        raise DataError(f"{name} row {row}: byte 0x{byte:02x} is not UTF-8; expected UTF-8 text") from None
 
 
 def lines(text: str) -> list[str]:

@@ -1,6 +1,6 @@
-"""Any CSV, Parquet, JSON lines, npz, .ts, .arff or text file of one's own, described by its ``data`` block alone.
+"""Any CSV, Parquet, JSON lines, npz, .ts, .arff or text file of the user's own, described by its ``data`` block alone.
 
-The files are read where they lie and in parts; what the block leaves out is found by a first look, and told.
+The files are read where they lie and in parts; what the block leaves out is inferred from the first rows, and shown.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,13 +26,13 @@ __all__ = ["DATASET", "Files", "FilesConfig", "Plan", "Settled"]
 
 
 class Settled(FilesConfig):
-    """A block with nothing left open, and what was found in its files."""
+    """A block with nothing left open, and the findings of ingest."""
 
     findings: dict[str, Any] = Field(description="What ingest wrote into the manifest")
 
 
 class Files(Dataset[FilesConfig]):
-    """Files of one's own, as any of the five tables."""
+    """The user's own files, as any of the five tables."""
 
     Config = FilesConfig
     kind = ""  # as the block has it
@@ -48,7 +48,7 @@ class Files(Dataset[FilesConfig]):
         return [RemoteFile(file_name(url, h), url, f"sha256:{h}", "not stated") for url, h in hashes.items()]
 
     def sample(self, folder: Path, config: FilesConfig, rng: np.random.Generator) -> None:
-        """There is none: the files are one's own."""
+        """There is none: the files are the user's own."""
         raise DataError("dataset files has no sample; expected data.path to name files")
 
     def own_files(self, config: FilesConfig, root: Path) -> Mapping[str, Path]:

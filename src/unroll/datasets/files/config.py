@@ -113,7 +113,7 @@ class SourceSplit(Config):
 
 
 class FilesConfig(Reading, DataConfig):
-    """The ``data`` block of a task on files of one's own. What is left out is found by a first look, and told."""
+    """The ``data`` block of a task on the user's own files. What it leaves out is inferred from the first rows."""
 
     table: Table | None = Field(
         default=None, description="The canonical table; null: what the columns given make plain"
@@ -196,7 +196,7 @@ class FilesConfig(Reading, DataConfig):
 
     @property
     def kind(self) -> Table:
-        """The table asked for, or the one that the columns given make plain; raises ValueError where neither does."""
+        """The table given, or the one that the columns given make plain; raises ValueError where neither does."""
         if self.table is not None:
             return self.table
         if self.source or self.target:
@@ -255,5 +255,5 @@ def file_name(url: str, sha256: str) -> str:
 
 
 def plain(config: FilesConfig) -> dict[str, Any]:
-    """The keys of a block that were given or found, as YAML has them."""
+    """The keys of a block that were given or inferred, as YAML has them."""
     return config.model_dump(mode="json", exclude_defaults=True)

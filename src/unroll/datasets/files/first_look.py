@@ -78,7 +78,7 @@ class Look:
                 yield name, [cell for cell in cells.tolist() if cell and cell not in missing]
 
     def odd(self, column: str, marks: Marks) -> str:
-        """The first cell of a column that is no number, with its row, and how many there are; empty where all are.
+        """The first cell of a column that is not a number, with its row, and how many there are; empty where all are.
 
         Where its digits are in groups the key that says so is named.
         """
@@ -87,10 +87,10 @@ class Look:
             return ""
         first = int(np.argmax(bad_N))
         shown = shorten(str(self.frame[column].iloc[first]))
-        more = f" ({bad_N.sum():,} of the first {len(bad_N):,} rows are as odd)" if bad_N.sum() > 1 else ""
+        more = f" ({bad_N.sum():,} of the first {len(bad_N):,} rows are like it)" if bad_N.sum() > 1 else ""
         group = group_mark(shown)
-        hint = f"; data.thousands: {group!r} would say that digits are in groups" if group else ""
-        return f"row {self.rows_N[first]} holds {shown!r}, no number{more}{hint}"
+        hint = f"; data.thousands: {group!r} says that digits are in groups" if group else ""
+        return f"row {self.rows_N[first]} holds {shown!r}, which is not a number{more}{hint}"
 
 
 def locate(config: FilesConfig, root: Path) -> list[File]:
@@ -133,7 +133,7 @@ def reading_of(config: Config) -> Reading:
 
 
 def alike(file: File, config: FilesConfig, like: Reading) -> Reading:
-    """How a further file is read: as the first one, ``told``, but in an encoding of its own unless one was given."""
+    """How a further file is read: ``like`` the first one, but in its own encoding unless one was given."""
     given: dict[str, Any] = {"encoding": config.encoding, "label_place": config.label_place}
     return reading.sniff(file.path, like.model_copy(update=given), file.name)
 

@@ -52,7 +52,7 @@ class Plan:
         return self.inferred.config
 
     def parts(self, watch: Watch | None = None) -> Iterator[Part]:
-        """The table of all files, part by part; what was inferred stands in the first, what was found in the last.
+        """The table of all files, part by part; what was inferred comes with the first, the findings with the last.
 
         ``watch`` looks on.
         """

@@ -200,5 +200,5 @@ def _fault(cells: list[str]) -> tuple[str, str, str] | None:
         return "label", shorten(cells[0]), "unknown class; expected 1 to 7"
     for time, cell in zip(TIMES, cells[1:], strict=True):
         if not NUMBER.fullmatch(cell) or abs(float(cell)) > FLOAT32_MAX:
-            return time, shorten(cell), "empty value" if not cell else "no finite number"
+            return time, shorten(cell), "empty value" if not cell else "not a finite number"
     return None

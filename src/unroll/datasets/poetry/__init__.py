@@ -103,7 +103,7 @@ DATASET = Poetry()
 
 
 def _unpack(path: Path) -> bytes:
-    """The unpacked bytes; raises DataError for what is no gzip, is cut off, or unpacks to too much."""
+    """The unpacked bytes; raises DataError for what is not gzip, is cut off, or unpacks to too much."""
     try:
         with gzip.open(path) as packed:
             data = packed.read(MAX_BYTES + 1)

@@ -60,8 +60,8 @@ def read(dataset: Dataset[D], config: D, source: str, folder: Path, root: Path, 
     """Read the raw files in ``folder``, or the user's own below ``root`` or wherever they lie.
 
     Writes into ``folder`` the table, the rows that could not be read, and a manifest. The manifest has no place and no
-    time, so that the same files give the same bytes wherever they came from; it also has what the dataset found, of
-    which ``told`` goes to the screen.
+    time, so that the same files give the same bytes wherever they came from; it also has the findings of the
+    dataset, of which ``told`` goes to the screen.
     """
     files = {path.name: _describe(path) for path in sorted(folder.iterdir())}
     findings: dict[str, Any] = {}
@@ -83,7 +83,7 @@ def read(dataset: Dataset[D], config: D, source: str, folder: Path, root: Path, 
 def _tables(
     parts: Iterator[Part], rejected: Any, findings: dict[str, Any], shown: progress.Rows, task: str, kept: str
 ) -> "Iterator[pd.DataFrame]":
-    """The tables of ``parts``; their rejected rows are written and what they found is collected on the way.
+    """The tables of ``parts``; their rejected rows are written and their findings collected on the way.
 
     How many rows are set aside goes to the screen, with the first and the file where they are ``kept``.
     """
@@ -165,7 +165,9 @@ def _locate(dataset: Dataset[D], config: D, source: str, root: Path) -> dict[str
     """Where each file of a folder source lies, by name; raises DataError that says where it was looked for."""
     base = root / Path(source).expanduser()
     if not base.is_dir():
-        raise DataError(f"source {source!r}: {base} is no folder; expected sample, lab or a folder with the raw files")
+        raise DataError(
+            f"source {source!r}: {base} is not a folder; expected sample, lab or a folder with the raw files"
+        )
     return {file.name: _find(base, config.dataset, file.name) for file in dataset.files(config)}
 
 

@@ -1,6 +1,6 @@
 """The one importer of Great Expectations: judges tables by it, and draws its page.
 
-What it says of a result (``result.result``, ``exception_info``) and the HTML of its page are no public interface. They
+What it says of a result (``result.result``, ``exception_info``) and the HTML of its page are not a public interface. They
 were read in the version CHECKED, and ``tests/stages/test_gx.py`` fails for another one until somebody has looked again.
 """
 
@@ -36,7 +36,7 @@ def judge(
 ) -> "tuple[Report, list[ExpectationValidationResult]]":
     """Judge ``frame`` as ``validate.check`` says; the results are for ``write_page``.
 
-    Raises ConfigError for an expectation that is none, and where another version is installed.
+    Raises ConfigError for an unknown expectation, and where another version is installed.
     """
     if not (installed := version("great_expectations")).startswith(f"{CHECKED}."):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Rows that were set aside: which, why, what stands there and what tells them in the source; read and written."""
+"""Rows that were set aside: which, why, their values and what identifies them in the source; read and written."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ def read(path: Path) -> list[Rejected]:
     except FileNotFoundError:
         raise StoreError(f"{path}: not there; expected the output of an earlier stage (run: unroll repro)") from None
     except (OSError, ValueError, TypeError) as error:
-        raise StoreError(f"{path}: no valid list of rejected rows: {error}") from None
+        raise StoreError(f"{path}: not a valid list of rejected rows: {error}") from None
 
 
 def write(path: Path, rejected: Sequence[Rejected]) -> None:
@@ -68,7 +68,7 @@ def reject(
 
 
 def _keys(frame: "pd.DataFrame", rows: Sequence[int]) -> list[str]:
-    """What tells each row in the source: time, site, label, its place in its split; else the start of its text."""
+    """What identifies each row in the source: time, site, label, its place in its split; else the start of its text."""
     picked = frame.loc[list(rows)]
     parts = {name: picked[name].to_list() for name in ("site", "time", "label", "split") if name in frame}
     if "time" in parts:

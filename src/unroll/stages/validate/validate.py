@@ -3,7 +3,7 @@
 ``check`` judges a table and hands back plain data, ``validate`` is the body of the stage of that name, and
 ``validate_prepared`` the same gate after preparing. What goes to an output of DVC carries no times and no run ids; the
 page for people does, and lies in the task's state folder. Rows are named by their place in the table, from 1, and
-refused ones also by what tells them in the source.
+refused ones also by what identifies them in the source.
 """
 
 import sys

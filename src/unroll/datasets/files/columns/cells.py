@@ -56,7 +56,7 @@ def numbers(column: "pd.Series[Any]", marks: Marks, where: str) -> tuple[np.ndar
         marked_N = (double_N == marker) | (double_N == float(np.float32(marker)))  # 999.9 of 32 bits is another number
         double_N = np.where(marked_N, np.nan, double_N)
     bad_N = bad_N | (np.abs(double_N) > MOST)
-    with np.errstate(over="ignore"):  # told as bad
+    with np.errstate(over="ignore"):  # reported as bad
         return np.where(bad_N, np.nan, double_N).astype(np.float32), bad_N
 
 
@@ -76,8 +76,8 @@ def _reason(marks: Marks, cell: object) -> str:
     if NUMBER.match(text.replace(",", ".")):
         return f"a decimal {other}; expected a decimal {expected} (data.decimal){between}"
     if group and group != marks.thousands:
-        return f"no number; expected one without groups{between}"
-    return f"no number; expected one{' with a decimal comma' if marks.decimal == ',' else ''}"
+        return f"not a number; expected one without groups{between}"
+    return f"not a number; expected one{' with a decimal comma' if marks.decimal == ',' else ''}"
 
 
 def words(column: "pd.Series[Any]") -> "pa.Array":

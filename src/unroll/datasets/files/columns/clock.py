@@ -1,4 +1,4 @@
-"""Which columns tell the time at a first look, and how it is spelt. Shapes: N rows looked at."""
+"""Which columns tell the time at a first look, and in which format. Shapes: N rows looked at."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -85,7 +85,7 @@ def _evenly(count: int) -> np.ndarray:
 
 
 def spelt(frame: "pd.DataFrame", names: Sequence[str], *, epochs: bool = False) -> tuple[str, ...]:
-    """The formats that read nearly all of the cells, the most frequent first; none where they are no times.
+    """The formats that read nearly all of the cells, the most frequent first; none where they are not times.
 
     Of formats that read the same cells (03/04/2020), that one counts under which time goes on.
     """

@@ -87,7 +87,7 @@ class Ends:
         self._thin(min(MOST, max(LEAST, CELLS // max(len(numbers), 1))))
 
     def markers(self) -> list[Marker]:
-        """Those numbers that stand apart and come again; one that is ordinary in another column is none."""
+        """Those numbers that stand apart and come again; one that is ordinary in another column is left out."""
         markers = []
         for name, column in self._columns.items():
             for sign, end in ((1.0, column.low), (-1.0, column.high)):

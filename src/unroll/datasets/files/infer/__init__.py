@@ -88,7 +88,7 @@ def _why_unused(column: Column) -> str:
         return (
             f"no numbers, and {column.distinct:,} different words: no category" if column.distinct > 1 else "one word"
         )
-    return f"{100 * (1 - column.numeric_share):.2g} % of its cells are no numbers"
+    return f"{100 * (1 - column.numeric_share):.2g} % of its cells are not numbers"
 
 
 NUMBERS = ("series", "labelled_series")

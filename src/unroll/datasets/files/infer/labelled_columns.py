@@ -18,7 +18,7 @@ TEXTS = ("text", "tweet", "sentence", "review", "message", "content", "comment",
 PAIRS = (("source", "target"), ("src", "tgt"), ("question", "answer"), ("input", "output"), ("prompt", "completion"))
 _PART = re.compile(r"_(train|test)(?:_\d+)?$", re.IGNORECASE)
 FEW_LABELS = 50
-"""Distinct values of a column that may be the label without being told, and a fifth of the rows."""
+"""Distinct values of a column that may be the label where none is named, and a fifth of the rows."""
 MOSTLY = 0.9
 """Share of the rows in which a label must stand, if nothing else says that it is one."""
 
@@ -54,7 +54,7 @@ def labelled_text(seen: Seen) -> Iterator[tuple[str, Any]]:
 
 
 def _require_one_part(seen: Seen) -> None:
-    """Arrays of a split that lie side by side in one file are no columns of the same rows."""
+    """Arrays of a split that lie side by side in one file are not columns of the same rows."""
     if seen.look.reading.format != "npz":
         return
     parts = {match[1].lower(): name for name in seen.look.columns if (match := _PART.search(name))}
@@ -86,7 +86,7 @@ def pairs(seen: Seen) -> Iterator[tuple[str, Any]]:
 
 
 def _by_name(columns: Sequence[str], usual: Sequence[str]) -> str | None:
-    """The column of a wanted name, or else the shortest that holds one as a word of it, such as airline_sentiment."""
+    """The column of a usual name, or else the shortest that holds one as a word of it, such as airline_sentiment."""
     names = {name.strip().lower(): name for name in reversed(columns)}
     exact = next((names[name] for name in usual if name in names), None)
     if exact:

@@ -97,7 +97,7 @@ def _time(seen: Seen) -> TimeColumns | None:
     if not formats:
         shown = next((cell for cell in times.joined(look.frame, names).to_pylist() if cell), "")
         raise DataError(
-            f"{look.file}, column {'+'.join(names)}: {shown!r} is spelt in no usual way; expected data.time.formats, "
+            f"{look.file}, column {'+'.join(names)}: {shown!r} is not in a usual format of times; expected data.time.formats, "
             "such as %d/%m/%Y %H:%M"
         )
     return given.model_copy(update={"formats": formats})
@@ -142,7 +142,7 @@ def proposals(
 def _markers(columns: Sequence[Column]) -> list[tuple[str, float, int, str]]:
     """Column, number, how often it stands there, and on which side of all others, of what may mark missing values.
 
-    A marker counts for all columns: what is an ordinary number in one of them, such as 999 hPa, is none.
+    A marker counts for all columns: what is an ordinary number in one of them, such as 999 hPa, is not a marker.
     """
     markers = [(column, marker) for column in columns for marker in column.markers()]
     marked = {marker for _, marker in markers}

@@ -72,7 +72,7 @@ def _holds_arrays(path: Path) -> bool:
 def encoding(sample: Sample) -> str:
     """The encoding by its mark, else UTF-8 where it fits, else the Western one that does.
 
-    Raises DataError where most is UTF-8 and some bytes are not: that is damage, no other encoding.
+    Raises DataError where most is UTF-8 and some bytes are not: that is damage, not another encoding.
     """
     data = sample.data
     for mark, name in MARKS:
@@ -89,7 +89,7 @@ def encoding(sample: Sample) -> str:
     if _multibyte(text) > lost:
         at = _first_fault(data)
         raise DataError(
-            f"{sample.name} row {1 + line_ends(data[:at])}: byte 0x{data[at]:02x} is no UTF-8, as most of the file is; "
+            f"{sample.name} row {1 + line_ends(data[:at])}: byte 0x{data[at]:02x} is not UTF-8, as most of the file is; "
             "expected UTF-8 text (or say encoding)"
         )
     try:
@@ -100,7 +100,7 @@ def encoding(sample: Sample) -> str:
 
 
 def _wide(data: bytes) -> str:
-    """UTF-16 without a mark has a NUL in every other place of Western text; else ("") they are a fault, told later."""
+    """UTF-16 without a mark has a NUL in every other place of Western text; else ("") they are a fault, reported later."""
     even, odd = data[0::2].count(0), data[1::2].count(0)
     most = len(data) * 0.3
     if odd > most > 10 * even:

@@ -48,9 +48,9 @@ class Look(NamedTuple):
 
 @lru_cache(maxsize=4)  # a file is looked at for its form, its columns and its rows: wide ones take seconds each time
 def guess(data: bytes, reading: Reading, name: str) -> Look:
-    """The way to cut ``data`` (UTF-8) into cells that fits best; what ``reading`` tells is kept.
+    """The way to cut ``data`` (UTF-8) into cells that fits best; what ``reading`` says is kept.
 
-    The answer is shared by those who ask the same: nobody changes it. Raises DataError if there is no row in it.
+    Callers share the answer and must not change it. Raises DataError if there is no row in it.
     """
     delimiters = DELIMITERS if reading.delimiter is None else (reading.delimiter,)
     looks = [_best(data, delimiter, reading, name) for delimiter in delimiters]
@@ -133,7 +133,7 @@ def _fit(rows: list[list[str]], dialect: Dialect) -> float:
 
 
 def _misquoted(data: bytes, dialect: Dialect) -> float:
-    """Share of quotes that do not end where their cell does: such are no quotes around cells."""
+    """Share of quotes that do not end where their cell does: they are not quotes around cells."""
     if dialect.quote.encode() not in data:
         return 0
     ends = b" \t\r\n" if dialect.delimiter == SPACES else f"{dialect.delimiter}\r\n".encode()
@@ -149,7 +149,7 @@ def _are_decimals(rows: list[list[str]]) -> bool:
 
 
 def _vote(rows: Sequence[Sequence[str]], place: int) -> int | None:
-    """2: surely a name; 1: likely; 0: perhaps; -1: hardly; None: nothing told."""
+    """2: surely a name; 1: likely; 0: perhaps; -1: hardly; None: unknown."""
     name = rows[0][place].strip()
     below = [row[place].strip() for row in rows[1:] if place < len(row) and not is_missing(row[place])]
     if is_missing(name) or not below:

@@ -71,7 +71,7 @@ class JsonLines(Reader):
         return self._left_out
 
     def parts(self, columns: Sequence[str] | None, receipt: Receipt) -> Iterator[Part]:
-        """A line that is no object, or with a nested value or (if all are asked for) a new key, is set aside."""
+        """A line that is not an object, or with a nested value or (if all are asked for) a new key, is set aside."""
         names = self._columns if columns is None else tuple(columns)
         known = {*names, *self._left_out} if columns is None else None
         for batch in _lines(self.place, receipt, blank=False):
@@ -110,7 +110,7 @@ def _no_lines(first: bytes) -> str:
             "a JSON array in its first rows; expected JSON lines, an object a line (pandas.read_json(FILE).to_json("
             "'FILE.jsonl', orient='records', lines=True) writes them)"
         )
-    return "no JSON object with a key in its first rows; expected an object a line"
+    return "not a JSON object with a key in its first rows; expected an object a line"
 
 
 def _part(rows_N: np.ndarray, lines: Sequence[str], names: Sequence[str], known: Set[str] | None) -> Part:
@@ -136,7 +136,7 @@ def _table(names: Sequence[str], cells: Sequence[list[str | None]]) -> "pa.Table
 
 
 def _parse(line: str) -> Any:
-    """The value that a line holds, numbers as text; the fault, as an exception, where it is no JSON."""
+    """The value that a line holds, numbers as text; the fault, as an exception, where it is not JSON."""
     try:
         return DECODER.decode(line)
     except (ValueError, RecursionError) as error:
@@ -144,10 +144,10 @@ def _parse(line: str) -> Any:
 
 
 def _cells(line: str, names: Sequence[str], known: Set[str] | None) -> list[str | None] | tuple[str, str, str]:
-    """The values wanted; or column, value and reason of what is wrong, such as a key that is none of the ``known``."""
+    """The values under ``names``; or column, value and reason of the fault, such as a key that is not among the ``known``."""
     record = _parse(line)
     if not isinstance(record, dict):
-        why = f"no JSON ({record})" if isinstance(record, Exception) else "no JSON object"
+        why = f"not JSON ({record})" if isinstance(record, Exception) else "not a JSON object"
         return "", shorten(line), f"{why}; expected an object a line"
     if known is not None and len(unknown := record.keys() - known):
         key = min(unknown)

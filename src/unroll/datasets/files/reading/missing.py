@@ -6,5 +6,5 @@ _LOWER = frozenset({"", *(word.lower() for word in WORDS)})
 
 
 def is_missing(cell: str) -> bool:
-    """Whether a cell is empty or says in any case that there is no value."""
+    """Whether a cell is empty or says, in upper or lower case, that the value is missing."""
     return cell.strip().lower() in _LOWER

@@ -97,7 +97,7 @@ class Npz(Reader):
     def _head(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> _Array:
         name = member.filename
         if not name.endswith(".npy"):
-            raise DataError(f"{self.place.name}: {name!r} in it is no array; expected .npy alone")
+            raise DataError(f"{self.place.name}: {name!r} in it is not an array; expected .npy files only")
         with archive.open(member) as stream:
             shape, fortran, dtype = self._read_head(stream, name)
             begins = stream.tell()

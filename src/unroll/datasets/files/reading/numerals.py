@@ -45,7 +45,7 @@ def marks(
     A point or a comma before three digits may be either. It stands between thousands where a cell has two such groups,
     or the other mark behind it; or else where no cell has it as decimal mark and the other one is that elsewhere, cells
     are separated by commas (who writes decimal commas takes another delimiter), or many such cells stand among whole
-    numbers below a thousand alone. ``delimiter`` separates cells; a ``decimal`` or ``thousands`` that is told stays.
+    numbers below a thousand alone. ``delimiter`` separates cells; a given ``decimal`` or ``thousands`` stays.
 
     >>> marks([["1,041.60", "2,003.20"], ["646,778", "12"]])
     ('.', ',')

@@ -39,7 +39,7 @@ class Reader(ABC):
         """All rows, of some columns or of all, in parts of a bounded size; then fills in ``receipt``."""
 
     def left_out(self) -> Mapping[str, str]:
-        """Columns of the file that are no columns of cells, each with what it is, such as nested: list<double>."""
+        """Columns of the file that do not hold cells, each with what it holds, such as nested: list<double>."""
         return {}
 
     def require(self, columns: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ LF, CR = 10, 13
 MAX_BLANKS = 4
 """Blanks before a quote that a loose dialect passes over."""
 MAX_COLUMNS = 100_000
-"""Cells of a row that are told apart: more are no table."""
+"""The most cells of a row."""
 MAX_CELLS = 1 << 18
 """Cells that are made of lines at a time."""
 MAX_HELD = 1 << 20

@@ -14,7 +14,7 @@ from unroll.datasets.files.reading.source import Receipt, opened
 
 @final
 class Table(Reader):
-    """Every cell as text; ``first`` is the file's first part in UTF-8, from which its columns are told."""
+    """Every cell as text; ``first`` is the file's first part in UTF-8, which shows its columns."""
 
     def __init__(self, place: Place, first: bytes) -> None:
         super().__init__(place)

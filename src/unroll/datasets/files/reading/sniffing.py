@@ -29,7 +29,7 @@ CONTENTS: tuple[tuple[str, str, Format], ...] = (
     ("#", r"(?i)@(problemname|timestamps|univariate|classlabel|missing)\b", "ts"),
     ("", r"\{", "jsonl"),
 )
-"""How a comment begins, if the format has any, and how the first line does that is none."""
+"""How a comment begins, if the format has any, and how the first other line does."""
 FIT = 0.8
 """How well a delimiter must fit before a file that does not call itself a table is taken for one."""
 
@@ -37,7 +37,7 @@ FIT = 0.8
 def sniff(path: Path, reading: Reading, name: str | None = None) -> Reading:
     """``reading`` with everything that it leaves open filled in, as far as it matters for the file's format.
 
-    Raises DataError for a file that is missing, empty, damaged or in an encoding that cannot be told.
+    Raises DataError for a file that is missing, empty, damaged or in an unknown encoding.
     """
     return look(beginning.take(path, reading, name or path.name), reading)
 
@@ -78,7 +78,7 @@ def look(part: Sample, reading: Reading) -> Reading:
 
 
 def utf8(part: Sample, encoding: str) -> bytes:
-    """The sample as UTF-8, up to the end of its last whole line; what is no text in it shows when it is read."""
+    """The sample as UTF-8, up to the end of its last whole line; bytes that are not text are reported when the file is read."""
     data = part.data.decode(encoding, "replace").removeprefix("\ufeff").encode(errors="replace")
     if part.whole:
         return data if data.endswith((b"\n", b"\r")) else data + b"\n"
@@ -87,7 +87,7 @@ def utf8(part: Sample, encoding: str) -> bytes:
 
 
 def _filled(reading: Reading, **values: object) -> Reading:
-    """``reading`` with what was ``found``; what was told before stays."""
+    """``reading`` with ``values`` for the keys that it leaves open."""
     return reading.model_copy(update={key: value for key, value in values.items() if getattr(reading, key) is None})
 
 
@@ -118,7 +118,7 @@ def _comment(text: bytes, settled: Reading, name: str) -> str | None:
 
 
 def _says_table(reading: Reading) -> bool:
-    """Whether something was told that only a table has."""
+    """Whether a key is set that only a table has."""
     return any(value is not None for value in (reading.delimiter, reading.decimal, reading.quote, reading.header))
 
 

@@ -114,7 +114,7 @@ def require_bounded(name: str, packed: int, unpacked: int, max_bytes: int | None
 def opened(path: Path, reading: Reading, name: str, receipt: Receipt | None = None) -> Iterator[Source]:
     """The unpacked content of ``path``; at the end of the block it must still be the same file.
 
-    Raises DataError for what is no readable, whole and unchanged file.
+    Raises DataError unless the file is readable, whole and unchanged.
     """
     with raw(path, name) as file:
         before = os.fstat(file.fileno())
@@ -134,7 +134,7 @@ def raw(path: Path, name: str) -> Iterator[IO[bytes]]:
     """The file as it lies there; raises DataError for what is missing, empty, no file, or may not be read."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise DataError(f"{name}: {'a folder' if path.is_dir() else 'no regular file'}; expected a file")
+            raise DataError(f"{name}: {'a folder' if path.is_dir() else 'not a regular file'}; expected a file")
         file = path.open("rb")
     except FileNotFoundError:
         raise DataError(f"{name}: missing; expected a file at {path}") from None

@@ -82,7 +82,7 @@ class Ts(Reader):
             return "", f"{len(cells)} values", f"wrong number of values; expected {self._times}"
         numbers = values.row(cells)
         if isinstance(numbers, int):
-            return f"t{numbers:03d}", shorten(cells[numbers]), "no finite number"
+            return f"t{numbers:03d}", shorten(cells[numbers]), "not a finite number"
         return numbers, label
 
     def _lines(self, receipt: Receipt | None, skip: int = 0) -> Iterator[tuple[np.ndarray, list[str]]]:

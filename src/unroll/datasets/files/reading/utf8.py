@@ -14,7 +14,7 @@ BOM = "\ufeff".encode()
 def blocks(source: Source, encoding: str) -> Iterator[bytes]:
     r"""The text as UTF-8, without byte order mark; no block ends between ``\r`` and ``\n``, none is empty.
 
-    Raises DataError that names row and byte of what is no text in this encoding, and the row of a NUL.
+    Raises DataError that names row and byte of what is not text in this encoding, and the row of a NUL.
     """
     recode = _Recode(source.name, encoding)
     row, held, first = 1, b"", True
@@ -71,6 +71,6 @@ class _Recode:
         before = error.object[: error.start].decode(error.encoding, "replace")
         row += line_ends(before.encode(errors="replace"))
         byte = error.object[error.start] if error.start < len(error.object) else 0
-        hint = "; another one is told by encoding, such as cp1252 or latin-1" if self._is_utf8 else ""
+        hint = "; set encoding for another one, such as cp1252 or latin-1" if self._is_utf8 else ""
         shown = "UTF-8" if self._is_utf8 else self._encoding
-        return f"{self._name} row {row}: byte 0x{byte:02x} is no {shown}; expected {shown} text{hint}"
+        return f"{self._name} row {row}: byte 0x{byte:02x} is not {shown}; expected {shown} text{hint}"

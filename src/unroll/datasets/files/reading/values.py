@@ -15,7 +15,7 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class Fault(NamedTuple):
-    """A cell that is no number: which row and column of those given, and what stands there."""
+    """A cell that is not a number, with its row and column among those given."""
 
     row: int
     column: int
@@ -32,7 +32,7 @@ def times(count: int) -> tuple[str, ...]:
 
 
 def number(cell: str) -> float | None:
-    """The number that a cell holds, NaN where it says that there is none, None for anything else.
+    """The number that a cell holds, NaN for a missing one, None for anything else.
 
     >>> number(" 1e-3 "), number("?"), number("1_000"), number("1e99")
     (0.001, nan, None, None)
@@ -48,7 +48,7 @@ def number(cell: str) -> float | None:
 
 
 def row(cells: Sequence[str]) -> np.ndarray | int:
-    """The float32 values of one series, or the place of the first cell that is no number."""
+    """The float32 values of one series, or the place of the first cell that is not a number."""
     try:
         values = np.array([float(cell) for cell in cells])
         if np.isfinite(values).all() and np.abs(values).max() <= FLOAT32_MAX and "_" not in "".join(cells):
@@ -110,7 +110,7 @@ def series(part: Part, label: int, mark: str, columns: Sequence[str] | None) -> 
     values_NT, faults = matrix(part.table.remove_column(label), mark)
     first = {fault.row: fault for fault in sorted(faults, key=lambda fault: -fault.column)}
     aside = [
-        Unread(int(part.rows_N[row]), f"t{fault.column:03d}", fault.value, "no finite number")
+        Unread(int(part.rows_N[row]), f"t{fault.column:03d}", fault.value, "not a finite number")
         for row, fault in first.items()
     ]
     keep_N = np.ones(len(part.rows_N), dtype=bool)

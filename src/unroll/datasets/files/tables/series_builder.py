@@ -192,7 +192,7 @@ class SeriesReader(TableReader):
                 unread = [place for place in np.flatnonzero(wrong_N).tolist() if shown[place]]
                 self.watch.unread([shown[place] for place in unread], sieve.file, sieve.rows_N[unread])
             expected = ", ".join(time.formats) or "a time"
-            sieve.refuse(wrong_N, "+".join(names), np.array(shown, dtype=object), f"no time; expected {expected}")
+            sieve.refuse(wrong_N, "+".join(names), np.array(shown, dtype=object), f"not a time; expected {expected}")
         return us_N
 
     def _numbered(self, site_N: np.ndarray) -> np.ndarray:

@@ -56,7 +56,7 @@ class Sieve:
         self.kept_N &= ~bad_N
 
     def leave_out(self, unwanted_N: np.ndarray) -> int:
-        """Leave out rows that are no fault; how many of them were still there."""
+        """Leave out rows that are not faulty; returns how many of them were still there."""
         count = int((unwanted_N & self.kept_N).sum())
         self.kept_N &= ~unwanted_N
         return count
@@ -70,7 +70,7 @@ def is_missing(value: Any) -> bool:
 def require_columns(
     file: str, there: Sequence[str], needed: Sequence[str], left_out: Mapping[str, str] | None = None
 ) -> None:
-    """Raise DataError for the first of ``wanted`` that the file lacks; near names are offered.
+    """Raise DataError for the first of ``needed`` that the file lacks; near names are offered.
 
     ``left_out`` are columns that are there and hold no cells, with what they are.
     """

@@ -79,10 +79,10 @@ class Labels:
         there = _listed(in_order(self.seen))
         if self.config.label_map and not self.mapped:
             first = next(iter(self.config.label_map))
-            raise DataError(f"data.label_map: {first!r} is no label of the files; expected some of {there}")
+            raise DataError(f"data.label_map: {first!r} is not a label in the files; expected some of {there}")
         if self.config.drop_labels and not self.dropped:
             raise DataError(
-                f"data.drop_labels: {self.config.drop_labels[0]!r} is no label of the files; expected some of {there}"
+                f"data.drop_labels: {self.config.drop_labels[0]!r} is not a label in the files; expected some of {there}"
             )
         rows = sum(self.kept.values())
         if len(self.kept) > max(MANY, rows // 5):
