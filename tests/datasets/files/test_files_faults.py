@@ -139,7 +139,7 @@ def test_sorting_does_not_hide_two_rows_at_one_time(tmp_path: Path) -> None:
 def test_a_time_in_no_usual_form_asks_for_formats(tmp_path: Path) -> None:
     name = written(tmp_path, [f"day {day} of spring,{day},N" for day in range(30)])
     assert fault(tmp_path, table="series", path=name, time="time") == (
-        "air.csv, column time: 'day 0 of spring' is not in a usual format of times; expected data.time.formats, such as "
+        "air.csv, column time: 'day 0 of spring' is not in a usual format; expected data.time.formats, such as "
         "%d/%m/%Y %H:%M"
     )
 
@@ -313,8 +313,8 @@ def test_a_file_of_broken_lines_is_told_by_the_first(tmp_path: Path) -> None:
 def test_words_among_the_only_numbers_are_shown(tmp_path: Path) -> None:
     lines = [line.replace(",2", ",about 2") if row % 3 == 1 else line for row, line in enumerate(hours(30))]
     assert fault(tmp_path, table="series", path=written(tmp_path, lines)) == (
-        "air.csv: no column of numbers beside the time: column no2, row 3 holds 'about 21', which is not a number (10 of the first "
-        "30 rows are like it); expected one (data.values names them)"
+        "air.csv: no column of numbers beside the time: column no2, row 3 holds 'about 21', which is not a number "
+        "(10 of the first 30 rows are like it); expected one (data.values names them)"
     )
 
 

@@ -1,7 +1,7 @@
 """The one importer of Great Expectations: judges tables by it, and draws its page.
 
-What it says of a result (``result.result``, ``exception_info``) and the HTML of its page are not a public interface. They
-were read in the version CHECKED, and ``tests/stages/test_gx.py`` fails for another one until somebody has looked again.
+Its results (``result.result``, ``exception_info``) and the HTML of its page are not a public interface. This module
+knows them as they are in the version CHECKED; ``tests/stages/test_gx.py`` fails for any other until it was looked at.
 """
 
 import difflib

@@ -19,7 +19,7 @@ SHOWN = 5
 class Outcome:
     """How one expectation came out, in values that JSON can hold.
 
-    ``set_aside``: its failing rows were refused and the rest meets it, so it is not a failure. ``unexpected`` counts the
+    ``set_aside``: its failing rows were refused and the rest meets it, so it did not fail. ``unexpected`` counts the
     rows against it among the ``judged`` ones; ``rows`` (places in the table, from 1) and ``values`` are the first
     few of them. ``observed`` is what an expectation on a whole column or table saw, ``error`` why it could not be
     judged at all.

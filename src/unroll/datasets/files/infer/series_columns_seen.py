@@ -97,7 +97,7 @@ def _time(seen: Seen) -> TimeColumns | None:
     if not formats:
         shown = next((cell for cell in times.joined(look.frame, names).to_pylist() if cell), "")
         raise DataError(
-            f"{look.file}, column {'+'.join(names)}: {shown!r} is not in a usual format of times; expected data.time.formats, "
+            f"{look.file}, column {'+'.join(names)}: {shown!r} is not in a usual format; expected data.time.formats, "
             "such as %d/%m/%Y %H:%M"
         )
     return given.model_copy(update={"formats": formats})

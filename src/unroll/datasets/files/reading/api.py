@@ -88,8 +88,8 @@ def chunks(
 ) -> Chunks:
     """The rows of a file, at most ``rows`` at a time, in bounded memory.
 
-    ``columns`` are the ones to read (all, if None), in that order; ``name`` is how messages call the file (else its name).
-    The file is opened at the first chunk. Raises DataError that names file and row, the value seen and what was
+    ``columns`` are the ones to read (all, if None), in that order; ``name`` is how messages call the file (else its
+    name). The file is opened at the first chunk. Raises DataError that names file and row, the value seen and what was
     expected, for what cannot be read as a whole; single rows go to ``rejected``.
     """
     receipt = Receipt()

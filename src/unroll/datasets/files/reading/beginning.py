@@ -89,8 +89,8 @@ def encoding(sample: Sample) -> str:
     if _multibyte(text) > lost:
         at = _first_fault(data)
         raise DataError(
-            f"{sample.name} row {1 + line_ends(data[:at])}: byte 0x{data[at]:02x} is not UTF-8, as most of the file is; "
-            "expected UTF-8 text (or say encoding)"
+            f"{sample.name} row {1 + line_ends(data[:at])}: byte 0x{data[at]:02x} is not UTF-8, as most of the file is"
+            "; expected UTF-8 text (or say encoding)"
         )
     try:
         data.decode("cp1252")
@@ -100,7 +100,7 @@ def encoding(sample: Sample) -> str:
 
 
 def _wide(data: bytes) -> str:
-    """UTF-16 without a mark has a NUL in every other place of Western text; else ("") they are a fault, reported later."""
+    """UTF-16 without a mark has a NUL in every other place of Western text; else ("") it is a fault, reported later."""
     even, odd = data[0::2].count(0), data[1::2].count(0)
     most = len(data) * 0.3
     if odd > most > 10 * even:

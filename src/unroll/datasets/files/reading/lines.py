@@ -144,7 +144,7 @@ def _parse(line: str) -> Any:
 
 
 def _cells(line: str, names: Sequence[str], known: Set[str] | None) -> list[str | None] | tuple[str, str, str]:
-    """The values under ``names``; or column, value and reason of the fault, such as a key that is not among the ``known``."""
+    """The values under ``names``; or column, value and reason of the fault, such as a key not among the ``known``."""
     record = _parse(line)
     if not isinstance(record, dict):
         why = f"not JSON ({record})" if isinstance(record, Exception) else "not a JSON object"

@@ -78,7 +78,7 @@ def look(part: Sample, reading: Reading) -> Reading:
 
 
 def utf8(part: Sample, encoding: str) -> bytes:
-    """The sample as UTF-8, up to the end of its last whole line; bytes that are not text are reported when the file is read."""
+    """The sample as UTF-8, up to the end of its last whole line; bytes that are not text show when it is read."""
     data = part.data.decode(encoding, "replace").removeprefix("\ufeff").encode(errors="replace")
     if part.whole:
         return data if data.endswith((b"\n", b"\r")) else data + b"\n"

@@ -82,7 +82,8 @@ class Labels:
             raise DataError(f"data.label_map: {first!r} is not a label in the files; expected some of {there}")
         if self.config.drop_labels and not self.dropped:
             raise DataError(
-                f"data.drop_labels: {self.config.drop_labels[0]!r} is not a label in the files; expected some of {there}"
+                f"data.drop_labels: {self.config.drop_labels[0]!r} is not a label in the files; "
+                f"expected some of {there}"
             )
         rows = sum(self.kept.values())
         if len(self.kept) > max(MANY, rows // 5):
