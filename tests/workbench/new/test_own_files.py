@@ -126,7 +126,8 @@ def test_the_target_that_was_asked_for_is_the_one_that_is_named(root: Path) -> N
     name = prices(root)
     told = (
         r"^prices\.csv: column 'Close' cannot be forecast: row 2 holds '1,041\.50', which is not a number \(400 "
-        r"of the first 400 rows are like it\); data\.thousands: ',' says that digits are in groups; expected a column of numbers$"
+        r"of the first 400 rows are like it\); data\.thousands: ',' says that digits are in groups; "
+        r"expected a column of numbers$"
     )
     with pytest.raises(DataError, match=told):
         proposed(root, name, "Close", given={"data.thousands": "'"})

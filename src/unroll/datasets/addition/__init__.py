@@ -78,7 +78,7 @@ class Addition(Dataset[AdditionConfig]):
         path = raw.find(folder, FILE)
         lines = raw.lines(raw.decode(FILE, path.read_bytes()))
         if tuple(lines[0].split(",")) != HEADER:
-            raise DataError(f"{FILE} row 1: {shorten(lines[0])!r}; expected the columns {','.join(HEADER)}")
+            raise DataError(f"{shorten(lines[0])!r}; expected the columns {','.join(HEADER)}", file=FILE, row=1)
         number = "[0-9]{1,%d}"
         operand, total = number % config.digits, number % (config.digits + 1)
         rows = pd.Series(lines[1:], dtype="str")
@@ -87,7 +87,7 @@ class Addition(Dataset[AdditionConfig]):
         rejected = [_fault(at + 2, rows[at], operand) for at in rows.index[faulty]]
         if faulty.all():
             seen = f"; row 2: {rejected[0].what()}" if rejected else ""
-            raise DataError(f"{FILE}: no readable row; expected a sum such as 12+345 and its result in each{seen}")
+            raise DataError(f"no readable row; expected a sum such as 12+345 and its result in each{seen}", file=FILE)
         return Parsed(cells[~faulty].reset_index(drop=True), rejected)
 
     def facts(self, table: "pd.DataFrame", config: AdditionConfig) -> "pd.DataFrame":

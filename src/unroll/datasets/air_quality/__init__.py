@@ -158,16 +158,16 @@ def _load(path: Path) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())
         if size > MAX_BYTES:
-            raise DataError(f"{path.name}: {size:,} bytes unpacked; expected at most {MAX_BYTES:,}")
+            raise DataError(f"{size:,} bytes unpacked; expected at most {MAX_BYTES:,}", file=path.name)
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: _array(archive, name, path.name) for name in archive.files}
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError, MemoryError) as error:
-        raise DataError(f"{path.name}: no readable npz: {' '.join(str(error).split())}; {expected}") from None
+        raise DataError(f"no readable npz: {' '.join(str(error).split())}; {expected}", file=path.name) from None
     if set(arrays) != set(SITES):
-        raise DataError(f"{path.name}: arrays {', '.join(arrays)}; {expected}")
+        raise DataError(f"arrays {', '.join(arrays)}; {expected}", file=path.name)
     for name, array in arrays.items():
         if array.shape != (len(arrays[SITES[0]]), WIDTH) or array.dtype.kind not in "fiu" or not len(array):
-            raise DataError(f"{path.name}: array {name} has shape {array.shape} and type {array.dtype}; {expected}")
+            raise DataError(f"array {name} has shape {array.shape} and type {array.dtype}; {expected}", file=path.name)
     return arrays
 
 
@@ -179,13 +179,13 @@ def _array(archive: Mapping[str, np.ndarray], name: str, file: str) -> np.ndarra
         if "pickle" not in str(error):
             raise
         wrong = "holds Python objects (pickle), which are never loaded; expected numbers"
-        raise DataError(f"{file}: array {name} {wrong}") from None
+        raise DataError(f"array {name} {wrong}", file=file) from None
     if array.dtype.kind in "US" and array.ndim == 2:
         names = (*VARIABLES, *CALENDAR, *(f"column {at + 1}" for at in range(WIDTH, array.shape[1])))
         for (row, column), value in np.ndenumerate(array):
             if not _is_number(value):
                 cell = f"row {row + 1}, {names[column]}: {shorten(_text(value))!r}"
-                raise DataError(f"{file}: array {name} {cell}; expected a number")
+                raise DataError(f"array {name} {cell}; expected a number", file=file)
     return array
 
 

@@ -124,7 +124,7 @@ def take(files: Sequence[File], config: FilesConfig) -> Look:
             raise DataError(look.fault())
         if len(chunk.frame):
             return look
-    raise DataError(f"{first.name}: no rows; expected data in it")
+    raise DataError("no rows; expected data in it", file=first.name)
 
 
 def reading_of(config: Config) -> Reading:

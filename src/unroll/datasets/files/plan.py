@@ -76,7 +76,7 @@ class Plan:
                 whole = chunk if len(chunk.frame) else _with_columns(chunk, columns)
                 yield from reader.parts(whole, file.part, values)
             if file.sha256 is not None and chunks.sha256 != file.sha256:
-                raise DataError(f"{file.name}: sha256 {chunks.sha256}; expected {file.sha256}: it is another file")
+                raise DataError(f"sha256 {chunks.sha256}; expected {file.sha256}: it is another file", file=file.name)
             hashes[file.name] = {"sha256": chunks.sha256, "bytes": chunks.bytes}
         yield from reader.end()
         yield Part(pd.DataFrame(), [], {"files": hashes, **reader.findings()})
@@ -111,8 +111,9 @@ class Plan:
             lacking = [name for name in self.config.values if name not in names]
             if (own and lacking) if self.open_values else len(lacking) == len(self.config.values):
                 raise DataError(
-                    f"{file.name}: columns {_some(own) or 'without a value'}, and no {_some(lacking)}; expected the "
-                    f"columns of {self.look.file}"
+                    f"columns {_some(own) or 'without a value'}, and no {_some(lacking)}; expected the "
+                    f"columns of {self.look.file}",
+                    file=file.name,
                 )
         beyond = [name for names in others for name in names if name not in first]
         return list(dict.fromkeys([*self.config.values, *(beyond if self.open_values else [])]))

@@ -154,7 +154,7 @@ def _read(path: Path) -> tuple["pa.Table", list[Rejected]]:
         table = _parse("".join(f"{line}\n" for line in good).encode())
     if table is None or not len(table):
         first = f"row {rejected[0].row}, {rejected[0].what()}" if rejected else "blank lines"
-        raise DataError(f"{path.name}: no readable row ({first}); expected a class 1 to 7 and {len(TIMES)} numbers")
+        raise DataError(f"no readable row ({first}); expected a class 1 to 7 and {len(TIMES)} numbers", file=path.name)
     return table, rejected
 
 

@@ -86,7 +86,7 @@ def _from_folder(file: RemoteFile, dataset: str, folder: Path) -> Path:
 def _verify(path: Path, file: RemoteFile, name: str) -> None:
     actual = digest(path, file.hash)
     if actual != file.hash:
-        raise DataError(f"{name}: hash {actual}; expected {file.hash}: it is not the published file")
+        raise DataError(f"hash {actual}; expected {file.hash}: it is not the published file", file=name)
 
 
 @contextmanager

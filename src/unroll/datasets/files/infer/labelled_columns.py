@@ -60,8 +60,9 @@ def _require_one_part(seen: Seen) -> None:
     parts = {match[1].lower(): name for name in seen.look.columns if (match := _PART.search(name))}
     if {"train", "test"} <= set(parts):
         raise DataError(
-            f"{seen.look.file}: arrays of {parts['train']!r} and of {parts['test']!r} are parts of a split; expected a "
-            "file for each part, named in data.split"
+            f"arrays of {parts['train']!r} and of {parts['test']!r} are parts of a split; expected a "
+            "file for each part, named in data.split",
+            file=seen.look.file,
         )
 
 

@@ -47,11 +47,11 @@ class Arff(Reader):
         names = [attribute.name for attribute in self._attributes]
         again = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
         if again:
-            raise DataError(f"{place.name}: attribute {again[0]!r} stands twice; expected each name once")
+            raise DataError(f"attribute {again[0]!r} stands twice; expected each name once", file=place.name)
         self._layout = Layout(tuple(names), tuple(range(len(names))), len(names))
         data = re.split(r"(?im)^@data\s*$", first.decode(errors="replace"), maxsplit=1)[-1]
         if data.lstrip().startswith("{"):
-            raise DataError(f"{place.name} row {self._rows + 1}: a sparse row; expected a value for each attribute")
+            raise DataError("a sparse row; expected a value for each attribute", file=place.name, row=self._rows + 1)
         self._quote = _quote(data)
 
     def columns(self) -> tuple[str, ...]:
@@ -90,19 +90,19 @@ class Arff(Reader):
                         return row, attributes
                     if line and not line.startswith("%") and not line.lower().startswith("@relation"):
                         attributes.append(self._attribute(line, row))
-        raise DataError(f"{name}: no attributes and a line @data after them; expected both")
+        raise DataError("no attributes and a line @data after them; expected both", file=name)
 
     def _attribute(self, line: str, row: int) -> _Attribute:
         match = ATTRIBUTE.fullmatch(line)
         if not match or not match[2]:
             wrong = shorten(line)
             raise DataError(
-                f"{self.place.name} row {row}: {wrong!r}; expected @attribute with a name and a type, or @data"
+                f"{wrong!r}; expected @attribute with a name and a type, or @data", file=self.place.name, row=row
             )
         name, kind = match[1], match[2].strip()
         if kind.lower().startswith("relational"):
             raise DataError(
-                f"{self.place.name} row {row}: a relational attribute (several dimensions); expected single values"
+                "a relational attribute (several dimensions); expected single values", file=self.place.name, row=row
             )
         if name[0] in "'\"":
             name = re.sub(r"\\(.)", r"\1", name[1:-1])

@@ -89,8 +89,9 @@ def encoding(sample: Sample) -> str:
     if _multibyte(text) > lost:
         at = _first_fault(data)
         raise DataError(
-            f"{sample.name} row {1 + line_ends(data[:at])}: byte 0x{data[at]:02x} is not UTF-8, as most of the file is"
-            "; expected UTF-8 text (or say encoding)"
+            f"byte 0x{data[at]:02x} is not UTF-8, as most of the file is; expected UTF-8 text (or say encoding)",
+            file=sample.name,
+            row=1 + line_ends(data[:at]),
         )
     try:
         data.decode("cp1252")

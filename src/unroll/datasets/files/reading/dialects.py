@@ -61,7 +61,7 @@ def guess(data: bytes, reading: Reading, name: str) -> Look:
     if not best.rows:
         if best.fault:
             raise best.fault
-        raise DataError(f"{name}: no row in it; expected a table")
+        raise DataError("no row in it; expected a table", file=name)
     return best
 
 

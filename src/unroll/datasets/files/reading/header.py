@@ -48,8 +48,9 @@ def _require_once(named: Sequence[str], file: str) -> None:
     for place, name in enumerate(named, start=1):
         if name and first.setdefault(name, place) != place:
             raise DataError(
-                f"{file}: columns {first[name]} and {place} are both called {name!r}; expected each name once (without "
-                "the row of names, by `header: false` and `skip_rows: 1`, columns are called by their places)"
+                f"columns {first[name]} and {place} are both called {name!r}; expected each name once (without "
+                "the row of names, by `header: false` and `skip_rows: 1`, columns are called by their places)",
+                file=file,
             )
 
 

@@ -54,13 +54,13 @@ class JsonLines(Reader):
         if not keys or (
             first.lstrip().startswith(b"[") and isinstance(_parse(next(filter(str.strip, lines))), Exception)
         ):
-            raise DataError(f"{place.name}: {_no_lines(first)}")
+            raise DataError(_no_lines(first), file=place.name)
         if len(keys) > MAX_COLUMNS:
-            raise DataError(f"{place.name}: {len(keys):,} keys; expected at most {MAX_COLUMNS:,}")
+            raise DataError(f"{len(keys):,} keys; expected at most {MAX_COLUMNS:,}", file=place.name)
         self._left_out = _nested(objects)
         self._columns = tuple(key for key in keys if key not in self._left_out)
         if not self._columns:
-            raise DataError(f"{place.name}: every key holds objects or lists, as {next(iter(keys))!r}; {CELLS}")
+            raise DataError(f"every key holds objects or lists, as {next(iter(keys))!r}; {CELLS}", file=place.name)
 
     def columns(self) -> tuple[str, ...]:
         """The keys, in the order in which they first come."""

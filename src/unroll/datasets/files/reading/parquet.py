@@ -34,15 +34,15 @@ class Parquet(Reader):
             size = sum(footer.row_group(group).total_byte_size for group in range(footer.num_row_groups))
         max_bytes = place.reading.max_bytes or MAX_BYTES
         if (size := max(size, footer.num_rows * len(self._schema))) > max_bytes:
-            raise DataError(f"{place.name}: {size:,} bytes unpacked; expected at most max_bytes, {max_bytes:,}")
+            raise DataError(f"{size:,} bytes unpacked; expected at most max_bytes, {max_bytes:,}", file=place.name)
         if not len(self._schema):
-            raise DataError(f"{place.name}: no column in it; expected a table")
+            raise DataError("no column in it; expected a table", file=place.name)
         if len(set(self._schema.names)) < len(self._schema.names):
-            raise DataError(f"{place.name}: two columns of one name; expected each name once")
+            raise DataError("two columns of one name; expected each name once", file=place.name)
         self._types = {name: _plain(self._schema.field(name).type) for name in self._schema.names}
         if not self.columns():
             what = next(iter(self.left_out().items()))
-            raise DataError(f"{place.name}: no column of cells: {what[0]!r} is {what[1]}; {CELLS}")
+            raise DataError(f"no column of cells: {what[0]!r} is {what[1]}; {CELLS}", file=place.name)
 
     def columns(self) -> tuple[str, ...]:
         """The names in the schema."""

@@ -47,7 +47,7 @@ class Reader(ABC):
         there, left_out = self.columns(), self.left_out()
         for column in columns:
             if column in left_out:
-                raise DataError(f"{self.place.name}: column {column!r} is {left_out[column]}; {CELLS}")
+                raise DataError(f"column {column!r} is {left_out[column]}; {CELLS}", file=self.place.name)
             if column not in there:
                 near = difflib.get_close_matches(column, there, n=3, cutoff=0.5)
                 hint = f"did you mean {' or '.join(map(repr, near))}?" if near else _listed(there)
@@ -55,7 +55,7 @@ class Reader(ABC):
                     f"no column {column!r}; {hint}", file=self.place.name, column=column, available=there
                 )
         if len(set(columns)) < len(columns):
-            raise DataError(f"{self.place.name}: columns {', '.join(columns)}; expected each once")
+            raise DataError(f"columns {', '.join(columns)}; expected each once", file=self.place.name)
 
 
 def _listed(names: Sequence[str]) -> str:

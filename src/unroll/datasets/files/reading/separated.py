@@ -21,7 +21,7 @@ class Table(Reader):
         look = dialects.guess(first, place.reading, place.name)
         self._dialect = look.dialect
         if (width := max(map(len, look.rows))) > MAX_COLUMNS:
-            raise DataError(f"{place.name}: {width:,} columns or more; expected at most {MAX_COLUMNS:,}")
+            raise DataError(f"{width:,} columns or more; expected at most {MAX_COLUMNS:,}", file=place.name)
         self._layout = layout(look.rows, header=bool(place.reading.header), file=place.name)
 
     def columns(self) -> tuple[str, ...]:

@@ -48,9 +48,9 @@ def look(part: Sample, reading: Reading) -> Reading:
         return _filled(reading, format=reading.format or part.kind)
     kind = reading.format or SUFFIXES.get(part.suffix())
     if kind in ("parquet", "npz"):
-        raise DataError(f"{part.name}: no {kind} ({part.kind}); expected {kind}, which is compressed inside already")
+        raise DataError(f"no {kind} ({part.kind}); expected {kind}, which is compressed inside already", file=part.name)
     if part.data[257:262] == b"ustar":
-        raise DataError(f"{part.name}: a tar archive; expected a single file, packed or not")
+        raise DataError("a tar archive; expected a single file, packed or not", file=part.name)
     encoding = reading.encoding or beginning.encoding(part)
     settled = _filled(reading, encoding=encoding)
     text = utf8(part, encoding)

@@ -102,11 +102,12 @@ def require_bounded(name: str, packed: int, unpacked: int, max_bytes: int | None
     Held against the bytes read so far, the ratio tells of a file that is made to fill a machine long before its end.
     """
     if unpacked > (max_bytes or MAX_BYTES):
-        raise DataError(f"{name}: more than {max_bytes or MAX_BYTES:,} bytes unpacked; expected at most max_bytes")
+        raise DataError(f"more than {max_bytes or MAX_BYTES:,} bytes unpacked; expected at most max_bytes", file=name)
     if max_bytes is None and unpacked > max(RATIO_FROM, MAX_RATIO * packed):
         raise DataError(
-            f"{name}: {packed:,} bytes of it unpack to {unpacked:,}; expected at most {MAX_RATIO} times as much: if it "
-            "is not made to fill a machine, unpack it, or say in data.max_bytes how much it may hold"
+            f"{packed:,} bytes of it unpack to {unpacked:,}; expected at most {MAX_RATIO} times as much: if it "
+            "is not made to fill a machine, unpack it, or say in data.max_bytes how much it may hold",
+            file=name,
         )
 
 
@@ -134,15 +135,15 @@ def raw(path: Path, name: str) -> Iterator[IO[bytes]]:
     """The file as it lies there; raises DataError for what is missing, empty, no file, or may not be read."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise DataError(f"{name}: {'a folder' if path.is_dir() else 'not a regular file'}; expected a file")
+            raise DataError(f"{'a folder' if path.is_dir() else 'not a regular file'}; expected a file", file=name)
         file = path.open("rb")
     except FileNotFoundError:
-        raise DataError(f"{name}: missing; expected a file at {path}") from None
+        raise DataError(f"missing; expected a file at {path}", file=name) from None
     except (OSError, ValueError) as error:
-        raise DataError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise DataError(f"cannot be read: {getattr(error, 'strerror', None) or error}", file=name) from None
     with file:
         if not os.fstat(file.fileno()).st_size:
-            raise DataError(f"{name}: empty; expected data in it")
+            raise DataError("empty; expected data in it", file=name)
         yield file
 
 
@@ -158,12 +159,13 @@ def require_unchanged(path: Path, name: str, before: os.stat_result) -> None:
     try:
         after = path.stat()
     except OSError:
-        raise DataError(f"{name}: gone while it was read; expected it to stay") from None
+        raise DataError("gone while it was read; expected it to stay", file=name) from None
     for what in ("st_size", "st_mtime_ns", "st_ino", "st_dev"):
         if getattr(before, what) != getattr(after, what):
             raise DataError(
-                f"{name}: changed while it was read ({before.st_size:,} bytes, then {after.st_size:,}); "
-                "expected it to stay as it is"
+                f"changed while it was read ({before.st_size:,} bytes, then {after.st_size:,}); "
+                "expected it to stay as it is",
+                file=name,
             )
 
 
@@ -177,7 +179,7 @@ def reported(name: str, kind: str) -> Iterator[None]:
     except (*DAMAGE, pa.ArrowException) as error:
         text = " ".join(str(error).split()) or type(error).__name__
         what = "cannot be read" if kind == "plain" else f"damaged or cut off ({kind})"
-        raise DataError(f"{name}: {what}: {text}; expected a whole file") from None
+        raise DataError(f"{what}: {text}; expected a whole file", file=name) from None
 
 
 class _Hashed(io.RawIOBase):
@@ -223,5 +225,5 @@ def _only_member(archive: zipfile.ZipFile, name: str) -> Reads:
     members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
     if len(members) != 1:
         held = ", ".join(member.filename for member in members[:5]) or "nothing"
-        raise DataError(f"{name}: {len(members)} files in the zip ({held[:100]}); expected one")
+        raise DataError(f"{len(members)} files in the zip ({held[:100]}); expected one", file=name)
     return archive.open(members[0])

@@ -40,7 +40,7 @@ class Ts(Reader):
         self._head = self._read_head()
         self._times = self._head.length or self._longest()
         if not 0 < self._times <= MAX_COLUMNS:
-            raise DataError(f"{place.name}: series of {self._times:,} values; expected 1 to {MAX_COLUMNS:,}")
+            raise DataError(f"series of {self._times:,} values; expected 1 to {MAX_COLUMNS:,}", file=place.name)
 
     def columns(self) -> tuple[str, ...]:
         """``label`` where the file has one, then the times of the longest series."""
@@ -114,8 +114,8 @@ class Ts(Reader):
                     said[key.lower()] = rest
                 elif line and not line.startswith("#"):
                     shown = shorten(line)
-                    raise DataError(f"{self.place.name} row {row}: {shown!r}; expected a header line or @data")
-        raise DataError(f"{self.place.name}: no line @data; expected it after the headers")
+                    raise DataError(f"{shown!r}; expected a header line or @data", file=self.place.name, row=row)
+        raise DataError("no line @data; expected it after the headers", file=self.place.name)
 
     def _understand(self, said: dict[str, list[str]], rows: int) -> _Head:
         def is_true(key: str) -> bool:
@@ -123,10 +123,10 @@ class Ts(Reader):
 
         name = self.place.name
         if is_true("timestamps"):
-            raise DataError(f"{name}: @timestamps true; expected values without time stamps")
+            raise DataError("@timestamps true; expected values without time stamps", file=name)
         dimensions = said.get("dimensions", ["1"])[:1] or ["1"]
         if ("univariate" in said and not is_true("univariate")) or dimensions != ["1"]:
-            raise DataError(f"{name}: series of several dimensions; expected univariate ones (@univariate true)")
+            raise DataError("series of several dimensions; expected univariate ones (@univariate true)", file=name)
         has_label = is_true("classlabel") or is_true("targetlabel")
         length = said.get("serieslength", [])
         equal = is_true("equallength") and len(length) == 1 and length[0].isdecimal()

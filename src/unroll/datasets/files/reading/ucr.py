@@ -26,7 +26,7 @@ class Ucr(Reader):
         super().__init__(place)
         self._table = Table(place, first)
         if len(self._table.columns()) < 2:
-            raise DataError(f"{place.name}: one column; expected a label and the values of a series in each row")
+            raise DataError("one column; expected a label and the values of a series in each row", file=place.name)
 
     def columns(self) -> tuple[str, ...]:
         """``label``, then the times."""

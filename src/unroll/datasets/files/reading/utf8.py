@@ -43,8 +43,9 @@ def line_ends(data: bytes) -> int:
 def _refuse_nul(name: str, data: bytes, row: int) -> None:
     if (at := data.find(b"\0")) >= 0:
         raise DataError(
-            f"{name} row {row + line_ends(data[:at])}: a NUL byte; expected text (of another encoding, such as utf-16, "
-            "say which)"
+            "a NUL byte; expected text (of another encoding, such as utf-16, say which)",
+            file=name,
+            row=row + line_ends(data[:at]),
         )
 
 

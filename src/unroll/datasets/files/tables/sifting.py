@@ -76,7 +76,7 @@ def require_columns(
     """
     for name in needed:
         if left_out and name in left_out:
-            raise DataError(f"{file}: column {name!r} is {left_out[name]}; {CELLS}")
+            raise DataError(f"column {name!r} is {left_out[name]}; {CELLS}", file=file)
         if name not in there:
             low = {other.lower(): other for other in reversed(there)}
             near = [low[one] for one in difflib.get_close_matches(name.lower(), list(low), n=2, cutoff=0.6)]
