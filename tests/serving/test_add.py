@@ -14,7 +14,7 @@ from projects import ROOT, run, write_yaml
 from unroll.core import store
 from unroll.core.errors import ConfigError, DataError, StoreError
 from unroll.core.layout import Layout
-from unroll.model.packaging import Predictor
+from unroll.model.predictor import Predictor
 from unroll.serving import add
 
 

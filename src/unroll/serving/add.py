@@ -8,7 +8,7 @@ from typing import TextIO
 
 from unroll.core.errors import ConfigError, DataError
 from unroll.problems.common.base import Meta
-from unroll.registry import champions
+from unroll.registry import versions
 from unroll.stages.common.task import Task
 
 PROBLEM, DATASET = "sequence_to_sequence", "addition"
@@ -25,15 +25,15 @@ def main(root: Path, given: Sequence[str], task: str | None, model: str | None, 
     asked = operands(given)
     opened = Task.open(root, task or find(root))
     _require_problem(opened)
-    located = champions.choose(root, opened.name, model)
-    from unroll.model.packaging import Predictor
+    located = versions.choose(root, opened.name, model)
+    from unroll.model.predictor import Predictor
 
     predictor = Predictor.load(located.folder)
     meta = predictor.trained.meta
     if predictor.trained.config["problem"] != PROBLEM or meta["reading"] is None:
         raise ConfigError(f"{opened.name}: {located.folder} answers no sums; expected a model of sums such as 12+345")
     sources = [_source(a, b, meta, opened) for a, b in asked]
-    sys.stderr.write(f"unroll: {champions.told(opened.name, model, located)}\n")
+    sys.stderr.write(f"unroll: {versions.describe(opened.name, model, located)}\n")
     import pandas as pd
 
     answer = predictor.predict(pd.DataFrame({"source": pd.array(sources, dtype="str")}))

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from unroll.core.errors import ConfigError, DataError
 from unroll.problems.language_model import verse
-from unroll.registry import champions
+from unroll.registry import versions
 from unroll.stages.common.task import Task
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from unroll.model.trained import Trained
-    from unroll.registry.champions import Located
+    from unroll.registry.versions import Located
 
 PROBLEM = "language_model"
 SHOWN = 10
@@ -57,9 +57,9 @@ def main(
         out.reconfigure(errors="replace")  # a terminal that cannot show a character shows a question mark
     task = Task.open(root, name)
     _require_problem(task)
-    located = champions.choose(root, name, model)
+    located = versions.choose(root, name, model)
     found = of_task(task, seed_text, given, located)
-    sys.stderr.write(f"unroll: {champions.told(name, model, located)}\n")
+    sys.stderr.write(f"unroll: {versions.describe(name, model, located)}\n")
     if warning := found.warning():
         sys.stderr.write(f"unroll: {warning}\n")
     write(found.pieces, out)
@@ -73,7 +73,7 @@ def of_task(task: Task, seed_text: str, given: Mapping[str, Any], located: "Loca
     """
     options = verse.Options(**{key: _option(key, value) for key, value in given.items()})
     _require_problem(task)
-    trained = _trained((located or champions.choose(task.layout.root, task.name, None)).folder)
+    trained = _trained((located or versions.choose(task.layout.root, task.name, None)).folder)
     from unroll.problems.language_model import tokens as _language
 
     language = _language.Language.of(trained.meta)

@@ -16,7 +16,7 @@ from unroll.serving.http.faults import RequestError
 from unroll.serving.http.limits import Limits
 from unroll.serving.http.measures import Measures
 from unroll.serving.http.roster import RETRY_S, Roster
-from unroll.tracking import runs
+from unroll.tracking import backend
 
 TASK, PROBLEM = "pairs", "sequence_to_sequence"
 
@@ -181,7 +181,7 @@ def test_models_go_on_while_the_registry_cannot_be_read(
 
 
 def test_models_go_on_where_the_store_is_moved_away(roster: Roster, registry: Registry, folders: list[Path]) -> None:
-    path = runs.database(roster.root)
+    path = backend.database(roster.root)
     assert path is not None
     path.touch()
     registry.promote(TASK, 1, folders[0])

@@ -21,7 +21,7 @@ from projects import ROOT, write_yaml
 from unroll.core import store
 from unroll.core.errors import ConfigError, DataError
 from unroll.core.layout import Layout
-from unroll.model.packaging import Predictor
+from unroll.model.predictor import Predictor
 from unroll.problems.windows.recent import NoWindowError
 from unroll.serving import predict
 from unroll.serving.predict import output_file, raw_input, series_parts

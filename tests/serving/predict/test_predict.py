@@ -15,7 +15,7 @@ from pandas.testing import assert_frame_equal
 from serving.predict import made
 from unroll.core import store
 from unroll.core.errors import ConfigError, DataError
-from unroll.model.packaging import Predictor
+from unroll.model.predictor import Predictor
 from unroll.problems.common.base import Prepared
 from unroll.problems.language_model import verse
 from unroll.serving import predict

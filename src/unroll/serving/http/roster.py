@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unroll.core import store
-from unroll.core.errors import ConfigError, StoreError, UnrollError
+from unroll.core.errors import StoreError, UnrollError
 from unroll.core.params import Params
-from unroll.model.packaging import Predictor
+from unroll.model.predictor import Predictor
 from unroll.problems.common.inputs import Inputs
-from unroll.registry import champions
+from unroll.registry import snapshot, versions
 from unroll.serving.http import questions, replies
-from unroll.serving.http.batching import Batcher
+from unroll.serving.http.batcher import Batcher
 from unroll.serving.http.faults import RequestError
 from unroll.serving.http.limits import Limits
 from unroll.serving.http.measures import Measures
 from unroll.serving.http.questions import Question
-from unroll.tracking import runs
+from unroll.tracking import backend
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +54,7 @@ class Served:
     @classmethod
     def load(cls, root: Path, task: str, limits: Limits) -> "Served":
         """The champion, verified and tried; raises UnrollError for one that cannot serve."""
-        located = champions.locate(root, task, champions.CHAMPION)
+        located = versions.locate(root, task, versions.CHAMPION)
         if located.version is None:
             raise StoreError(f"{located.folder}: no registered version; expected the champion of {task}")
         predictor = Predictor.load(located.folder)
@@ -107,12 +107,9 @@ class Slot:
 
 def names(root: Path, asked: Iterable[str]) -> list[str]:
     """The tasks that are asked for, else all of the project's; raises ConfigError for one that is not there."""
-    params = Params(root / "params.yaml")
-    known, wanted = params.tasks(), list(dict.fromkeys(asked))
-    for task in wanted:
-        if task not in known:
-            raise ConfigError(f"{params.path}: tasks.{task}: no such task; expected one of {', '.join(known)}")
-    return wanted or known
+    params, wanted = Params(root / "params.yaml"), list(dict.fromkeys(asked))
+    params.require_tasks(wanted)
+    return wanted or params.tasks()
 
 
 class Roster:
@@ -188,7 +185,7 @@ class Roster:
     def poll(self, clock: Callable[[], float] = time.monotonic) -> None:
         """One look at the registry, and what follows from it."""
         try:
-            found = champions.champions(self.root)
+            found = snapshot.champions(self.root)
         except UnrollError as error:
             self._tell_unreadable(str(error))
             return
@@ -196,7 +193,7 @@ class Roster:
             LOG.exception("the registry cannot be read")
             self._tell_unreadable("the registry cannot be read; the server's log has the reason")
             return
-        path = runs.database(self.root)
+        path = backend.database(self.root)
         there = path is not None and path.is_file()
         if path is not None and not there and self._seen:
             self._tell_unreadable(f"{path.name}: not there any more")  # which says nothing of who is champion

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from unroll.core.errors import ConfigError, DataError
 from unroll.datasets.files.reading import Reading
-from unroll.model.packaging import Predictor
-from unroll.registry import champions
+from unroll.model.predictor import Predictor
+from unroll.registry import versions
 from unroll.serving.predict import input_file, output_file, own_files, own_reading, raw_input, series_parts
 from unroll.serving.predict.input_file import Input, Share
 from unroll.serving.predict.output_file import Format
@@ -43,8 +43,8 @@ def main(root: Path, asked: Asked, out: TextIO) -> None:
     output_file.require_possible(asked.output, asked.format, asked.source)
     task = Task.open(root, asked.task)
     with input_file.opened(asked.source) as source:
-        located = champions.choose(root, task.name, asked.model)
-        sys.stderr.write(f"unroll: {champions.told(task.name, asked.model, located)}\n")
+        located = versions.choose(root, task.name, asked.model)
+        sys.stderr.write(f"unroll: {versions.describe(task.name, asked.model, located)}\n")
         predictor = load(task, located.folder)
         told, of_texts = _written(task, predictor, source, located.reader), bool(raw_input.text_column(predictor))
         kind = output_file.format_of(asked.output, asked.format, told.format, of_texts)

@@ -21,7 +21,7 @@ from unroll.datasets.files.tables.labelled_builder import read_text
 from unroll.datasets.files.tables.order import BackwardsError
 from unroll.datasets.files.tables.series_builder import SeriesReader, named
 from unroll.datasets.files.tables.sifting import Sieve
-from unroll.model.packaging import Predictor
+from unroll.model.predictor import Predictor
 from unroll.serving.predict import series_parts
 from unroll.serving.predict.input_file import Input
 from unroll.serving.predict.own_reading import block, column_of_texts, require, written

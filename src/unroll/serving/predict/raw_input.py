@@ -13,7 +13,7 @@ import numpy as np
 from unroll.core.errors import DataError
 from unroll.datasets.files import reading
 from unroll.datasets.files.reading import Reading
-from unroll.model.packaging import Predictor
+from unroll.model.predictor import Predictor
 from unroll.problems.windows.recent import NoWindowError
 from unroll.serving.predict.input_file import Input
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unroll.core.errors import DataError
-from unroll.model.packaging import Predictor
+from unroll.model.predictor import Predictor
 from unroll.problems.windows.recent import NoWindowError, seconds
 from unroll.serving.predict.raw_input import CHUNK, Questions
 

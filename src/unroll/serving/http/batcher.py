@@ -21,7 +21,7 @@ from unroll.serving.http.questions import Question
 if TYPE_CHECKING:
     import pandas as pd
 
-    from unroll.model.packaging import Predictor
+    from unroll.model.predictor import Predictor
 
 LOG = logging.getLogger("unroll.serving.http")
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from unroll.core.errors import DataError
-from unroll.serving.http.batching import Batcher
+from unroll.serving.http.batcher import Batcher
 from unroll.serving.http.faults import RequestError
 from unroll.serving.http.limits import Limits
 from unroll.serving.http.questions import Question
