@@ -15,11 +15,10 @@ from unroll.datasets.files.columns.watch import Watch
 from unroll.datasets.files.config import FilesConfig, plain
 from unroll.datasets.files.first_look import Look
 from unroll.datasets.files.infer import Inferred, infer
-from unroll.datasets.files.reading import Reading
+from unroll.datasets.files.reading import Reading, require_columns
 from unroll.datasets.files.tables.builder import TableReader
 from unroll.datasets.files.tables.labelled_builder import LabelledReader
 from unroll.datasets.files.tables.series_builder import SeriesReader
-from unroll.datasets.files.tables.sifting import require_columns
 from unroll.datasets.files.tables.text_builder import PairsReader, TextReader
 
 

@@ -11,8 +11,7 @@ from unroll.datasets.files.config import FilesConfig, Scalar, Table, TimeColumns
 from unroll.datasets.files.first_look import Look
 from unroll.datasets.files.infer import labelled_columns, series_columns_seen
 from unroll.datasets.files.infer.seen import Seen
-from unroll.datasets.files.reading import Reading, missing, numerals
-from unroll.datasets.files.tables.sifting import require_columns
+from unroll.datasets.files.reading import Reading, missing, numerals, require_columns
 
 
 @dataclass(frozen=True)

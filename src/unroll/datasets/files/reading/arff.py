@@ -15,7 +15,7 @@ from unroll.datasets.files.reading import utf8, values
 from unroll.datasets.files.reading.delimited import Part, parts
 from unroll.datasets.files.reading.header import Layout
 from unroll.datasets.files.reading.reader import Place, Reader
-from unroll.datasets.files.reading.records import LINES, Dialect, records
+from unroll.datasets.files.reading.records import Dialect
 from unroll.datasets.files.reading.source import Receipt, opened
 
 if TYPE_CHECKING:
@@ -81,16 +81,14 @@ class Arff(Reader):
 
     def _read_head(self) -> tuple[int, list[_Attribute]]:
         """How many rows the head takes, and the attributes."""
-        reading, name = self.place.reading, self.place.name
         attributes: list[_Attribute] = []
-        with opened(self.place.path, reading, name) as source:
-            for batch in records(utf8.blocks(source, reading.encoding or "utf-8"), LINES, name, reading.max_line_bytes):
-                for row, line in zip(batch.rows_N.tolist(), map(str.strip, batch.texts()), strict=True):
-                    if line.lower() == "@data" and attributes:
-                        return row, attributes
-                    if line and not line.startswith("%") and not line.lower().startswith("@relation"):
-                        attributes.append(self._attribute(line, row))
-        raise DataError("no attributes and a line @data after them; expected both", file=name)
+        for batch in self.lines():
+            for row, line in zip(batch.rows_N.tolist(), map(str.strip, batch.texts()), strict=True):
+                if line.lower() == "@data" and attributes:
+                    return row, attributes
+                if line and not line.startswith("%") and not line.lower().startswith("@relation"):
+                    attributes.append(self._attribute(line, row))
+        raise DataError("no attributes and a line @data after them; expected both", file=self.place.name)
 
     def _attribute(self, line: str, row: int) -> _Attribute:
         match = ATTRIBUTE.fullmatch(line)

@@ -9,11 +9,10 @@ import numpy as np
 
 from unroll.core.errors import DataError
 from unroll.core.text import shorten
-from unroll.datasets.files.reading import utf8
 from unroll.datasets.files.reading.delimited import Part, Unread
 from unroll.datasets.files.reading.reader import CELLS, Place, Reader
-from unroll.datasets.files.reading.records import LINES, MAX_COLUMNS, Records, groups, records
-from unroll.datasets.files.reading.source import Receipt, opened
+from unroll.datasets.files.reading.records import MAX_COLUMNS, groups
+from unroll.datasets.files.reading.source import Receipt
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,7 +32,7 @@ class Text(Reader):
         """The lines."""
         import pyarrow as pa
 
-        for batch in _lines(self.place, receipt, blank=True):
+        for batch in self.lines(receipt, self.place.reading.skip_rows, blank=True):
             table = pa.table({"text": pa.array(batch.texts(), pa.string())})
             yield Part(batch.rows_N, table if columns is None else table.select(list(columns)), [])
 
@@ -74,16 +73,9 @@ class JsonLines(Reader):
         """A line that is not an object, or with a nested value or (if all are asked for) a new key, is set aside."""
         names = self._columns if columns is None else tuple(columns)
         known = {*names, *self._left_out} if columns is None else None
-        for batch in _lines(self.place, receipt, blank=False):
+        for batch in self.lines(receipt, self.place.reading.skip_rows):
             for rows_N, group in groups(batch.rows_N, batch.texts(), len(names)):
                 yield _part(rows_N, group, names, known)
-
-
-def _lines(place: Place, receipt: Receipt, *, blank: bool) -> Iterator[Records]:
-    reading = place.reading
-    with opened(place.path, reading, place.name, receipt) as source:
-        pieces = utf8.blocks(source, reading.encoding or "utf-8")
-        yield from records(pieces, LINES, place.name, reading.max_line_bytes, reading.skip_rows, blank=blank)
 
 
 def _nested(objects: Mapping[int, Mapping[str, Any]]) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """NumPy's ``.npz``: arrays of equal length as columns, read side by side and never unpickled."""
 
 import io
-import os
 import tokenize
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -11,12 +10,11 @@ from typing import IO, TYPE_CHECKING, final
 
 import numpy as np
 
-from unroll.core import store
 from unroll.core.errors import DataError
 from unroll.datasets.files.reading.delimited import Part
 from unroll.datasets.files.reading.reader import Place, Reader
 from unroll.datasets.files.reading.records import MAX_COLUMNS
-from unroll.datasets.files.reading.source import Receipt, raw, reported, require_bounded, require_unchanged
+from unroll.datasets.files.reading.source import Receipt, raw, reported, require_bounded, whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,15 +66,14 @@ class Npz(Reader):
 
     def parts(self, columns: Sequence[str] | None, receipt: Receipt) -> Iterator[Part]:
         """The rows, numbered from 1, in their own types."""
-        path, name = self.place.path, self.place.name
+        name = self.place.name
         chosen = list(self._names if columns is None else columns)
         total = self._arrays[0].shape[0]
         width = sum(array.width * array.dtype.itemsize for array in self._arrays)
         if width > self.place.reading.max_line_bytes:
             raise DataError(f"rows of {width:,} bytes; expected at most max_line_bytes", file=name)
         step = max(1, PART // max(1, width))
-        with raw(path, name) as file, ExitStack() as stack:
-            before = os.fstat(file.fileno())
+        with whole(self.place.path, name, receipt) as file, ExitStack() as stack:
             with reported(name, "npz"):
                 archive = stack.enter_context(zipfile.ZipFile(file))
                 streams = [stack.enter_context(self._values(archive, array)) for array in self._arrays]
@@ -86,9 +83,6 @@ class Npz(Reader):
                     blocks = [_take(stream, array, count) for stream, array in zip(streams, self._arrays, strict=True)]
                     table = self._table(blocks)
                 yield Part(np.arange(start + 1, start + 1 + count), table.select(chosen), [])
-            digest = store.sha256(path)
-            require_unchanged(path, name, before)
-            receipt.sha256, receipt.bytes = digest, before.st_size
 
     def _require_bounded(self, archive: zipfile.ZipFile) -> None:
         size = sum(member.file_size for member in archive.infolist())

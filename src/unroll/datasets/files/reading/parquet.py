@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from unroll.core import store
 from unroll.core.errors import DataError
 from unroll.datasets.files.reading.delimited import Part
 from unroll.datasets.files.reading.reader import CELLS, Place, Reader
-from unroll.datasets.files.reading.source import MAX_BYTES, Receipt, raw, reported, require_unchanged
+from unroll.datasets.files.reading.source import MAX_BYTES, Receipt, raw, reported, whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,18 +61,15 @@ class Parquet(Reader):
 
         name, chosen = self.place.name, list(self.columns() if columns is None else columns)
         types = {column: kind for column in chosen if (kind := self._types[column]) is not None}
-        with raw(self.place.path, name) as file:
-            before = os.fstat(file.fileno())
+        with whole(self.place.path, name, receipt) as file:
+            size = os.fstat(file.fileno()).st_size
             with reported(name, "parquet"):
                 batches = pq.ParquetFile(file).iter_batches(ROWS, columns=chosen, use_threads=False)
             row = 1
             while (table := self._next(batches, types, row)) is not None:
-                receipt.position = before.st_size * (row - 1 + len(table)) // max(self._rows, 1)
+                receipt.position = size * (row - 1 + len(table)) // max(self._rows, 1)
                 yield Part(np.arange(row, row + len(table)), table, [])
                 row += len(table)
-            digest = store.sha256(self.place.path)
-            require_unchanged(self.place.path, name, before)
-            receipt.sha256, receipt.bytes = digest, before.st_size
 
     def _next(
         self, batches: Iterator["pa.RecordBatch"], types: "dict[str, pa.DataType]", row: int

@@ -125,7 +125,7 @@ def opened(path: Path, reading: Reading, name: str, receipt: Receipt | None = No
             stream = _unpacked(cast("IO[bytes]", hashed) if kind != "zip" else file, kind, name)
         yield Source(stream, name, kind, file.tell, reading.max_bytes, receipt or Receipt())
         digest = (hashed.rest() if kind != "zip" else store.sha256(path)) if receipt else None
-        require_unchanged(path, name, before)
+        _require_unchanged(path, name, before)
         if receipt is not None:
             receipt.sha256, receipt.bytes = digest, before.st_size
 
@@ -154,7 +154,18 @@ def kind_of(file: IO[bytes]) -> str:
     return next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), "plain")
 
 
-def require_unchanged(path: Path, name: str, before: os.stat_result) -> None:
+@contextmanager
+def whole(path: Path, name: str, receipt: Receipt) -> Iterator[IO[bytes]]:
+    """The file as it lies there, for a reader that jumps about in it; as ``opened``, it must stay the same file."""
+    with raw(path, name) as file:
+        before = os.fstat(file.fileno())
+        yield file
+        digest = store.sha256(path)
+        _require_unchanged(path, name, before)
+        receipt.sha256, receipt.bytes = digest, before.st_size
+
+
+def _require_unchanged(path: Path, name: str, before: os.stat_result) -> None:
     """Raise DataError if ``path`` is no longer what ``before`` described."""
     try:
         after = path.stat()

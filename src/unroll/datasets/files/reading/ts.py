@@ -12,11 +12,11 @@ import numpy as np
 
 from unroll.core.errors import DataError
 from unroll.core.text import shorten
-from unroll.datasets.files.reading import utf8, values
+from unroll.datasets.files.reading import values
 from unroll.datasets.files.reading.delimited import Part, Unread
 from unroll.datasets.files.reading.reader import Place, Reader
-from unroll.datasets.files.reading.records import LINES, MAX_COLUMNS, groups, records
-from unroll.datasets.files.reading.source import Receipt, opened
+from unroll.datasets.files.reading.records import MAX_COLUMNS, groups
+from unroll.datasets.files.reading.source import Receipt
 
 TRUE = ("true", "yes", "1")
 
@@ -86,11 +86,8 @@ class Ts(Reader):
         return numbers, label
 
     def _lines(self, receipt: Receipt | None, skip: int = 0) -> Iterator[tuple[np.ndarray, list[str]]]:
-        reading, name = self.place.reading, self.place.name
-        with opened(self.place.path, reading, name, receipt) as source:
-            pieces = utf8.blocks(source, reading.encoding or "utf-8")
-            for batch in records(pieces, LINES, name, reading.max_line_bytes, skip):
-                yield batch.rows_N, [line.strip() for line in batch.texts()]
+        for batch in self.lines(receipt, skip):
+            yield batch.rows_N, [line.strip() for line in batch.texts()]
 
     def _data(self, receipt: Receipt | None) -> Iterator[tuple[np.ndarray, list[str]]]:
         """Lines of data, without comments and blank ones."""

@@ -1,16 +1,13 @@
 """Rows of a chunk, sifted: which are kept, which set aside with a reason, which left out as the block asks."""
 
-import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unroll.core.errors import DataError, MissingColumnError
 from unroll.core.text import shorten
 from unroll.datasets.common.base import Rejected
-from unroll.datasets.files.reading.reader import CELLS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,23 +62,3 @@ class Sieve:
 def is_missing(value: Any) -> bool:
     """Whether a cell holds nothing."""
     return value is None or value != value  # NaN, NaT
-
-
-def require_columns(
-    file: str, there: Sequence[str], needed: Sequence[str], left_out: Mapping[str, str] | None = None
-) -> None:
-    """Raise DataError for the first of ``needed`` that the file lacks; near names are offered.
-
-    ``left_out`` are columns that are there and hold no cells, with what they are.
-    """
-    for name in needed:
-        if left_out and name in left_out:
-            raise DataError(f"column {name!r} is {left_out[name]}; {CELLS}", file=file)
-        if name not in there:
-            low = {other.lower(): other for other in reversed(there)}
-            near = [low[one] for one in difflib.get_close_matches(name.lower(), list(low), n=2, cutoff=0.6)]
-            hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-            shown = [repr(one) if any("," in each for each in there[:20]) else str(one) for one in there[:20]]
-            listed = ", ".join(shown) + (", …" if len(there) > 20 else "")
-            message = f"no column {name!r}{hint}; expected one of {listed}"
-            raise MissingColumnError(message, file=file, column=name, available=there)
