@@ -1,12 +1,15 @@
 """Answers from a trained model: raw input in, answer out, with everything between taken from the model's folder."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unroll.model.trained import Trained
 from unroll.problems.common.base import Prepared
+from unroll.problems.common.inputs import Inputs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +20,11 @@ class Predictor:
     """A trained network with what it needs to answer: ``models/<task>`` or a copy of it."""
 
     trained: Trained
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """The columns that ``predict`` takes, with texts of any length."""
+        return self.trained.problem.inputs(self.trained.meta, sys.maxsize)
 
     @property
     def optional_inputs(self) -> Sequence[str]:

@@ -11,7 +11,7 @@ import torch
 from serving.http.made import Registry, model
 from unroll.core import store
 from unroll.core.errors import TrackingError
-from unroll.serving.http import questions
+from unroll.serving.http import body
 from unroll.serving.http.faults import RequestError
 from unroll.serving.http.limits import Limits
 from unroll.serving.http.measures import Measures
@@ -52,7 +52,7 @@ def measured(roster: Roster, name: str) -> float | None:
 
 def answer(roster: Roster) -> list[str]:
     served = roster.served(TASK)
-    asked = questions.read(served.example, served.inputs)
+    asked = body.read(served.example, served.inputs)
     return list(roster.submit(served, asked).result(30)["answer"])
 
 
@@ -86,7 +86,7 @@ def test_a_new_champion_takes_over(roster: Roster, registry: Registry, folders: 
     roster.poll()
     assert (roster.served(TASK).version, state(roster)["state"]) == (2, "ready")
     assert answer(roster) != before
-    asked = questions.read(old.example, old.inputs)
+    asked = body.read(old.example, old.inputs)
     assert list(roster.submit(old, asked).result(30)["answer"]) == before  # a request that came before it goes on
     registry.promote(TASK, 1, folders[0])  # and back
     roster.poll()

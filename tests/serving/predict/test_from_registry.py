@@ -78,7 +78,7 @@ def alone(task: Task, tmp_path: Path) -> Path:
 
 def asked(root: Path, source: Path, **options: Any) -> str:
     out = io.StringIO()
-    predict.main(root, predict.Asked(made.NAME, str(source), **options), out)
+    predict.main(root, predict.Request(made.NAME, str(source), **options), out)
     return out.getvalue()
 
 

@@ -49,7 +49,7 @@ def asked(task: Task, source: Path, **options: Any) -> pd.DataFrame:
     out = io.StringIO()
     if "output" not in options:
         options = {"format": "csv", **options}
-    predict.main(task.layout.root, predict.Asked(task.name, str(source), **options), out)
+    predict.main(task.layout.root, predict.Request(task.name, str(source), **options), out)
     if not out.getvalue():
         return pd.DataFrame()
     return pd.read_csv(io.StringIO(out.getvalue()))
