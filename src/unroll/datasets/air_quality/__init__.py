@@ -204,8 +204,8 @@ def _is_number(value: str | bytes) -> bool:
 def _misfit(arrays: dict[str, np.ndarray], site: int, row: int) -> Rejected:
     """The first calendar column of a row that does not fit the row's place."""
     time = START + row
-    wanted_C, seen_C = calendar(np.array([time]))[0], arrays[SITES[site]][row, len(VARIABLES) :]
-    at = int(np.flatnonzero(wanted_C != seen_C)[0])
-    reason = f"{SITES[site]}: expected {CALENDAR[at]} {wanted_C[at]:g} at {time}:00"
+    expected_C, seen_C = calendar(np.array([time]))[0], arrays[SITES[site]][row, len(VARIABLES) :]
+    at = int(np.flatnonzero(expected_C != seen_C)[0])
+    reason = f"{SITES[site]}: expected {CALENDAR[at]} {expected_C[at]:g} at {time}:00"
     key = f"site={SITES[site]} time={time}:00Z"
     return Rejected(FILE.name, row + 1, CALENDAR[at], f"{seen_C[at]:g}", reason, key)

@@ -71,35 +71,35 @@ def joined(frame: "pd.DataFrame", names: Sequence[str]) -> "pa.Array":
 
 def parse(written: "pa.Array", formats: Sequence[str], timezone: str, rows: Counter[str] | None = None) -> np.ndarray:
     """Microseconds (N,) of the cells; each is read by the first format that reads it, NONE by none."""
-    found_N = np.full(len(written), NONE, dtype=np.int64)
+    us_N = np.full(len(written), NONE, dtype=np.int64)
     left_M = np.flatnonzero(written.is_valid().to_numpy(zero_copy_only=False))
     for form in formats:
         if not len(left_M):
             break
         read_M = _parse(written if len(left_M) == len(written) else written.take(left_M), form, timezone)
-        found_N[left_M] = read_M
+        us_N[left_M] = read_M
         gone_M = read_M == NONE
         if rows is not None:
             rows[form] += int((~gone_M).sum())
         left_M = left_M[gone_M]
     for mended in (_late, _pointed):
         if len(left_M):
-            found_N[left_M] = mended(written.take(left_M), formats, timezone)
-            left_M = left_M[found_N[left_M] == NONE]
-    return found_N
+            us_N[left_M] = mended(written.take(left_M), formats, timezone)
+            left_M = left_M[us_N[left_M] == NONE]
+    return us_N
 
 
 def _late(written: "pa.Array", formats: Sequence[str], timezone: str) -> np.ndarray:
     """Of cells (M,) that no format reads: 24 o'clock is the next day's midnight (ISO 8601:2004, 4.2.3)."""
     import pyarrow.compute as pc
 
-    found_M = np.full(len(written), NONE, dtype=np.int64)
+    us_M = np.full(len(written), NONE, dtype=np.int64)
     late_M = pc.match_substring_regex(written, _LATE).to_numpy(zero_copy_only=False)
     if late_M.any():
         early = pc.replace_substring_regex(written.filter(late_M), _LATE, r"\1" + "00" + r"\2")
         us = parse(early, formats, timezone)
-        found_M[late_M] = np.where(us == NONE, NONE, us + DAY_US)
-    return found_M
+        us_M[late_M] = np.where(us == NONE, NONE, us + DAY_US)
+    return us_M
 
 
 def _pointed(written: "pa.Array", formats: Sequence[str], timezone: str) -> np.ndarray:
@@ -107,15 +107,15 @@ def _pointed(written: "pa.Array", formats: Sequence[str], timezone: str) -> np.n
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    found_M = np.full(len(written), NONE, dtype=np.int64)
+    us_M = np.full(len(written), NONE, dtype=np.int64)
     several = pc.and_(pc.match_substring(written, " "), pc.match_substring_regex(written, _POINTED))
     pointed_M = several.to_numpy(zero_copy_only=False)
     if pointed_M.any():
         plain: pa.Array = written.filter(several)
         for _ in range(2):  # neighbours share the blank between them
             plain = pc.replace_substring_regex(plain, _POINTED, r"\1\2\3")
-        found_M[pointed_M] = parse(plain, formats, timezone)
-    return found_M
+        us_M[pointed_M] = parse(plain, formats, timezone)
+    return us_M
 
 
 def instant(text: str) -> int:
@@ -145,9 +145,9 @@ def _parse(written: "pa.Array", form: str, timezone: str) -> np.ndarray:
         except pa.ArrowInvalid:
             offset_N = pc.match_substring_regex(written, _OFFSET).to_numpy(zero_copy_only=False)
             dated_N = pc.match_substring_regex(written, r"^[+-]?\d{4}-?\d{2}-?\d{2}").to_numpy(zero_copy_only=False)
-            found_N = _pandas(written, "ISO8601", timezone, offset_N & dated_N)
+            zoned_N = _pandas(written, "ISO8601", timezone, offset_N & dated_N)
             plain_N = _pandas(written, "ISO8601", timezone, ~offset_N & dated_N)
-            return np.where(found_N == NONE, plain_N, found_N)
+            return np.where(zoned_N == NONE, plain_N, zoned_N)
     every_N = np.ones(len(written), dtype=bool)
     return _pandas(written, form, timezone, every_N, zoned="%z" in form)
 
@@ -158,18 +158,18 @@ def _pandas(
     """Microseconds (N,) of the cells ``where_N``; those with an offset of their own are not localised."""
     import pandas as pd
 
-    found_N = np.full(len(written), NONE, dtype=np.int64)
+    us_N = np.full(len(written), NONE, dtype=np.int64)
     places = np.flatnonzero(where_N)
     if not len(places):
-        return found_N
+        return us_N
     cells_M = pd.Series(written.take(places).to_pylist(), dtype="str")
     utc = bool(re.search(_OFFSET, cells_M.iloc[0])) if zoned is None else zoned
     try:
         times_M = pd.to_datetime(cells_M, format=form, errors="coerce", utc=utc)
     except ValueError as error:
         raise ConfigError(f"data.time.formats: {form!r} is not allowed; {' '.join(str(error).split())}") from None
-    found_N[places] = _to_utc(times_M, timezone)
-    return found_N
+    us_N[places] = _to_utc(times_M, timezone)
+    return us_N
 
 
 def _to_utc(times: "pd.Series[Any]", timezone: str) -> np.ndarray:
@@ -196,8 +196,8 @@ def _localised(times_N: np.ndarray, timezone: str) -> np.ndarray:
 
 
 def _micros(times_N: np.ndarray) -> np.ndarray:
-    found_N: np.ndarray = times_N.astype("datetime64[us]").astype(np.int64)
-    return np.where((found_N >= _FIRST) & (found_N <= _LAST), found_N, NONE)
+    us_N: np.ndarray = times_N.astype("datetime64[us]").astype(np.int64)
+    return np.where((us_N >= _FIRST) & (us_N <= _LAST), us_N, NONE)
 
 
 def show(us: int) -> str:
