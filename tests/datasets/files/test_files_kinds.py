@@ -304,7 +304,7 @@ def test_local_times_become_utc_and_the_hour_that_comes_twice_is_set_aside(tmp_p
     expected = local.tz_localize("Europe/London", ambiguous="NaT").tz_convert("UTC").dropna()
     assert table["time"].tolist() == expected.tolist()
     assert len(local) - len(expected) == 1
-    assert "a.csv,27,time,2021-10-31 01:00:00,no time" in (layout.raw / "rejected.csv").read_text()
+    assert "a.csv,27,time,2021-10-31 01:00:00,not a time; expected iso" in (layout.raw / "rejected.csv").read_text()
 
 
 def test_times_with_an_offset_of_their_own(tmp_path: Path) -> None:

@@ -79,19 +79,19 @@ def test_a_wrong_encoding_names_byte_and_row(block, put, monkeypatch) -> None:  
         "set encoding for another one, such as cp1252 or latin-1"
     )
     assert (
-        fault(put(b"a,b\n1,\x81\n"), encoding="cp1252") == "a.csv row 2: byte 0x81 is no cp1252; expected cp1252 text"
+        fault(put(b"a,b\n1,\x81\n"), encoding="cp1252") == "a.csv row 2: byte 0x81 is not cp1252; expected cp1252 text"
     )
     wide = "a,b\n1,2\n".encode("utf-16") + b"\x00\xd8" + "x\n".encode("utf-16-le")
-    assert fault(put(wide), encoding="utf-16") == "a.csv row 3: byte 0x00 is no utf-16; expected utf-16 text"
+    assert fault(put(wide), encoding="utf-16") == "a.csv row 3: byte 0x00 is not utf-16; expected utf-16 text"
     assert fault(put("a,b\n1,2\n".encode("utf-16") + b"x"), encoding="utf-16").startswith(
-        "a.csv row 3: byte 0x78 is no utf-16"
+        "a.csv row 3: byte 0x78 is not utf-16"
     )
     assert fault(put("a,b\n1,\u00e9".encode()[:-1]), encoding="utf-8").startswith("a.csv row 2: byte 0xc3 is not UTF-8")
 
 
 def test_a_wrong_byte_far_behind_the_first_part(put) -> None:  # type: ignore[no-untyped-def]
     data = ("a,b\n" + "1,2\n" * 2_000_000).encode() + b"\x93,2\n"
-    assert fault(put(data)).startswith("a.csv row 2000002: byte 0x93 is not UTF-8; expected UTF-8 text; another one")
+    assert fault(put(data)).startswith("a.csv row 2000002: byte 0x93 is not UTF-8; expected UTF-8 text; set encoding")
 
 
 @pytest.mark.parametrize("block", [10, 1 << 22])
