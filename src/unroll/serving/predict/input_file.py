@@ -1,13 +1,12 @@
-"""The input as a file: the one that is named, or standard input put into one, and how far it has been read."""
+"""The input as a file, which standard input is copied to, and how far it has been read."""
 
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
 from unroll.core.errors import DataError
@@ -19,52 +18,39 @@ MAX_BYTES = 1 << 36
 SHOWN_EVERY_S = 1.0
 
 
-class Share:
-    """A context that shows which share of an input is answered; modes as of ``progress.Progress``."""
+@contextmanager
+def share(title: str, size: int) -> Iterator[Callable[[int, int], None]]:
+    """Show which share of an input is answered; yields what takes the bytes read and the answers so far.
 
-    def __init__(self, title: str, size: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
+    ``UNROLL_PROGRESS`` fixes how, as for a training.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-        self._title, self._size, self._mode = title, max(size, 1), progress.mode()
-        self._shown = time.monotonic()
-        self._bar = Bar(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
-            TaskProgressColumn(),
-            DownloadColumn(),
-            TextColumn("{task.fields[text]}"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=self._mode != "live",
-            transient=True,
-        )
-        self._line = self._bar.add_task(title, total=self._size, text="")
+    mode, size, last = progress.mode(), max(size, 1), time.monotonic()
+    columns = (
+        TextColumn("[bold]{task.description}"), BarColumn(bar_width=24), TaskProgressColumn(), DownloadColumn(),
+        TextColumn("{task.fields[text]}"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), disable=mode != "live", transient=True) as bar:
+        line = bar.add_task(title, total=size, text="")
 
-    def __enter__(self) -> "Share":
-        self._bar.__enter__()
-        return self
+        def update(position: int, answers: int) -> None:
+            nonlocal last
+            bar.update(line, completed=min(position, size), text=f"{answers:,} answers")
+            if mode == "plain" and time.monotonic() - last >= SHOWN_EVERY_S:
+                last = time.monotonic()
+                sys.stderr.write(
+                    f"{title}: {min(position / size, 1):.0%} of {size:,} bytes read · {answers:,} answers\n"
+                )
+                sys.stderr.flush()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.__exit__(kind, error, trace)
-
-    def update(self, position: int, answers: int) -> None:
-        """Show that the bytes before ``position`` are read, and so many answers given."""
-        self._bar.update(self._line, completed=min(position, self._size), text=f"{answers:,} answers")
-        now = time.monotonic()
-        if self._mode == "plain" and now - self._shown >= SHOWN_EVERY_S:
-            self._shown = now
-            share = min(position / self._size, 1.0)
-            sys.stderr.write(f"{self._title}: {share:.0%} of {self._size:,} bytes read · {answers:,} answers\n")
-            sys.stderr.flush()
+        yield update
 
 
 @dataclass
 class Input:
-    """A file of raw input; ``name`` is how messages call it, ``position`` the bytes of it that have been read."""
+    """A file of raw input; messages call it ``name``; ``position`` is the number of bytes read so far."""
 
     path: Path
     name: str
@@ -80,8 +66,8 @@ class Input:
 def opened(source: str, stream: BinaryIO | None = None) -> Iterator[Input]:
     """The file ``source``, or what ``stream`` holds (standard input) where ``source`` is ``-``.
 
-    A stream is put into a temporary file: its columns are told from its first part, and it may be read twice. Raises
-    DataError for what is not there and for more than MAX_BYTES.
+    A stream is copied to a temporary file: its format is inferred from its first part, and it may be read twice.
+    Raises DataError for a missing file and for more than MAX_BYTES.
     """
     if source != STANDARD_INPUT:
         path = Path(source)
