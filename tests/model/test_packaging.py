@@ -224,7 +224,7 @@ def test_the_signature_is_raw_input_and_answer(served: PyFuncModel) -> None:
 def test_nothing_is_pickled(task: Task) -> None:
     files = [path for path in (task.layout.root / "mlartifacts").rglob("*") if path.is_file()]
     names = {path.name for path in files}
-    assert {"MLmodel", "serving_model.py", "weights.safetensors", "config.json"} <= names
+    assert {"MLmodel", "mlflow_model.py", "weights.safetensors", "config.json"} <= names
     assert not {path for path in files if path.suffix in {".pkl", ".pickle", ".pt", ".pth", ".joblib", ".bin", ".pyc"}}
     for path in files:
         assert not path.read_bytes().startswith(b"\x80"), f"{path} starts as a pickle does"
