@@ -10,7 +10,7 @@ from unroll.core.errors import DataError
 from unroll.datasets.common.base import Part
 from unroll.datasets.files import first_look as looking
 from unroll.datasets.files import reading
-from unroll.datasets.files.columns.cells import Marks
+from unroll.datasets.files.columns.parsing import Marks
 from unroll.datasets.files.columns.watch import Watch
 from unroll.datasets.files.config import FilesConfig, plain
 from unroll.datasets.files.first_look import Look
