@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from unroll.display.wording import label
-from unroll.problems.common.base import Figure
+from unroll.problems.common.scoring import Figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

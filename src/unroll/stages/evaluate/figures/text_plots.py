@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from unroll.core.text import shorten
 from unroll.display.wording import cell, words
-from unroll.problems.common.base import Figure
+from unroll.problems.common.scoring import Figure
 from unroll.stages.evaluate.figures import canvas as canvases
 from unroll.stages.evaluate.figures.canvas import INK, MUTED, PALETTE, SHADE
 
