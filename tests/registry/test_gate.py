@@ -96,7 +96,7 @@ def test_every_outcome(
 
 @pytest.mark.parametrize("result", [None, replace(BETTER, champion=3)])
 def test_nothing_replaces_a_champion_that_it_has_not_challenged(result: Challenge | None) -> None:
-    with pytest.raises(ValueError, match="^air: version 2 has not challenged version 1$"):
+    with pytest.raises(ValueError, match=r"^air: version 2 has not challenged version 1$"):
         gate.decide(registry(version(1), champion=1), version(2), PASSED, result)
 
 
