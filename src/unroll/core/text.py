@@ -1,0 +1,21 @@
+"""Small things about words: the order that a person expects of them, and how much of them a line can take."""
+
+import re
+
+SHOWN = 60
+"""Characters of a value that a message quotes."""
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def natural(name: str) -> tuple[int, float, str]:
+    """A key that sorts numbers as numbers, before other names.
+
+    >>> sorted(["10", "9", "b", "-1", "a"], key=natural)
+    ['-1', '9', '10', 'a', 'b']
+    """
+    return (0, float(name), name) if _NUMBER.fullmatch(name) else (1, 0.0, name)
+
+
+def shorten(text: str, width: int = SHOWN) -> str:
+    """At most ``width`` characters, the last one an ellipsis where some were left out."""
+    return text if len(text) <= width else text[: width - 1].rstrip() + "…"
