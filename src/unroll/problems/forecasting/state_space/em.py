@@ -1,6 +1,6 @@
 """A linear-Gaussian state-space model learned from data by EM (``affine`` has what it comes to when it serves).
 
-Shapes: N sequences, T steps, n states, M observed series, U inputs, W stretches of a sequence, K values of
+Shapes: N sequences, T steps, n states, M observed series, F columns of a table, U inputs, W stretches of a sequence, K values of
 one, S changes from step to step. ``kalman`` has the model itself and its notation.
 """
 
