@@ -222,7 +222,7 @@ def test_a_window_that_is_cut_has_whole_seasons_and_says_so(root: Path) -> None:
     found = proposed(root, shops(root, 900), "sales")
     assert found.values()["prepare"]["lag"] == 21
     assert (
-        "rows of a window: at most one in 40 of the 900 rows in whole seasons of 7, so that windows enough are left"
+        "rows of a window: at most one in 40 of the 900 rows in whole seasons of 7, so that enough windows are left"
     ) in " ".join(found.text("mine").replace("#", "").split())
 
 

@@ -21,6 +21,7 @@ from unroll.datasets.files.tables.labelled_builder import LabelledReader
 from unroll.datasets.files.tables.series_builder import SeriesReader
 from unroll.datasets.files.tables.sifting import require_columns
 from unroll.datasets.files.tables.text_builder import PairsReader, TextReader
+from unroll.display.wording import few
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Plan:
 
         told = [
             *self.inferred.told,
-            *(f"{key}? {why}: {value}" for key, (value, why) in self.inferred.proposals.items()),
+            *(f"{key}? {few(why)}: {value}" for key, (value, why) in self.inferred.proposals.items()),
         ]
         yield Part(pd.DataFrame(), [], {"block": plain(self.config), "told": told})
         reader, hashes = self._reader(watch), {}

@@ -2,64 +2,37 @@
 
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
 from unroll.core.errors import DataError
-from unroll.display import progress
+from unroll.display.progress import SHOWN_EVERY_S, TEXT, TITLE, Bars
 
 STANDARD_INPUT = "-"
 MAX_BYTES = 1 << 36
 """The most that an input may hold, unpacked."""
-SHOWN_EVERY_S = 1.0
 
 
-class Share:
-    """A context that shows which share of an input is answered; modes as of ``progress.Progress``."""
+class Share(Bars):
+    """A context that shows which share of an input is answered."""
 
     def __init__(self, title: str, size: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
+        from rich.progress import BarColumn, DownloadColumn, TaskProgressColumn, TimeRemainingColumn
 
-        self._title, self._size, self._mode = title, max(size, 1), progress.mode()
-        self._shown = time.monotonic()
-        self._bar = Bar(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
-            TaskProgressColumn(),
-            DownloadColumn(),
-            TextColumn("{task.fields[text]}"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=self._mode != "live",
-            transient=True,
-        )
-        self._line = self._bar.add_task(title, total=self._size, text="")
-
-    def __enter__(self) -> "Share":
-        self._bar.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.__exit__(kind, error, trace)
+        bar, remaining = BarColumn(bar_width=24), TimeRemainingColumn()
+        super().__init__(TITLE, bar, TaskProgressColumn(), DownloadColumn(), TEXT, remaining, transient=True)
+        self._title, self._size = title, max(size, 1)
+        self._bar = self.add_bar(title, self._size)
 
     def update(self, position: int, answers: int) -> None:
         """Show that the bytes before ``position`` are read, and so many answers given."""
-        self._bar.update(self._line, completed=min(position, self._size), text=f"{answers:,} answers")
-        now = time.monotonic()
-        if self._mode == "plain" and now - self._shown >= SHOWN_EVERY_S:
-            self._shown = now
-            share = min(position / self._size, 1.0)
-            sys.stderr.write(f"{self._title}: {share:.0%} of {self._size:,} bytes read · {answers:,} answers\n")
-            sys.stderr.flush()
+        position = min(position, self._size)
+        self.update_bar(self._bar, f"{answers:,} answers", position)
+        read = f"{position / self._size:.0%} of {self._size:,} bytes read"
+        self.print_plain(f"{self._title}: {read} · {answers:,} answers", SHOWN_EVERY_S)
 
 
 @dataclass

@@ -15,6 +15,7 @@ from unroll.datasets.files import FilesConfig, Plan
 from unroll.datasets.files.config import identifier, paths, plain
 from unroll.datasets.files.first_look import ROWS
 from unroll.datasets.files.tables.series_builder import named
+from unroll.display.wording import few
 from unroll.stages.common.task import Task
 from unroll.stages.ingest import ingest
 from unroll.workbench.doctor.findings import Finding, fault, fine, note, size
@@ -68,7 +69,7 @@ def _own_files(task: Task, config: FilesConfig) -> Iterator[Finding]:
 def _first_look(task: Task, plan: Plan) -> Iterator[Finding]:
     """What the files say now against what ingest found, and against the block ``prepare``."""
     for key, (value, why) in plan.inferred.proposals.items():
-        yield note("first look", f"{why}", f"data.{key}: {value} would say so")
+        yield note("first look", few(why), f"data.{key}: {value} would say so")
     ingested = _ingested(task)
     now = plain(plan.config)
     moved = [key for key in sorted({*ingested, *now}) if ingested and ingested.get(key) != now.get(key)]

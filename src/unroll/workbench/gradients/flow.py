@@ -43,7 +43,7 @@ def flows(run: Run, loss: Tensor, seed: int) -> list[Flow]:
     directly stays out, else it would hide what the recurrence lets through. Where the loss has no gradient at all, as
     in front of an output layer that starts at zero, a random direction drawn from ``seed`` stands for it.
     """
-    found: list[Flow] = []
+    made: list[Flow] = []
     for direction in run.layers[-1].directions:
         top = torch.stack([state[0] for state in run.layers[-1].directions[direction]])
         last_B, aim_BH = _aim(run, loss, direction, seed)
@@ -55,8 +55,8 @@ def flows(run: Run, loss: Tensor, seed: int) -> list[Flow]:
                 norm_D, count_D = _by_distance(torch.stack(_filled(grads, aim_BH)).norm(dim=2), last_B)
                 if name != "h":
                     norm_D[0] = np.nan  # the gradient is let in at h; c, as it is handed on, comes in a step before
-                found.append(Flow(layer, direction, name, norm_D, count_D))
-    return found
+                made.append(Flow(layer, direction, name, norm_D, count_D))
+    return made
 
 
 def half_life(norm_D: np.ndarray) -> float:
