@@ -39,11 +39,12 @@ repro: $(INSTALLED) ## Bring all tasks up to date, from raw data to registered m
 test: $(INSTALLED) ## Run the tests
 	@$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-check: $(INSTALLED) ## Lint, formatting, types, layers
+check: $(INSTALLED) ## Lint, formatting, types, layers, lines
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/lines.py
 
 ui: $(INSTALLED) ## Open MLflow's pages on 127.0.0.1:5000
 	@$(BIN)/unroll ui

@@ -17,7 +17,7 @@ from unroll.problems.common.base import Prepared
 from unroll.registry import publication
 from unroll.registry import register as registry
 from unroll.stages.common.task import Task
-from unroll.tracking import runs
+from unroll.tracking import backend
 
 NAME = trained_project.NAME
 HOURS = 2400
@@ -35,7 +35,7 @@ class Contest:
         return self.task.layout.root
 
     def client(self) -> MlflowClient:
-        return MlflowClient(runs.uri(self.root))
+        return MlflowClient(backend.uri(self.root))
 
     def aliases(self) -> dict[str, int]:
         found = self.client().get_registered_model(NAME).aliases

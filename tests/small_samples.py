@@ -1,4 +1,4 @@
-"""Small samples of every dataset, as raw files in a folder."""
+"""Small samples of every dataset that has one, as raw files in a folder."""
 
 from pathlib import Path
 from typing import Any
@@ -9,20 +9,14 @@ from unroll import datasets
 from unroll.core.config import DataConfig
 from unroll.datasets.common.base import Dataset, Parsed
 
-SMALL: dict[str, dict[str, Any]] = {
-    "air_quality": {"sample_hours": 1000},
-    "household_power": {"sample_rows": 140},
-    "tweets": {"sample_rows": 400},
-    "poetry": {"text": "poetry2", "sample_characters": 6000},
-    "addition": {"digits": 3, "count": 500, "reverse": True},
-}
-NAMES = tuple(SMALL)
+NAMES = tuple(name for name in datasets.names() if not datasets.load(name).in_place)
+"""Datasets with a sample: those whose files are the user's own have none."""
 
 
 def small(name: str, **changes: Any) -> tuple[Dataset[Any], DataConfig]:
     """A dataset and a config for little data."""
     dataset = datasets.load(name)
-    values = {"dataset": name, "seed": 7, "max_rejected_share": 0.01, **SMALL[name], **changes}
+    values = {"dataset": name, "seed": 7, "max_rejected_share": 0.01, **dataset.small, **changes}
     return dataset, dataset.Config.model_validate(values)
 
 

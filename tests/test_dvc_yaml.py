@@ -1,18 +1,27 @@
-"""dvc.yaml says of each stage what it reads and imports: neither more nor less than what it does."""
+"""dvc.yaml lists for each stage what it reads and imports: no more and no less than what it really does."""
 
 import ast
 import json
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from projects import ROOT, SMALL, STAGES, read_yaml
+from projects import ROOT, SMALL, STAGES, read_yaml, run
+
+from unroll import datasets, problems
 
 DATA = ("data/", "models/", "reports/")
 SHOWN = {"src/unroll/display/progress.py", "src/unroll/tracking"}
-"""What shows or publishes what a stage does: no output of a stage before the last can differ by it."""
+"""Imported by stages before the last, and no deps of them: what shows progress, or sends it to the tracking store.
+
+That no output can differ by it is tested in test_end_to_end: networks and scores come out the same without progress and
+without a store.
+"""
+MAX_LINES = 90
+"""Lines of dvc.yaml that name a place in src."""
 
 
 class Stage(NamedTuple):
@@ -31,7 +40,8 @@ class Trace(NamedTuple):
     opened: set[str]
 
 
-def stage_of(name: str, task: str) -> Stage:
+def stage_of(name: str, task: str, dataset: str | None = None, problem: str | None = None) -> Stage:
+    """A stage of a task of params.yaml, or of one like it with another dataset or problem."""
     entry = read_yaml(ROOT / "dvc.yaml")["stages"][name]["do"]
     block = read_yaml(ROOT / "params.yaml")["tasks"][task]
 
@@ -39,8 +49,8 @@ def stage_of(name: str, task: str) -> Stage:
         names = [next(iter(item)) if isinstance(item, dict) else item for item in items]
         return {
             text.replace("${key}", task)
-            .replace("${item.data.dataset}", block["data"]["dataset"])
-            .replace("${item.prepare.problem}", block["prepare"]["problem"])
+            .replace("${item.data.dataset}", dataset or block["data"]["dataset"])
+            .replace("${item.prepare.problem}", problem or block["prepare"]["problem"])
             for text in names
         }
 
@@ -49,8 +59,8 @@ def stage_of(name: str, task: str) -> Stage:
 
 
 def trace_of(folder: Path, stage: str, task: str) -> Trace:
-    found = json.loads((folder / f"{stage}@{task}.json").read_text(encoding="utf-8"))
-    return Trace(*(set(found[key]) for key in Trace._fields))
+    trace = json.loads((folder / f"{stage}@{task}.json").read_text(encoding="utf-8"))
+    return Trace(*(set(trace[key]) for key in Trace._fields))
 
 
 def widest(keys: set[str]) -> set[str]:
@@ -80,11 +90,17 @@ def test_deps_are_the_packages_that_the_stage_imports(reproduced: Path, stage: s
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "prepare"])  # which builds no network
 def test_what_another_parameter_would_import_is_a_dep(stage: str) -> None:
-    for task in SMALL:
-        here = {dep for dep in stage_of(stage, task).deps if dep.startswith("src/")}
+    tasks = [("addition", name, None) for name in datasets.names()]
+    for entry in (stage_of(stage, *task) for task in [*tasks, *(("addition", None, n) for n in problems.names())]):
+        here = {dep for dep in entry.deps if dep.startswith("src/")}
         own = {path for path in modules_of(here) if not within(path, {"src/unroll/stages", "src/unroll/registry"})}
         missing = {path for path in reachable(own) if not within(path, here | SHOWN) and not is_docstring(ROOT / path)}
-        assert sorted(path for path in missing if not within(path, {"src/unroll/datasets"})) == []
+        assert sorted(path for path in missing if not loaded_by_name(path)) == []
+
+
+def loaded_by_name(path: str) -> bool:
+    """Whether a module belongs to a dataset that Task.dataset loads; that a stage does so shows in its trace."""
+    return within(path, {"src/unroll/datasets"})
 
 
 @pytest.mark.slow
@@ -128,6 +144,90 @@ def test_register_has_no_outputs_that_the_run_cache_could_restore() -> None:
     assert stage_of("register", "addition").outs == set()
 
 
+def test_few_lines_name_what_the_stages_stand_on() -> None:
+    entries = read_yaml(ROOT / "dvc.yaml")["stages"].values()
+    assert sum(dep.startswith("src/") for entry in entries for dep in entry["do"]["deps"]) <= MAX_LINES
+
+
+EVERY = tuple(SMALL)
+LEARN = ("prepare", "train", "evaluate", "register")
+STALE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "cli": ((), ()),
+    "workbench": ((), ()),
+    "workbench/doctor": ((), ()),
+    "serving": ((), ()),
+    "pipeline": ((), ()),
+    "display/progress.py": ((), ()),
+    "display/wording.py": (("evaluate",), EVERY),
+    "tracking": (("register",), EVERY),
+    "registry": (("register",), EVERY),
+    "model": (("evaluate", "register"), EVERY),
+    "stages/ingest": (("ingest",), EVERY),
+    "stages/validate": (("validate", "prepare"), EVERY),
+    "stages/train": (("train",), EVERY),
+    "stages/evaluate": (("evaluate",), EVERY),
+    "stages/evaluate/model_card.py": (("evaluate",), EVERY),
+    "stages/common": (STAGES, EVERY),
+    "nn": (("train", "evaluate", "register"), EVERY),
+    "nn/cells.py": (("train", "evaluate", "register"), EVERY),
+    "features": (LEARN, EVERY),
+    "problems/common": (LEARN, EVERY),
+    "problems/windows": (LEARN, EVERY),
+    "problems/forecasting": (LEARN, ("air_quality",)),
+    "problems/rise_or_fall": ((), ()),
+    "problems/series_classification": (LEARN, ("household_power",)),
+    "problems/text_classification": (LEARN, ("tweets",)),
+    "problems/language_model": (LEARN, ("poetry",)),
+    "problems/sequence_to_sequence": (LEARN, ("addition",)),
+    "datasets/common": (("ingest", "validate", "prepare", "register"), EVERY),
+    "datasets/files": ((), ()),
+    **{f"datasets/{name}": (("ingest", "validate", "register"), (name,)) for name in EVERY},
+    "core": (STAGES, EVERY),
+    "core/config.py": (STAGES, EVERY),
+}
+"""The stages, and the tasks, that a changed line in a package makes stale."""
+
+
+def places() -> set[str]:
+    """Every package, or the packages within it where their rows differ."""
+    wide = {"datasets", "problems", "stages", "display"}
+    packages = {path.parent for path in (ROOT / "src/unroll").glob("*/__init__.py")}
+    parts = {part for path in packages if path.name in wide for part in path.iterdir() if part.name[0] != "_"}
+    every = {path for path in packages if path.name not in wide} | parts
+    return {path.relative_to(ROOT / "src/unroll").as_posix() for path in every}
+
+
+def test_the_table_of_stale_stages_has_a_row_for_each_package() -> None:
+    assert places() - set(STALE) == set()
+    assert [place for place in STALE if not (ROOT / "src/unroll" / place).exists()] == []
+
+
+@pytest.mark.parametrize("place", STALE)
+def test_a_line_in_a_package_makes_stale_what_stands_on_it(place: str) -> None:
+    stages, tasks = STALE[place]
+    path = f"src/unroll/{place}"
+    stale = {
+        (stage, task)
+        for stage in STAGES
+        for task in SMALL
+        if any(within(path, {dep}) or within(dep, {path}) for dep in stage_of(stage, task).deps)
+    }
+    assert stale == {(stage, task) for stage in stages for task in tasks}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["display/progress.py", "problems/language_model/__init__.py", "nn/cells.py"])
+def test_dvc_sees_it_so(reproduced: Path, place: str) -> None:
+    project = reproduced / "project"
+    changed = project / "src/unroll" / place
+    before = changed.read_bytes()
+    changed.write_bytes(before + b"# another line\n")
+    status = json.loads(run(project, sys.executable, "-m", "dvc", "status", "--json").stdout)
+    changed.write_bytes(before)
+    stages, tasks = next(row for path, row in STALE.items() if within(place, {path}))
+    assert set(status) == {f"{stage}@{task}" for stage in stages for task in tasks}
+
+
 def is_docstring(path: Path) -> bool:
     """Whether a module holds nothing but its docstring, so that no stage can depend on what is in it."""
     body = ast.parse(path.read_text(encoding="utf-8")).body
@@ -136,18 +236,18 @@ def is_docstring(path: Path) -> bool:
 
 def modules_of(places: set[str]) -> set[str]:
     """The modules that these files and folders are."""
-    found = {ROOT / place for place in places}
-    files = {file for place in found for file in (place.rglob("*.py") if place.is_dir() else [place])}
+    paths = {ROOT / place for place in places}
+    files = {file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path])}
     return {file.relative_to(ROOT).as_posix() for file in files}
 
 
 def reachable(modules: set[str]) -> set[str]:
-    """Our modules that an import statement names, at the top or within a function, of these modules or of those."""
-    found, waiting = set(), {path for path in modules if path.endswith(".py")}
+    """These modules and all of ours that they import, at the top or within a function, directly or not."""
+    known, waiting = set(), {path for path in modules if path.endswith(".py")}
     while waiting:
-        found |= waiting
-        waiting = set().union(*map(imported_by, waiting)) - found
-    return found
+        known |= waiting
+        waiting = set().union(*map(imported_by, waiting)) - known
+    return known
 
 
 @cache

@@ -13,7 +13,7 @@ from unroll import problems
 from unroll.core import store
 from unroll.problems.common.base import Prepared
 from unroll.stages.common.task import Task
-from unroll.tracking import runs
+from unroll.tracking import backend
 
 NAME = "air_quality"
 MODEL = {"cell": "lstm", "hidden": 8, "layers": 1, "dropout": 0.0}
@@ -98,5 +98,5 @@ def series() -> pd.DataFrame:
 @cache
 def _empty_store() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        runs.initialise(Path(folder))
+        backend.initialise(Path(folder))
         return (Path(folder) / "mlflow.db").read_bytes()

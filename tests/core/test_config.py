@@ -209,7 +209,8 @@ def test_reads_are_recorded_and_nothing_else(tmp_path: Path) -> None:
     assert read.reads == set()
     read.value("air", "data.dataset")
     read.block("air", "model", Inner)
-    read.check_keys()
+    read.check_top_keys()
+    read.check_task_keys("air")
     assert read.reads == {"tasks.air.data.dataset", "tasks.air.model"}
     read.source()
     assert read.reads == {"tasks.air.data.dataset", "tasks.air.model", "source"}
@@ -224,13 +225,20 @@ def test_reads_are_recorded_and_nothing_else(tmp_path: Path) -> None:
     ],
 )
 def test_keys_that_nothing_reads_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    read = params(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
-        params(tmp_path, text).check_keys()
+        check_keys(read)
     assert message in str(caught.value)
 
 
 def test_the_blocks_of_params_yaml_are_known() -> None:
-    Params(Path(__file__).parents[2] / "params.yaml").check_keys()
+    check_keys(Params(Path(__file__).parents[2] / "params.yaml"))
+
+
+def check_keys(read: Params) -> None:
+    read.check_top_keys()
+    for task in read.tasks():
+        read.check_task_keys(task)
 
 
 @pytest.mark.parametrize(
@@ -282,9 +290,9 @@ def test_the_source_is_a_text(tmp_path: Path, text: str, message: str) -> None:
         ("tasks: 3\n", "tasks: 3 is not allowed; expected a mapping"),
         ("tasks:\n", "tasks: None is not allowed; expected a mapping"),
         ("taks: {}\n", "tasks: missing; did you mean 'taks'?"),
-        ("tasks: {3: {}}\n", "tasks: 3 is no name; expected letters, digits, _ and -"),
-        ("tasks: {a.b: {}}\n", "tasks: 'a.b' is no name; expected letters, digits, _ and -"),
-        ("tasks: {../up: {}}\n", "tasks: '../up' is no name; expected letters, digits, _ and -"),
+        ("tasks: {3: {}}\n", "tasks: 3 is not a name; expected letters, digits, _ and -"),
+        ("tasks: {a.b: {}}\n", "tasks: 'a.b' is not a name; expected letters, digits, _ and -"),
+        ("tasks: {../up: {}}\n", "tasks: '../up' is not a name; expected letters, digits, _ and -"),
     ],
 )
 def test_the_tasks_are_a_mapping_of_names(tmp_path: Path, text: str, message: str) -> None:

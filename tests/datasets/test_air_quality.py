@@ -44,6 +44,8 @@ def test_raw_arrays_have_the_public_shape_and_calendar(arrays: dict[str, np.ndar
 
 def test_table_is_site_by_site_with_the_values_of_the_file(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
     frame = table("air_quality", tmp_path).table
+    assert list(frame.columns) == ["time", "site", *VARIABLES]
+    assert len(frame) == len(SITES) * HOURS
     for number, site in enumerate(SITES):
         part = frame.iloc[number * HOURS : (number + 1) * HOURS]
         assert set(part["site"]) == {site}

@@ -20,10 +20,11 @@ from unroll.core import store
 from unroll.core.errors import StoreError
 from unroll.core.layout import Layout
 from unroll.model import packaging
+from unroll.model.predictor import Predictor
 from unroll.problems.common.base import Prepared
 from unroll.registry import publication, register
 from unroll.stages.common.task import Task
-from unroll.tracking import runs
+from unroll.tracking import backend, runs
 from unroll.tracking.backend import as_default
 
 LOAD_ELSEWHERE = """
@@ -83,7 +84,7 @@ def small_model(root: Path, problem: str) -> PyFuncModel:
         model_id = register.log_model(client, layout, run.info.run_id, experiment_id)
         return mlflow.pyfunc.load_model(f"models:/{model_id}")
 
-    return runs.patiently(root, log)
+    return backend.patiently(root, log)
 
 
 def post(served: PyFuncModel, body: Any) -> list[dict[str, Any]]:
@@ -96,13 +97,13 @@ def post(served: PyFuncModel, body: Any) -> list[dict[str, Any]]:
 
 
 def test_a_model_folder_answers_as_the_network_does(task: Task) -> None:
-    answer = packaging.Predictor.load(task.layout.model).predict(example(task))
+    answer = Predictor.load(task.layout.model).predict(example(task))
     assert_frame_equal(answer, expected(task, example(task)))
 
 
 def test_a_damaged_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"config\.json: not there"):
-        packaging.Predictor.load(tmp_path)
+        Predictor.load(tmp_path)
 
 
 def test_the_champion_answers_as_the_network_does(task: Task, served: PyFuncModel) -> None:
@@ -238,7 +239,7 @@ def test_requirements_are_pinned_and_public(task: Task) -> None:
 def test_another_process_needs_the_model_alone(task: Task, tmp_path: Path) -> None:
     """It runs the code that came with the model, and imports nothing that only training needs."""
     done = subprocess.run(
-        [sys.executable, "-c", LOAD_ELSEWHERE, runs.uri(task.layout.root)],
+        [sys.executable, "-c", LOAD_ELSEWHERE, backend.uri(task.layout.root)],
         cwd=tmp_path, env={**os.environ, "MLFLOW_LOGGING_LEVEL": "ERROR"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -21,7 +21,7 @@ from unroll.core import store
 from unroll.core.errors import ConfigError, TrackingError
 from unroll.core.layout import Layout
 from unroll.core.params import Params
-from unroll.pipeline import repro
+from unroll.pipeline import check, repro, results
 from unroll.pipeline.chain import Chain
 from unroll.pipeline.repro import run_side_by_side
 from unroll.registry.register import Verdict
@@ -125,14 +125,14 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Recorded]:
     (tmp_path / ".dvc").mkdir()
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     monkeypatch.setattr(repro, "run_side_by_side", lambda chains, jobs, _: runs.append(Recorded(chains, jobs)))
-    monkeypatch.setattr(repro.tracking, "initialise", lambda root: None)
-    monkeypatch.setattr(repro.workflow, "changed", lambda root: {})
-    monkeypatch.setattr(repro.ingestion, "source_changed", lambda task: False)
+    monkeypatch.setattr(repro.backend, "initialise", lambda root: None)
+    monkeypatch.setattr(repro.chain, "changed", lambda root: {})
+    monkeypatch.setattr(repro.ingest, "source_changed", lambda task: False)
     return runs
 
 
 def reproduce(root: Path, *names: str, force: bool = False, jobs: int | None = 3) -> list[str]:
-    chains = repro.reproduce(root, names, jobs, force, console(terminal=False))
+    chains = repro.reproduce(*check.judge(root), names, jobs, force, console(terminal=False))
     return [chain.layout.task for chain in chains]
 
 
@@ -144,7 +144,7 @@ def test_nothing_runs_where_nothing_has_changed(tmp_path: Path, recorded: list[R
 def test_only_tasks_with_something_to_do_run(
     tmp_path: Path, recorded: list[Recorded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repro.workflow, "changed", lambda root: {"poetry": ["train"], "tweets": ["register"]})
+    monkeypatch.setattr(repro.chain, "changed", lambda root: {"poetry": ["train"], "tweets": ["register"]})
     assert reproduce(tmp_path) == ["tweets", "poetry"]
     assert reproduce(tmp_path, "poetry", "addition") == ["poetry"]
     assert [run.jobs for run in recorded] == [3, 3]
@@ -154,7 +154,7 @@ def test_only_tasks_with_something_to_do_run(
 def test_a_folder_with_other_files_is_ingested_again(
     tmp_path: Path, recorded: list[Recorded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repro.ingestion, "source_changed", lambda task: task.name == "tweets")
+    monkeypatch.setattr(repro.ingest, "source_changed", lambda task: task.name == "tweets")
     assert reproduce(tmp_path) == ["tweets"]
     assert list(recorded[0].chains[0].forced) == ["ingest"]
 
@@ -183,7 +183,7 @@ def test_a_faulty_block_stops_its_own_task_alone(
     key: str, value: object, told: str, tmp_path: Path, recorded: list[Recorded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change_params(tmp_path, {f"tasks.tweets.{key}": value})
-    monkeypatch.setattr(repro.registry, "unpublished", lambda root: [])
+    monkeypatch.setattr(repro.register, "unpublished", lambda root: [])
     progress = console(terminal=False)
     assert repro.main(tmp_path, ["poetry"], 1, True, progress, console(terminal=False)) is False
     (line,) = text_of(progress).splitlines()
@@ -227,10 +227,10 @@ def test_a_model_is_published_only_where_its_files_belong_together(
         published.extend(names)
         return dict.fromkeys(names, verdict)
 
-    monkeypatch.setattr(repro.registry, "unpublished", lambda root: ["air_quality", "tweets", "poetry"])
-    monkeypatch.setattr(repro.registry, "publish_all", publish_all)
+    monkeypatch.setattr(repro.register, "unpublished", lambda root: ["air_quality", "tweets", "poetry"])
+    monkeypatch.setattr(repro.register, "publish_all", publish_all)
     stale = {"tweets": ["evaluate", "register"], "air_quality": ["register"]}
-    monkeypatch.setattr(repro.workflow, "changed", lambda root: stale)
+    monkeypatch.setattr(repro.chain, "changed", lambda root: stale)
     assert repro.publish(tmp_path, []) == [
         "air_quality: published as champion: r2 0.8 ≥ 0.75",
         "poetry: published as champion: r2 0.8 ≥ 0.75",
@@ -245,7 +245,7 @@ def test_a_store_that_is_away_is_told_after_the_results(
     def away(root: Path) -> list[str]:
         raise TrackingError("http://there: cannot be reached")
 
-    monkeypatch.setattr(repro.registry, "unpublished", away)
+    monkeypatch.setattr(repro.register, "unpublished", away)
     progress, output = console(terminal=False), console(terminal=False)
     assert repro.main(tmp_path, [], None, False, progress, output) is True
     assert text_of(progress) == "not published: http://there: cannot be reached\n"
@@ -262,7 +262,7 @@ def test_a_server_that_is_away_leaves_results_and_failures_shown(
     failed = chains_of(tmp_path, ["poetry"])
     failed[0].state, failed[0].stage, failed[0].reason = "failed", "train", "loss nan"
     monkeypatch.setattr(repro, "reproduce", lambda *_: failed)
-    monkeypatch.setattr(repro.workflow, "changed", lambda root: {})
+    monkeypatch.setattr(repro.chain, "changed", lambda root: {})
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "*")
     progress, output = console(terminal=False), console(terminal=False)
@@ -287,7 +287,7 @@ def test_results_of_one_task_are_shown_without_rows_of_tasks_that_have_none(tmp_
 
     def shown(*names: str) -> list[str]:
         written = console(terminal=False)
-        repro.show_results(tmp_path, written, names)
+        results.show(tmp_path, written, names)
         rows = [line.split("│") for line in text_of(written).splitlines() if line.startswith("│")]
         return [row[1].strip() for row in rows]
 

@@ -16,8 +16,8 @@ from projects import ROOT
 from unroll.core import store
 from unroll.core.errors import ConfigError
 from unroll.model import packaging
-from unroll.registry import history, promotion, register, versions
-from unroll.tracking import runs
+from unroll.registry import history, promotion, register, snapshot
+from unroll.tracking import backend
 
 STOPPED = """
 import os, signal, sys, pathlib
@@ -61,7 +61,7 @@ def r2(made: Contest) -> float:
 
 
 def told(made: Contest) -> list[tuple[str, int | None, bool]]:
-    found = history.events(versions.read(made.root, NAME))
+    found = history.events(snapshot.read(made.root, NAME))
     return [(event.kind, event.champion, event.hand) for event in found]
 
 
@@ -205,7 +205,7 @@ def test_a_verdict_that_came_too_late_leaves_no_tags(made: Contest, monkeypatch:
     seen: list[str] = []
     change = register.history.heal
 
-    def heal(*arguments: Any) -> versions.Registered:
+    def heal(*arguments: Any) -> snapshot.Registered:
         found = change(*arguments)
         if len(seen) == 1:  # between the verdict and the lock another version came into use
             made.client().set_registered_model_alias(NAME, "champion", "2")
@@ -224,10 +224,10 @@ def test_a_verdict_that_came_too_late_leaves_no_tags(made: Contest, monkeypatch:
 @pytest.mark.parametrize("gone", [False, True])
 def test_a_champion_whose_run_was_deleted_is_still_met(made: Contest, gone: bool) -> None:
     """Deleted as the page of MLflow does it, and for good, as ``mlflow gc`` does."""
-    run_id = versions.read(made.root, NAME).require(1).run_id
+    run_id = snapshot.read(made.root, NAME).require(1).run_id
     made.client().delete_run(run_id)
     if gone:
-        uri = runs.uri(made.root)
+        uri = backend.uri(made.root)
         command = [sys.executable, "-m", "mlflow", "gc", "--backend-store-uri", uri, "--run-ids", run_id]
         subprocess.run(command, check=True, cwd=made.root, env={**os.environ, "MLFLOW_TRACKING_URI": uri})
         with pytest.raises(MlflowException, match=run_id):

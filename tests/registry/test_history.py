@@ -9,7 +9,7 @@ import pytest
 from unroll.core.errors import ConfigError, TrackingError
 from unroll.registry import history
 from unroll.registry.history import PREFIX, Event, Kind
-from unroll.registry.versions import Registered, Version
+from unroll.registry.snapshot import Registered, Version
 
 
 def version(number: int) -> Version:
@@ -48,7 +48,7 @@ class Store:
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Store:
     found = Store()
-    monkeypatch.setattr("unroll.registry.versions.read", lambda root, task: found.registered())
+    monkeypatch.setattr("unroll.registry.snapshot.read", lambda root, task: found.registered())
     return found
 
 
@@ -86,7 +86,7 @@ def test_events_come_back_in_order_with_all_that_is_asked(store: Store) -> None:
 
 def test_a_clock_that_goes_back_does_not_change_the_order(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     moments = iter([9_000_000_000, 5_000_000_000, 1])
-    monkeypatch.setattr("unroll.history.time.time_ns", lambda: next(moments))
+    monkeypatch.setattr("unroll.registry.history.time.time_ns", lambda: next(moments))
     for number in (1, 2, 3):
         change(store, "promoted", number)
     assert [event.champion for event in healed(store)] == [1, 2, 3]

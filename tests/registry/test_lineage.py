@@ -9,8 +9,8 @@ from projects import change_params, copy_project, read_yaml, run, run_cli, write
 
 from unroll.core import store
 from unroll.core.errors import ConfigError
-from unroll.registry import lineage, versions
-from unroll.tracking import runs
+from unroll.registry import lineage, snapshot
+from unroll.tracking import backend, runs
 
 TASK = "addition"
 
@@ -75,7 +75,7 @@ def test_from_a_version_to_its_run_commit_lock_and_data(project: Path) -> None:
     assert first.version.tags["unroll.data"] == second.version.tags["unroll.data"]
     from mlflow import MlflowClient
 
-    client = MlflowClient(runs.uri(project))
+    client = MlflowClient(backend.uri(project))
     for origin in (first, second):
         tags = client.get_run(origin.version.run_id).data.tags
         assert tags["unroll.model_hash"] == origin.version.model_hash
@@ -98,7 +98,7 @@ def test_from_an_output_to_the_versions(project: Path, monkeypatch: pytest.Monke
     assert found(f"data/validated/{TASK}") == [1, 2]
     assert found(lock[f"data/raw/{TASK}"]) == [1, 2]
     assert found(str(project / f"data/prepared/{TASK}")) == [1, 2]
-    assert found(versions.read(project, TASK).require(1).model_hash) == [1]
+    assert found(snapshot.read(project, TASK).require(1).model_hash) == [1]
     assert found("0" * 32) == []
     with pytest.raises(ConfigError, match=r"^--output README\.md: neither a hash nor an output in dvc\.lock; expected"):
         lineage.of_output(project, "README.md")
@@ -134,6 +134,6 @@ def test_the_second_run_was_a_duel_and_a_third_does_nothing(project: Path) -> No
 
 
 def test_a_version_without_tags_is_unknown_not_an_error() -> None:
-    bare = versions.Version(TASK, 1, "", 0, {"unroll.dvc_outs": "{"})
+    bare = snapshot.Version(TASK, 1, "", 0, {"unroll.dvc_outs": "{"})
     assert lineage.outs(bare) == {}
-    assert lineage.outs(versions.Version(TASK, 1, "", 0, {})) == {}
+    assert lineage.outs(snapshot.Version(TASK, 1, "", 0, {})) == {}

@@ -16,10 +16,11 @@ from typer.testing import CliRunner
 
 from unroll.cli import app
 from unroll.core import store
-from unroll.core.errors import ConfigError, StoreError, TrackingError
+from unroll.core.errors import ConfigError, StoreError
 from unroll.model import packaging
-from unroll.registry import champions, history, promotion, register, versions
+from unroll.registry import history, promotion, register, snapshot, versions
 from unroll.stages.common.task import Task
+from unroll.tracking import backend
 
 pytestmark = pytest.mark.slow
 PROMOTE = """
@@ -72,7 +73,7 @@ def project(three: Contest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def told(project: Contest) -> list[tuple[str, int | None, int | None]]:
-    found = history.events(versions.read(project.root, NAME))
+    found = history.events(snapshot.read(project.root, NAME))
     return [(event.kind, event.champion, event.before) for event in found]
 
 
@@ -91,8 +92,8 @@ def start(project: Contest, where: str, number: int) -> "subprocess.Popen[str]":
 
 def test_the_gate_has_told_what_it_did(project: Contest) -> None:
     assert told(project) == [("promoted", 1, None), ("promoted", 2, 1)]
-    last = history.events(versions.read(project.root, NAME))[-1]
-    version = versions.read(project.root, NAME).require(2)
+    last = history.events(snapshot.read(project.root, NAME))[-1]
+    version = snapshot.read(project.root, NAME).require(2)
     assert (last.hand, last.run_id, last.model_hash) == (False, version.run_id, version.model_hash)
     assert last.data == version.tags["unroll.data"]
     assert "; better than champion 1: r2 " in last.why
@@ -176,7 +177,7 @@ def test_a_promotion_that_is_killed_leaves_one_champion_and_the_next_command_hea
     process = start(project, where, 3)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-    assert versions.read(project.root, NAME).aliases["champion"] == champion
+    assert snapshot.read(project.root, NAME).aliases["champion"] == champion
     before = told(project)
     shown = unroll("registry", "history", NAME)
     assert ("cut off" in shown) is ("cut off" in kinds)
@@ -205,7 +206,7 @@ def test_a_champion_that_something_else_has_set_is_shown_and_not_written_by_who_
     assert (project.root / "mlflow.db").read_bytes() == database
     promotion.promote(project.root, NAME, 3, "on top of it")
     assert told(project)[-2:] == [("found", 1, 2), ("promoted", 3, 1)]
-    found, promoted = history.events(versions.read(project.root, NAME))[-2:]
+    found, promoted = history.events(snapshot.read(project.root, NAME))[-2:]
     assert (found.by, promoted.by != "") == ("", True)
 
 
@@ -216,8 +217,8 @@ def test_two_promotions_at_once_leave_one_consistent_state(project: Contest) -> 
     *_, first, second = told(project)
     assert {first[1], second[1]} == {1, 3}
     assert (first[2], second[2]) == (2, first[1])  # the second one came upon the first one's champion
-    assert versions.read(project.root, NAME).aliases["champion"] == second[1]
-    assert not history.needs_healing(versions.read(project.root, NAME))
+    assert snapshot.read(project.root, NAME).aliases["champion"] == second[1]
+    assert not history.needs_healing(snapshot.read(project.root, NAME))
 
 
 def test_the_commands_show_versions_and_history(project: Contest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +240,7 @@ def test_reading_needs_no_mlflow(project: Contest) -> None:
         "import sys, pathlib\n"
         "from unroll.registry import register, versions\n"
         f"assert register.is_published(pathlib.Path.cwd(), {NAME!r})\n"
-        f"assert versions.read(pathlib.Path.cwd(), {NAME!r}).aliases['champion'] == 2\n"
+        f"assert snapshot.read(pathlib.Path.cwd(), {NAME!r}).aliases['champion'] == 2\n"
         "assert not {'mlflow', 'torch'} & set(sys.modules)\n"
     )
     project.build(2)
@@ -251,15 +252,15 @@ def test_reading_needs_no_mlflow(project: Contest) -> None:
 
 
 def test_a_server_is_asked_through_its_client(project: Contest, monkeypatch: pytest.MonkeyPatch) -> None:
-    direct = versions.read(project.root, NAME)
-    monkeypatch.setattr("unroll.tracking.runs.database", lambda root: None)
-    asked = versions.read(project.root, NAME)
+    direct = snapshot.read(project.root, NAME)
+    monkeypatch.setattr("unroll.tracking.backend.database", lambda root: None)
+    asked = snapshot.read(project.root, NAME)
     assert (asked.aliases, asked.tags) == (direct.aliases, direct.tags)
     assert [(v.number, v.run_id, v.created_ms, v.tags) for v in asked.versions] == [
         (v.number, v.run_id, v.created_ms, v.tags) for v in direct.versions
     ]
-    assert versions.names(project.root) == [NAME]
-    assert versions.read(project.root, "nope").versions == ()
+    assert snapshot.names(project.root) == [NAME]
+    assert snapshot.read(project.root, "nope").versions == ()
     promotion.promote(project.root, NAME, 3, "through the client")
     assert (project.root / ".unroll/registry.lock").exists()
     assert project.aliases()["champion"] == 3
@@ -281,7 +282,7 @@ def test_a_store_that_is_busy_at_the_last_moment_does_not_take_a_rollback_furthe
     def busy(*arguments: Any, **named: Any) -> None:
         call(*arguments, **named)
         if left:
-            raise TrackingError(f"{left.pop()}: database is locked")
+            raise backend.BusyError(left.pop())
 
     monkeypatch.setattr(MlflowClient, "set_registered_model_alias", busy)
     assert promotion.rollback(project.root, NAME).champion == 2
@@ -323,9 +324,9 @@ def test_a_champion_that_cannot_be_loaded_gives_way_to_the_one_right_before_it(
     project.build(2)
     monkeypatch.setattr(packaging, "code_hash", lambda: "other")
     project.register()
-    champion = versions.read(project.root, NAME).champion
+    champion = snapshot.read(project.root, NAME).champion
     assert champion is not None
-    weights = champions.registered(project.root, champion).folder / "weights.safetensors"
+    weights = versions.registered(project.root, champion).folder / "weights.safetensors"
     kept = weights.read_bytes()
     weights.write_bytes(kept[:-1])
     assert promotion.rollback(project.root, NAME).champion == 2
@@ -335,10 +336,10 @@ def test_a_champion_that_cannot_be_loaded_gives_way_to_the_one_right_before_it(
 def test_what_the_gate_withdrew_is_told_with_its_run_and_a_rollback_takes_the_model_before(project: Contest) -> None:
     path = project.task.params.path
     path.write_text(path.read_text(encoding="utf-8").replace("threshold: 0.1", "threshold: 0.99"), encoding="utf-8")
-    second = versions.read(project.root, NAME).require(2)
+    second = snapshot.read(project.root, NAME).require(2)
     project.build(2)
     Contest(Task.open(project.root, NAME)).register()
-    event = history.events(versions.read(project.root, NAME))[-1]
+    event = history.events(snapshot.read(project.root, NAME))[-1]
     assert (event.kind, event.champion, event.before) == ("withdrawn", None, 2)
     assert (event.run_id, event.data) == (second.run_id, second.tags["unroll.data"])
     assert promotion.rollback(project.root, NAME).champion == 1

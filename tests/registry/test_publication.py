@@ -13,7 +13,8 @@ from unroll.core.errors import StoreError
 from unroll.registry import publication
 from unroll.stages.common import timings
 from unroll.stages.common.task import Task
-from unroll.tracking import dvc_lock, runs
+from unroll.tracking import backend, dvc_lock, runs
+from unroll.tracking.live import LiveRun
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def task(tmp_path: Path) -> Task:
 
 
 def client(task: Task) -> MlflowClient:
-    return MlflowClient(runs.uri(task.layout.root))
+    return MlflowClient(backend.uri(task.layout.root))
 
 
 def all_runs(task: Task) -> list[Run]:
@@ -107,7 +108,7 @@ def test_a_second_publication_adds_nothing(task: Task) -> None:
 
 
 def test_a_live_run_is_completed_and_its_epochs_are_not_doubled(task: Task) -> None:
-    live = runs.LiveRun.start(task.layout.root, NAME, f"{1:064x}", {"train": {"learning_rate": 0.1}}, 3)
+    live = LiveRun.start(task.layout.root, NAME, f"{1:064x}", {"train": {"learning_rate": 0.1}}, 3)
     live.log(1, {"train_loss": 3.0})
     live.log(2, {"train_loss": 2.0})
     live.finish(runs.model_hash(task.layout.model))

@@ -16,7 +16,7 @@ from unroll.model import packaging
 from unroll.registry import challenge, promotion, publication
 from unroll.registry import register as registry
 from unroll.stages.common.task import Task
-from unroll.tracking import runs
+from unroll.tracking import backend, runs
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def task(tmp_path: Path) -> Task:
 
 
 def client(task: Task) -> MlflowClient:
-    return MlflowClient(runs.uri(task.layout.root))
+    return MlflowClient(backend.uri(task.layout.root))
 
 
 def register(task: Task) -> registry.Verdict:
@@ -265,7 +265,7 @@ def test_a_store_that_is_no_sqlite_file_is_asked_through_its_client(
 ) -> None:
     root = task.layout.root
     register(task)
-    monkeypatch.setattr(runs, "database", lambda root: None)
+    monkeypatch.setattr(backend, "database", lambda root: None)
     assert registry.is_published(root, NAME)
     client(task).delete_registered_model_alias(NAME, "champion")
     assert not registry.is_published(root, NAME)

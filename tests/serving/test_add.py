@@ -14,7 +14,7 @@ from projects import ROOT, run, write_yaml
 from unroll.core import store
 from unroll.core.errors import ConfigError, DataError, StoreError
 from unroll.core.layout import Layout
-from unroll.model.packaging import Predictor
+from unroll.model.predictor import Predictor
 from unroll.serving import add
 
 
@@ -80,16 +80,14 @@ def test_needless_zeros_are_left_out(root: Path) -> None:
 
 
 def test_the_task_is_found(root: Path, tmp_path: Path) -> None:
-    assert add.find(root) == "addition"
+    assert add.default_task(root) == "addition"
     own = {"data": {"dataset": "files"}, "prepare": {"problem": "sequence_to_sequence"}}
     for tasks, found in (({"a": own}, "a"), ({"a": own, "b": {**own, "data": {"dataset": "addition"}}}, "b")):
         write_yaml(tmp_path / "params.yaml", {"source": "sample", "tasks": tasks})
-        assert add.find(tmp_path) == found
+        assert add.default_task(tmp_path) == found
     write_yaml(tmp_path / "params.yaml", {"source": "sample", "tasks": {"a": own, "b": own}})
-    with pytest.raises(
-        ConfigError, match=r"--task: 2 tasks of the problem sequence_to_sequence; expected one of: a, b$"
-    ):
-        add.find(tmp_path)
+    with pytest.raises(ConfigError, match=r"--task: 2 tasks whose models can learn sums; expected one of: a, b$"):
+        add.default_task(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -99,17 +97,17 @@ def test_the_task_is_found(root: Path, tmp_path: Path) -> None:
          "100: 3 digits; expected at most 2: addition was trained on the numbers from 0 to 99"),
         (["1", "9" * 5000], {}, DataError, f"{'9' * 60}: 5000 digits; expected at most 2: addition was trained "),
         (["123+45"], {"task": "own"}, DataError,
-         "123+45: 6 characters; expected at most 5: own was trained on no longer sum"),
+         "123+45: 6 characters; expected at most 5, the longest sum that own was trained on"),
         (["12"], {}, ConfigError, "'12': an odd count of numbers; expected two numbers a sum, such as 123 456"),
         (["1", "2", "3"], {}, ConfigError, "'1 2 3': an odd count of numbers; expected two numbers a sum"),
-        (["1", "two"], {}, ConfigError, "'two': no sum of whole numbers; expected two numbers a sum"),
-        (["1", "-2"], {}, ConfigError, "'-2': no sum of whole numbers"),
-        (["1+2", "3"], {}, ConfigError, "'3': no sum of whole numbers"),
-        (["1+2+3"], {}, ConfigError, "'1+2+3': no sum of whole numbers"),
-        (["1.5", "2"], {}, ConfigError, "'1.5': no sum of whole numbers"),
-        (["²", "2"], {}, ConfigError, "'²': no sum of whole numbers"),
+        (["1", "two"], {}, ConfigError, "'two': not a sum of whole numbers; expected two numbers a sum"),
+        (["1", "-2"], {}, ConfigError, "'-2': not a sum of whole numbers"),
+        (["1+2", "3"], {}, ConfigError, "'3': not a sum of whole numbers"),
+        (["1+2+3"], {}, ConfigError, "'1+2+3': not a sum of whole numbers"),
+        (["1.5", "2"], {}, ConfigError, "'1.5': not a sum of whole numbers"),
+        (["²", "2"], {}, ConfigError, "'²': not a sum of whole numbers"),
         (["1", "2"], {"task": "verse"}, ConfigError,
-         "verse: its problem is language_model; expected a task of the problem sequence_to_sequence"),
+         "verse: its problem is language_model; expected a task whose models can learn sums"),
         (["1", "2"], {"task": "words"}, ConfigError, "answers no sums; expected a model of sums such as 12+345"),
         (["1", "2"], {"task": "plain"}, StoreError, "plain is not trained yet (run: unroll repro plain)"),
         (["1", "2"], {"task": "nine"}, ConfigError, "tasks.nine: no such task"),
@@ -131,5 +129,5 @@ def test_the_command(root: Path) -> None:
     assert done.stderr == f"unroll: addition: {root.resolve()}/models/addition; the registry has no champion\n"
     done = run(root, sys.executable, "-m", "unroll", "add", "12", "-7")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("unroll: '-7': no sum of whole numbers; ")
+    assert done.stderr.startswith("unroll: '-7': not a sum of whole numbers; ")
     assert done.stderr.count("\n") == 1

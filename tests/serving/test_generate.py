@@ -97,8 +97,10 @@ def test_unknown_characters_are_counted_on_standard_error(root: Path, capsys: py
     warning = "unroll: 3 of 10 characters in --seed-text are unknown to the model: '€', 'ß'\n"
     assert error == told(root, "verse") + warning
     many = generate.of_task(Task.open(root, "words"), "a " + " ".join(f"w{n}" for n in range(12)), {})
-    assert many.warning().startswith("12 of 13 words and marks in --seed-text are unknown to the model: 'w0', 'w1', ")
-    assert many.warning().endswith("'w9', …")
+    assert generate.warning(many).startswith(
+        "12 of 13 words and marks in --seed-text are unknown to the model: 'w0', 'w1', "
+    )
+    assert generate.warning(many).endswith("'w9', …")
 
 
 def test_words_are_written_with_blanks_between_them(root: Path) -> None:
@@ -113,7 +115,7 @@ def test_words_are_written_with_blanks_between_them(root: Path) -> None:
     ("name", "text", "given", "kind", "message"),
     [
         ("sums", "1+1", {}, ConfigError,
-         "problem is sequence_to_sequence; expected a task of the problem language_model: verse, words, plain"),
+         "problem is sequence_to_sequence; expected a task whose models generate text: verse, words, plain"),
         ("plain", "a", {}, StoreError, "plain: not there; plain is not trained yet (run: unroll repro plain)"),
         ("verse", "", {}, DataError, "--seed-text: ''; expected a text that is not empty"),
         ("words", " \t", {}, DataError, "--seed-text: ' \\t'; expected a text that is not empty"),

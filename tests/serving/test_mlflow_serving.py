@@ -24,11 +24,11 @@ from problems import tables
 from unroll.core import store
 from unroll.core.layout import Layout
 from unroll.model import packaging
-from unroll.model.packaging import Predictor
+from unroll.model.predictor import Predictor
 from unroll.problems.common.base import Prepared
-from unroll.registry import champions
 from unroll.registry import register as registry
-from unroll.tracking import runs
+from unroll.registry import versions
+from unroll.tracking import backend, runs
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +42,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         for problem in tables.CASES:
             write(Layout(root, problem))
-            runs.patiently(root, lambda client, problem=problem: register(client, Layout(root, problem)))  # type: ignore[misc]
+            backend.patiently(root, lambda client, problem=problem: register(client, Layout(root, problem)))  # type: ignore[misc]
     return root
 
 
@@ -77,7 +77,7 @@ def served(root: Path, task: str, folder: Path) -> Iterator[str]:
     command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
     environment = {
         **os.environ,
-        "MLFLOW_TRACKING_URI": runs.uri(root),
+        "MLFLOW_TRACKING_URI": backend.uri(root),
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     }
     with (folder / "log").open("w") as log:
@@ -115,7 +115,7 @@ def post(url: str, body: bytes) -> tuple[int, Any]:
 
 @pytest.mark.parametrize("problem", tables.CASES)
 def test_a_champion_is_served_as_predictor_answers(root: Path, tmp_path: Path, problem: str) -> None:
-    located = champions.locate(root, problem, "champion")
+    located = versions.locate(root, problem, "champion")
     assert not list(located.folder.parents[1].rglob("*.pkl"))
     predictor = Predictor.load(located.folder)
     example = predictor.example(Prepared.load(Layout(root, problem).prepared))

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from projects import ROOT, change_params, copy_project, own_code, run, run_cli
-from small_samples import SMALL, small, write
+from small_samples import small, write
 
+from unroll import datasets
 from unroll.core import store
 from unroll.core.errors import UnrollError
 from unroll.core.layout import Layout
@@ -347,7 +348,7 @@ def test_a_source_file_that_is_gone_stops_repro_and_what_was_made_stays(shared: 
 
 
 def run_stage(root: Path, task: str) -> "subprocess.CompletedProcess[str]":
-    keys = {"dataset": task, "seed": 7, "max_rejected_share": 0.0, **SMALL[task]}
+    keys = {"dataset": task, "seed": 7, "max_rejected_share": 0.0, **datasets.load(task).small}
     block = ", ".join(f"{key}: {str(value).lower()}" for key, value in keys.items())
     (root / "params.yaml").write_text(f"source: disk\ntasks:\n  {task}: {{data: {{{block}}}}}\n")
     (root / "dvc.yaml").write_text("stages: {}\n")

@@ -50,9 +50,9 @@ def ident(figure: Figure) -> str:
 
 @pytest.mark.parametrize("figure", FIGURES, ids=ident)
 def test_same_figure_same_bytes(figure: Figure, tmp_path: Path) -> None:
-    render.write(figure, tmp_path / "one")
+    render.write(figure, tmp_path / "one", tmp_path / "one")
     with mpl.rc_context({"font.size": 30, "axes.facecolor": "red", "savefig.dpi": 20, "lines.linewidth": 9}):
-        render.write(figure, tmp_path / "two")
+        render.write(figure, tmp_path / "two", tmp_path / "two")
         assert mpl.rcParams["font.size"] == 30
     for ending in ("csv", "png"):
         first = (tmp_path / "one" / f"{figure.name}.{ending}").read_bytes()
@@ -61,7 +61,7 @@ def test_same_figure_same_bytes(figure: Figure, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("figure", FIGURES, ids=ident)
 def test_png_is_wide_enough_for_a_readme_and_tells_nothing_else(figure: Figure, tmp_path: Path) -> None:
-    render.write(figure, tmp_path)
+    render.write(figure, tmp_path, tmp_path)
     png = (tmp_path / f"{figure.name}.png").read_bytes()
     width, height = struct.unpack(">II", png[16:24])
     assert width == 1200
@@ -72,13 +72,13 @@ def test_png_is_wide_enough_for_a_readme_and_tells_nothing_else(figure: Figure, 
 
 def test_pictures_are_not_empty_and_differ_with_the_data(tmp_path: Path) -> None:
     moved = replace(FIGURES[0], frame=FIGURES[0].frame.assign(guess=-WAVE))
-    render.write(FIGURES[0], tmp_path / "one")
-    render.write(moved, tmp_path / "two")
+    render.write(FIGURES[0], tmp_path / "one", tmp_path / "one")
+    render.write(moved, tmp_path / "two", tmp_path / "two")
     assert (tmp_path / "one" / "lines.png").read_bytes() != (tmp_path / "two" / "lines.png").read_bytes()
 
 
 def test_csv_is_the_frame(tmp_path: Path) -> None:
-    render.write(FIGURES[2], tmp_path)
+    render.write(FIGURES[2], tmp_path, tmp_path)
     assert (tmp_path / "confusion.csv").read_text() == "truth,guess,count\na,a,9\na,b,1\nb,a,0\nb,b,5\n"
 
 
@@ -93,15 +93,16 @@ def test_histogram_counts_the_middle_and_leaves_out_far_and_missing_values() -> 
 
 @pytest.mark.parametrize("values", [[], [np.nan], [3.0, 3.0]])
 def test_histogram_of_nothing_or_of_one_value(values: list[float], tmp_path: Path) -> None:
-    render.write(Figure("h", "histogram", "", pd.DataFrame({"error": np.array(values, dtype=float)})), tmp_path)
+    frame = pd.DataFrame({"error": np.array(values, dtype=float)})
+    render.write(Figure("h", "histogram", "", frame), tmp_path, tmp_path)
     assert (tmp_path / "h.png").is_file()
 
 
 def test_long_tables_and_texts_are_cut_in_the_picture_but_not_in_the_csv(tmp_path: Path) -> None:
     rows = pd.DataFrame({"text": ["x" * 500] * 300, "other": ["y" * 200] * 300})
-    render.write(Figure("t", "table", "Long", rows), tmp_path)
+    render.write(Figure("t", "table", "Long", rows), tmp_path, tmp_path)
     verse = pd.DataFrame({"heading": ["h"], "text": ["\n".join(["line " * 40] * 200)]})
-    render.write(Figure("v", "text", "Long", verse), tmp_path)
+    render.write(Figure("v", "text", "Long", verse), tmp_path, tmp_path)
     for name in ("t", "v"):
         width, height = struct.unpack(">II", (tmp_path / f"{name}.png").read_bytes()[16:24])
         assert (width, height < 1200) == (1200, True)

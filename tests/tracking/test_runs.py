@@ -19,7 +19,9 @@ from mlflow.store.tracking.dbmodels.initial_models import Base
 from trained_project import make
 
 from unroll.core.errors import StoreError, TrackingError
-from unroll.tracking import runs
+from unroll.tracking import backend, runs
+from unroll.tracking import live as live_runs
+from unroll.tracking.live import LiveRun
 
 FINGERPRINT = "f" * 64
 PARAMS = {"train": {"seed": 1, "patience": None}, "model": {"cell": "lstm", "pooling": ["mean", "max"]}}
@@ -47,12 +49,12 @@ def silent_server() -> Iterator[str]:
 
 
 def runs_of(root: Path) -> list[Run]:
-    client = MlflowClient(runs.uri(root))
+    client = MlflowClient(backend.uri(root))
     return list(client.search_runs([e.experiment_id for e in client.search_experiments()]))
 
 
 def history(root: Path, run: Run, key: str) -> list[tuple[int, float]]:
-    found = MlflowClient(runs.uri(root)).get_metric_history(run.info.run_id, key)
+    found = MlflowClient(backend.uri(root)).get_metric_history(run.info.run_id, key)
     return sorted((metric.step, metric.value) for metric in found)
 
 
@@ -72,24 +74,28 @@ def python(code: str, *arguments: str) -> "subprocess.Popen[str]":
 def test_the_store_is_in_the_project_wherever_the_command_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert runs.uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+    assert backend.uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///other/runs.db")
-    assert runs.uri(tmp_path) == f"sqlite:///{tmp_path}/other/runs.db"
+    assert backend.uri(tmp_path) == f"sqlite:///{tmp_path}/other/runs.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////srv/runs.db")
-    assert runs.uri(tmp_path) == "sqlite:////srv/runs.db"
+    assert backend.uri(tmp_path) == "sqlite:////srv/runs.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
-    assert runs.uri(tmp_path) == "http://tracking:5000"
-    assert runs.database(tmp_path) is None
+    assert backend.uri(tmp_path) == "http://tracking:5000"
+    assert backend.database(tmp_path) is None
 
 
 def test_four_processes_create_one_store(tmp_path: Path) -> None:
-    code = "import sys; from pathlib import Path; from unroll.tracking import runs; runs.initialise(Path(sys.argv[1]))"
+    code = """
+import sys; from pathlib import Path
+from unroll.tracking import backend
+backend.initialise(Path(sys.argv[1]))
+"""
     started = [python(code, str(tmp_path)) for _ in range(4)]
     for process in started:
         said, _ = process.communicate(timeout=120)
         assert process.returncode == 0, said
         assert said == ""
-    client = MlflowClient(runs.uri(tmp_path))
+    client = MlflowClient(backend.uri(tmp_path))
     assert [e.name for e in client.search_experiments()] == ["Default"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mlflow.db", "mlflow.db.lock"]
 
@@ -97,8 +103,8 @@ def test_four_processes_create_one_store(tmp_path: Path) -> None:
 def test_a_store_that_is_up_to_date_costs_no_import_of_mlflow(root: Path) -> None:
     code = """
 import sys; from pathlib import Path
-from unroll.tracking import runs
-runs.initialise(Path(sys.argv[1]))
+from unroll.tracking import backend
+backend.initialise(Path(sys.argv[1]))
 assert "mlflow" not in sys.modules
 """
     process = python(code, str(root))
@@ -108,7 +114,7 @@ assert "mlflow" not in sys.modules
 
 def test_an_older_store_is_brought_up_to_date_and_keeps_what_it_has(tmp_path: Path) -> None:
     """As an MLflow before the last change of its schema left it."""
-    where = runs.uri(tmp_path)
+    where = backend.uri(tmp_path)
     engine, migrations = create_sqlalchemy_engine(where), _get_alembic_config(where)
     Base.metadata.create_all(engine)
     before = ScriptDirectory.from_config(migrations).get_revision("head").down_revision
@@ -120,7 +126,7 @@ def test_an_older_store_is_brought_up_to_date_and_keeps_what_it_has(tmp_path: Pa
         old.execute("INSERT INTO experiments (name, workspace, lifecycle_stage) VALUES ('mine', 'default', 'active')")
         old.commit()
         assert old.execute("SELECT version_num FROM alembic_version").fetchone() == (before,)
-    runs.initialise(tmp_path)
+    backend.initialise(tmp_path)
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as new:
         assert new.execute("SELECT version_num FROM alembic_version").fetchone() != (before,)
     assert {e.name for e in MlflowClient(where).search_experiments()} == {"Default", "mine"}
@@ -132,7 +138,7 @@ def test_a_store_that_mlflow_itself_made_is_left_in_its_place(root: Path) -> Non
         made_for = connection.execute("PRAGMA user_version").fetchone()
         connection.execute("PRAGMA user_version = 0")
     place = path.stat().st_ino
-    runs.initialise(root)
+    backend.initialise(root)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == made_for
     assert path.stat().st_ino == place
@@ -143,17 +149,17 @@ def test_a_damaged_store_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         TrackingError, match=re.escape(f"{tmp_path}/mlflow.db: file is not a database; expected MLflow")
     ):
-        runs.initialise(tmp_path)
+        backend.initialise(tmp_path)
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(TrackingError, match=r"file/mlflow\.db: no tracking store can be made"):
-        runs.initialise(tmp_path / "file")
+        backend.initialise(tmp_path / "file")
 
 
 def test_a_live_run_has_the_epochs_and_is_found_by_its_model(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    live = runs.LiveRun.start(root, "air_quality", FINGERPRINT, PARAMS, 3)
+    live = LiveRun.start(root, "air_quality", FINGERPRINT, PARAMS, 3)
     for epoch in (1, 2, 3):
         live.log(epoch, {"train_loss": 1 / epoch, "validation_r2": epoch / 10})
     live.finish("a" * 64)
@@ -165,19 +171,19 @@ def test_a_live_run_has_the_epochs_and_is_found_by_its_model(root: Path, capfd: 
     assert history(root, run, "train_loss") == [(1, 1.0), (2, 0.5), (3, pytest.approx(1 / 3))]
     assert run.data.tags["unroll.model_hash"] == "a" * 64
     assert run.data.tags["unroll.fingerprint"] == FINGERPRINT
-    assert MlflowClient(runs.uri(root)).get_experiment(run.info.experiment_id).name == "air_quality"
+    assert MlflowClient(backend.uri(root)).get_experiment(run.info.experiment_id).name == "air_quality"
     assert capfd.readouterr().err == ""
 
 
 def test_a_killed_training_goes_on_in_its_run_without_double_steps(root: Path) -> None:
-    killed = runs.LiveRun.start(root, "air_quality", FINGERPRINT, PARAMS, 3)
+    killed = LiveRun.start(root, "air_quality", FINGERPRINT, PARAMS, 3)
     killed.log(1, {"loss": 3.0})
     killed.log(2, {"loss": 2.0})
     wait_for_step(root, "loss", 2)
     (first,) = runs_of(root)
     assert first.info.status == "RUNNING"
 
-    live = runs.LiveRun.start(root, "air_quality", FINGERPRINT, PARAMS, 3)
+    live = LiveRun.start(root, "air_quality", FINGERPRINT, PARAMS, 3)
     live.log(2, {"loss": 2.0})
     live.log(3, {"loss": 1.0})
     live.finish("a" * 64)
@@ -191,14 +197,14 @@ def test_a_killed_training_goes_on_in_its_run_without_double_steps(root: Path) -
 def test_a_training_that_ended_badly_says_so_and_goes_on_in_its_run(
     root: Path, status: Literal["FAILED", "KILLED"]
 ) -> None:
-    ended = runs.LiveRun.start(root, "air_quality", FINGERPRINT, PARAMS, 3)
+    ended = LiveRun.start(root, "air_quality", FINGERPRINT, PARAMS, 3)
     ended.log(1, {"loss": 3.0})
     ended.finish(None, status)
     (first,) = runs_of(root)
     assert first.info.status == status
     assert "unroll.model_hash" not in first.data.tags
 
-    live = runs.LiveRun.start(root, "air_quality", FINGERPRINT, PARAMS, 3)
+    live = LiveRun.start(root, "air_quality", FINGERPRINT, PARAMS, 3)
     live.log(2, {"loss": 2.0})
     wait_for_step(root, "loss", 2)
     assert runs_of(root)[0].info.status == "RUNNING"
@@ -211,7 +217,7 @@ def test_a_training_that_ended_badly_says_so_and_goes_on_in_its_run(
 
 def test_a_training_that_was_finished_makes_no_second_run(root: Path) -> None:
     for _ in range(2):
-        live = runs.LiveRun.start(root, "air_quality", FINGERPRINT, PARAMS, 1)
+        live = LiveRun.start(root, "air_quality", FINGERPRINT, PARAMS, 1)
         live.log(1, {"loss": 3.0})
         live.finish("a" * 64)
     (run,) = runs_of(root)
@@ -220,7 +226,7 @@ def test_a_training_that_was_finished_makes_no_second_run(root: Path) -> None:
 
 def test_other_parameters_make_a_run_of_their_own(root: Path) -> None:
     for fingerprint in ("e" * 64, "f" * 64):
-        live = runs.LiveRun.start(root, "air_quality", fingerprint, PARAMS, 1)
+        live = LiveRun.start(root, "air_quality", fingerprint, PARAMS, 1)
         live.finish(fingerprint)
     assert len(runs_of(root)) == 2
 
@@ -235,9 +241,9 @@ def test_a_server_that_is_away_does_not_hold_up_training(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue(server))
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(runs, "SERVER_S", 1.0)
+    monkeypatch.setattr(live_runs, "SERVER_S", 1.0)
     started = time.monotonic()
-    live = runs.LiveRun.start(tmp_path, "air_quality", FINGERPRINT, PARAMS, 200)
+    live = LiveRun.start(tmp_path, "air_quality", FINGERPRINT, PARAMS, 200)
     for epoch in range(200):
         live.log(epoch, {"loss": 1.0})
     assert time.monotonic() - started < 0.5
@@ -257,7 +263,7 @@ def test_publishing_to_a_server_that_is_away_fails_at_once_in_one_line(
     monkeypatch.setenv("no_proxy", "*")
     started = time.monotonic()
     with pytest.raises(TrackingError) as caught:
-        runs.patiently(tmp_path, lambda client: client.search_experiments())
+        backend.patiently(tmp_path, lambda client: client.search_experiments())
     assert str(caught.value).startswith(f"{closed_port}: cannot be reached (")
     assert str(caught.value).endswith("); expected an MLflow server (MLFLOW_TRACKING_URI)")
     assert "\n" not in str(caught.value)
@@ -270,16 +276,16 @@ def test_a_locked_store_is_tried_again(root: Path) -> None:
     def busy(client: MlflowClient) -> str:
         calls.append(client)
         if len(calls) < 3:
-            raise TrackingError("sqlite: database is locked")
+            raise backend.BusyError("sqlite: database is locked")
         return "done"
 
-    assert runs.patiently(root, busy) == "done"
+    assert backend.patiently(root, busy) == "done"
     assert len(calls) == 3
 
 
 def test_a_refusal_of_mlflow_is_one_line_that_names_the_store(root: Path) -> None:
     with pytest.raises(TrackingError, match=r"mlflow\.db: MLflow refused: .*no-such-run") as caught:
-        runs.patiently(root, lambda client: client.get_run("no-such-run"))
+        backend.patiently(root, lambda client: client.get_run("no-such-run"))
     assert "\n" not in str(caught.value)
 
 

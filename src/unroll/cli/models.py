@@ -43,7 +43,7 @@ def predict(
     from unroll.serving import predict as prediction
 
     with _piped():
-        prediction.main(root(), prediction.Asked(task, source, model, output, form), sys.stdout)
+        prediction.main(root(), prediction.Request(task, source, model, output, form), sys.stdout)
 
 
 @app.command()
@@ -64,7 +64,7 @@ def generate(
     """
     from unroll.serving import generate as generation
 
-    given = {
+    options = {
         "length": length,
         "temperature": temperature,
         "top_k": top_k,
@@ -73,7 +73,7 @@ def generate(
         "seed": seed,
     }
     with _piped():
-        generation.main(root(), task, seed_text, given, sys.stdout, model)
+        generation.main(root(), task, seed_text, options, sys.stdout, model)
 
 
 @app.command(context_settings={"ignore_unknown_options": True})

@@ -45,12 +45,12 @@ def print_schema() -> None:
 @app.command()
 def results(markdown: Annotated[bool, typer.Option("--markdown", help="As a Markdown table")] = False) -> None:
     """Show the results of all tasks beside their baselines."""
-    from unroll.pipeline import repro as reproduction
+    from unroll.pipeline import results as table
 
     if markdown:
-        typer.echo(reproduction.results_markdown(root()))
+        typer.echo(table.markdown(root()))
     else:
-        reproduction.show_results(root(), console())
+        table.show(root(), console())
 
 
 @app.command()
@@ -71,10 +71,10 @@ def ui(
     import os
 
     from unroll.stages.common.entry import NO_TELEMETRY
-    from unroll.tracking import runs
+    from unroll.tracking import backend
 
     project = root()
-    runs.initialise(project)
+    backend.initialise(project)
     command = [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port)]
     os.environ.update(NO_TELEMETRY)
-    os.execv(command[0], [*command, "--backend-store-uri", runs.uri(project)])  # noqa: S606
+    os.execv(command[0], [*command, "--backend-store-uri", backend.uri(project)])  # noqa: S606

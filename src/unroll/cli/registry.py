@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from unroll.registry.history import Event
-    from unroll.registry.versions import Version
+    from unroll.registry.snapshot import Version
 
 group = typer.Typer(no_args_is_help=True, help="The registered models: which there are, which is in use, and why.")
 app.add_typer(group, name="registry")
@@ -23,14 +23,14 @@ SHORT = 10
 @group.command(name="list")
 def show(task: OneTask = None) -> None:
     """List the registered models, with what their gate said."""
-    from unroll.registry import promotion, versions
+    from unroll.registry import promotion, snapshot
 
     project = root()
     if task is not None:
         promotion.require_registered(project, task)
     table = _table("task", "version", "alias", "registered", "run", "commit", "verdict")
-    for name in versions.names(project) if task is None else [task]:
-        registered = versions.read(project, name)
+    for name in snapshot.names(project) if task is None else [task]:
+        registered = snapshot.read(project, name)
         for version in reversed(registered.versions):
             carried = sorted(alias for alias, number in registered.aliases.items() if number == version.number)
             table.add_row(name, str(version.number), ", ".join(carried), _when(version), *_origin(version))
@@ -41,10 +41,10 @@ def show(task: OneTask = None) -> None:
 def history(task: TaskName) -> None:
     """Show every change of a task's champion: when, what, who and why. Nothing is written."""
     from unroll.registry import history as changes
-    from unroll.registry import promotion, versions
+    from unroll.registry import promotion, snapshot
 
     promotion.require_registered(root(), task)
-    told = changes.seen(versions.read(root(), task))
+    told = changes.seen(snapshot.read(root(), task))
     table = _table("when (UTC)", "what", "version", "before", "by", "run", "commit", "data", "why")
     for event in told:
         table.add_row(event.at.replace("T", " ")[:19], *_told(event))

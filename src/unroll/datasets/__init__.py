@@ -15,7 +15,7 @@ def load(name: str) -> Dataset[Any]:
     """The dataset of the package ``unroll.datasets.<name>``; raises ConfigError for a name that is none."""
     known = names()
     if name not in known:
-        raise ConfigError(f"data.dataset: {name!r} is not allowed; expected one of {', '.join(known)}")
+        raise ConfigError(f"{name!r} is not allowed; expected one of {', '.join(known)}", key="data.dataset")
     dataset: Dataset[Any] = importlib.import_module(f"unroll.datasets.{name}").DATASET
     return dataset
 

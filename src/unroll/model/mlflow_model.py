@@ -9,7 +9,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from unroll.core.errors import UnrollError
-from unroll.model.packaging import Predictor
+from unroll.model.predictor import Predictor
 
 
 class ServedModel(PythonModel):

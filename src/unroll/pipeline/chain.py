@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -11,18 +10,16 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from unroll.core import store
 from unroll.core.errors import StoreError
 from unroll.core.layout import Layout
+from unroll.pipeline import dvc_console
 from unroll.stages.common.entry import NO_TELEMETRY
 from unroll.tracking import dvc_lock
 
 STAGES = ("ingest", "validate", "prepare", "train", "evaluate", "register")
-_STARTED = re.compile(r"^Running stage '(\w+)@")
-_RESTORED = re.compile(r"^Stage '(\w+)@.+' is cached - skipping run")
-_FAILED = re.compile(r"^ERROR: failed to reproduce '(\w+)@")
-_BUSY = ("Unable to acquire lock", "it is being blocked by")
 _TRIES = 6
 
 
@@ -40,7 +37,8 @@ def dvc(root: Path, *arguments: str) -> str:
         _command(*arguments), cwd=root, env=environment(1), capture_output=True, text=True, check=False
     )
     if result.returncode:
-        raise StoreError(f"{root}: dvc {' '.join(arguments)}: {_dvc_error(result.stderr.splitlines())}")
+        reason = dvc_console.error(result.stderr.splitlines())
+        raise StoreError(f"{root}: dvc {' '.join(arguments)}: {reason}")
     return result.stdout
 
 
@@ -53,33 +51,53 @@ def require_repository(root: Path) -> None:
         local.write_text("[core]\n    no_scm = true\n", encoding="utf-8")
 
 
-def changed(root: Path) -> dict[str, list[str]]:
-    """The stages of each task that are not up to date; a task that is up to date is not among the keys."""
+def changed(root: Path, *targets: str) -> dict[str, list[str]]:
+    """The stages of each task that are not up to date, of ``targets`` or of all; no key for a task that is."""
     stages: dict[str, list[str]] = {}
-    for name in json.loads(dvc(root, "status", "--json") or "{}"):
+    for name in json.loads(dvc(root, "status", "--json", *targets) or "{}"):
         stage, _, task = name.partition("@")
         stages.setdefault(task, []).append(stage)
     return stages
 
 
 def restore(root: Path, task: str) -> list[str]:
-    """Bring back what a failed run removed of what the stages of ``task`` had made before; the paths that came back."""
-    found = dvc_lock.outs(root)
-    outs = [path for stage in STAGES for path in found.get(f"{stage}@{task}", {})]
-    missing = [path for path in outs if not (root / path).exists()]
+    """Bring back earlier outputs of ``task`` that a failed run has removed; the paths that came back."""
+    outs = dvc_lock.outs(root)
+    paths = [path for stage in STAGES for path in outs.get(f"{stage}@{task}", {})]
+    missing = [path for path in paths if not (root / path).exists()]
     if missing:
         with contextlib.suppress(StoreError):  # the cache was emptied: there is nothing to bring back
             dvc(root, "checkout", *missing)
     return [path for path in missing if (root / path).exists()]
 
 
+class Failure(NamedTuple):
+    """The stage at which a task's last run failed, and the reason."""
+
+    stage: str
+    reason: str
+
+
+def last_failure(layout: Layout) -> Failure | None:
+    """How the task's last run here failed; None where it did not, or was stopped by a person."""
+    try:
+        note = store.read_json(_failure_note(layout))
+        return Failure(str(note["stage"]), str(note["reason"]))
+    except (StoreError, KeyError, TypeError):
+        return None
+
+
+def _failure_note(layout: Layout) -> Path:
+    return layout.state / "failure.json"
+
+
 @dataclass
 class Chain:
-    """One task's stages, in order, in one ``dvc repro`` process; all fields but the first four are what it came to.
+    """One task's stages, in order, in one ``dvc repro`` process; the fields after ``threads`` say how it goes.
 
     DVC holds its lock only while it reads and writes its own files, not while a stage's command runs, so chains of
     different tasks go side by side. ``dvc --wait-for-lock`` waits for its turn; the short lock around ``rwlock`` does
-    not, hence the new tries here.
+    not, hence the retries here.
     """
 
     layout: Layout
@@ -96,6 +114,7 @@ class Chain:
     _process: "subprocess.Popen[str] | None" = None
     _started: float = 0.0
     _stopped: bool = False
+    _gave_up: bool = False
 
     def run(self, on_stage: Callable[["Chain"], None]) -> None:
         """Run to the end, well or not; ``on_stage`` is called at the start of each stage. Raises nothing of DVC's."""
@@ -106,14 +125,15 @@ class Chain:
         commands.append(["repro", *(["--force"] if self.force_all else []), target])
         try:
             self.log.parent.mkdir(parents=True, exist_ok=True)
+            _failure_note(self.layout).unlink(missing_ok=True)
             with self.log.open("w", encoding="utf-8", buffering=1) as log:
-                well = all(self._run_with_tries(command, log.write, on_stage) for command in commands)
+                succeeded = all(self._run_with_retries(command, log.write, on_stage) for command in commands)
         except OSError as error:
-            well, self.reason = False, f"{error.filename}: {error.strerror}"
-        self.state = "done" if well else "failed"
+            succeeded, self.reason = False, f"{error.filename}: {error.strerror}"
+        self.state = "done" if succeeded else "failed"
         self.seconds = time.monotonic() - self._started
-        if not well:
-            restore(self.layout.root, self.layout.task)
+        if not succeeded:
+            self._clear_up()
 
     @property
     def log(self) -> Path:
@@ -139,20 +159,21 @@ class Chain:
             os.killpg(self._process.pid, number)
         return True
 
-    def _run_with_tries(
+    def _run_with_retries(
         self, command: list[str], write: Callable[[str], Any], on_stage: Callable[["Chain"], None]
     ) -> bool:
+        lines: list[str] = []
         for number in range(_TRIES):
             if self._stopped:
-                self.reason = "stopped"
-                return False
+                break
             code, lines = self._run_once(command, write, on_stage)
             if code == 0:
                 return True
-            if not any(sign in line for line in lines for sign in _BUSY):
+            if not dvc_console.is_busy(lines):
                 break
             time.sleep(0.25 * 2**number)
-        self.reason = "stopped" if self._stopped else _reason(lines, self.stage, self.layout.task)
+        last_words = self.text if self._gave_up else ""
+        self.reason = "stopped" if self._stopped else last_words or dvc_console.error(lines)
         return False
 
     def _run_once(
@@ -164,32 +185,38 @@ class Chain:
             start_new_session=True,
         ) as process:  # fmt: skip
             self._process = process
+            self.stage, self.text, self._gave_up = "", "", False
             lines: list[str] = []
             for line in process.stdout or ():
                 write(line)
                 lines.append(line.rstrip())
-                self._notice(lines[-1], on_stage)
+                self._follow(lines[-1], on_stage)
         return process.returncode, lines
 
-    def _notice(self, line: str, on_stage: Callable[["Chain"], None]) -> None:
-        if match := _STARTED.match(line):
-            self.ran.append(match[1])
-        elif match := _RESTORED.match(line):
-            self.restored.append(match[1])
-        elif match := _FAILED.match(line):
-            self.stage = match[1]
-            return
-        else:
-            prefix = f"{self.stage} {self.layout.task}: "
-            if self.stage and line.startswith(prefix):
-                self.text = line.removeprefix(prefix)
-            return
-        self.stage, self.text = match[1], ""
-        on_stage(self)
+    def _follow(self, line: str, on_stage: Callable[["Chain"], None]) -> None:
+        """Keep up with the console: ``stage`` is the one at work, ``text`` the last line that it wrote."""
+        match dvc_console.event(line):
+            case dvc_console.Event("started" | "restored" as kind, stage):
+                (self.ran if kind == "started" else self.restored).append(stage)
+                self.stage, self.text = stage, ""
+                on_stage(self)
+            case dvc_console.Event("failed", stage):
+                self.text = self.text if stage == self.stage else ""
+                self.stage, self._gave_up = stage, True
+            case None if line and self.stage and not self._gave_up:
+                self.text = line.removeprefix(f"{self.stage} {self.layout.task}: ")
+
+    def _clear_up(self) -> None:
+        """Bring back what the failed run has removed, and note why it failed."""
+        restore(self.layout.root, self.layout.task)
+        if not self._stopped:
+            with contextlib.suppress(StoreError):  # a full disk may be the very reason
+                note = Failure(self.stage or "repro", self.reason)
+                store.write_json(_failure_note(self.layout), note._asdict())
 
 
 def stop(chains: Sequence[Chain]) -> None:
-    """End all chains: first kindly, as Ctrl-C does, so that stages and DVC put their things away."""
+    """End all chains: first gently, as Ctrl-C does, so that stages and DVC clean up after themselves."""
     for number, patience_s in ((signal.SIGINT, 5.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 0.0)):
         until = time.monotonic() + patience_s
         alive = [chain for chain in chains if chain.signal(number)]
@@ -202,18 +229,3 @@ def stop(chains: Sequence[Chain]) -> None:
 
 def _command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
-
-
-def _reason(lines: list[str], stage: str, task: str) -> str:
-    """Why a chain failed: the last thing that the failed stage said, else what DVC said."""
-    end = next((number for number, line in enumerate(lines) if _FAILED.match(line)), len(lines))
-    starts = [number for number, line in enumerate(lines[:end]) if line.startswith(f"Running stage '{stage}@")]
-    said = [line for line in lines[starts[-1] + 2 : end] if line] if starts else []
-    return said[-1].removeprefix(f"{stage} {task}: ") if said else _dvc_error(lines)
-
-
-def _dvc_error(lines: list[str]) -> str:
-    """DVC's error in one line; of a fault in dvc.yaml, which DVC draws over several lines, the first three."""
-    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    said = errors[:1] or [line.strip() for line in lines if line.strip()][:3]
-    return " ".join(said) or "no reason given"

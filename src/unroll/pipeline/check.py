@@ -45,8 +45,8 @@ def faults_of(task: Task) -> list[str]:
         try:
             read()
         except ConfigError as error:
-            if str(error) not in faults:
-                faults.append(str(error))
+            faults.append(str(error))
+    faults = list(dict.fromkeys(faults))  # a block without a problem's name is faulty in several ways at once
     if not faults:
         faults += [f"{task.params.path}: tasks.{task.name}.{fault}" for fault in pair_faults(task)]
         faults += _gate_faults(task)

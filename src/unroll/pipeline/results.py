@@ -6,12 +6,38 @@ from typing import TYPE_CHECKING
 
 from unroll.core import store
 from unroll.core.layout import Layout
+from unroll.core.params import Params
 from unroll.display.wording import number, words
 from unroll.stages.common import timings
 from unroll.stages.evaluate.model_card import Metrics, with_interval
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
+
+
+def show(root: Path, output: "Console", names: Sequence[str] = ()) -> None:
+    """The table of results, and where to look next.
+
+    With ``names``, tasks that are not among them appear only if they have results.
+    """
+    tasks = Params(root / "params.yaml").tasks()
+    shown = [task for task in tasks if not names or task in names or _metrics(Layout(root, task)).is_file()]
+    output.print(results_table(root, shown))
+    output.print(
+        "next: reports/<task>/model_card.md (one a task), make ui (runs, models), dvc metrics show (numbers)",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def markdown(root: Path) -> str:
+    """The table of all tasks as Markdown, such as for the summary of a CI job."""
+    table = results_table(root, Params(root / "params.yaml").tasks())
+    rows = zip(*([str(cell) for cell in column.cells] for column in table.columns), strict=True)
+    heads = [str(column.header) for column in table.columns]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [heads, ["---"] * len(heads), *rows])
 
 
 def results_table(root: Path, tasks: Sequence[str]) -> "Table":
@@ -33,11 +59,6 @@ def results_table(root: Path, tasks: Sequence[str]) -> "Table":
     return table
 
 
-def is_evaluated(root: Path, task: str) -> bool:
-    """Whether a task has results."""
-    return _metrics(Layout(root, task)).is_file()
-
-
 def _metrics(layout: Layout) -> Path:
     return layout.reports / "metrics.json"
 
@@ -54,7 +75,7 @@ def _measured(layout: Layout) -> tuple[str, str, str]:
 def _best_baseline(metrics: Metrics) -> str:
     """The baseline over which the model's advantage is smallest."""
     headline = metrics["headline"]
-    advantages = {name: found[headline] for name, found in metrics["advantage"].items() if found[headline] is not None}
+    advantages = {name: value[headline] for name, value in metrics["advantage"].items() if value[headline] is not None}
     if not advantages:
         return "–"
     best = min(advantages, key=lambda name: advantages[name])

@@ -15,7 +15,7 @@ def load(name: str) -> Problem[Any, Any]:
     """The problem of the package ``unroll.problems.<name>``; raises ConfigError for a name that is none."""
     known = names()
     if name not in known:
-        raise ConfigError(f"prepare.problem: {name!r} is not allowed; expected one of {', '.join(known)}")
+        raise ConfigError(f"{name!r} is not allowed; expected one of {', '.join(known)}", key="prepare.problem")
     problem: Problem[Any, Any] = importlib.import_module(f"unroll.problems.{name}").PROBLEM
     return problem
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from unroll.core.errors import StoreError, TrackingError
-from unroll.registry import challenge, champions, history
+from unroll.registry import challenge, history, versions
 from unroll.registry.gate import Verdict
 from unroll.registry.history import Event
-from unroll.registry.versions import Registered, Version
+from unroll.registry.snapshot import Registered, Version
 from unroll.stages.common.task import Task
 
 
@@ -37,7 +37,7 @@ def _against(
     if champion is None:
         return verdict
     try:
-        folder = champions.registered(task.layout.root, champion).folder
+        folder = versions.registered(task.layout.root, champion).folder
     except (StoreError, TrackingError) as error:
         return verdict.after(challenge.Duel(champion.number, "not loaded", str(error), verdict.confidence))
     known = scored(champion, verdict.metric)

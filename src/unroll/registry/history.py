@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from unroll.core.errors import ConfigError, TrackingError
-from unroll.registry import versions
-from unroll.registry.versions import Registered, Version
-from unroll.tracking import runs
+from unroll.registry import snapshot
+from unroll.registry.snapshot import Registered, Version
+from unroll.tracking import backend
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -133,7 +133,7 @@ def locked(root: Path) -> Iterator[None]:
     """One process at a time changes champions of the same store, or with a server, of the same project."""
     from filelock import FileLock, Timeout
 
-    database = runs.database(root)
+    database = backend.database(root)
     path = database.with_name(f"{database.name}.registry.lock") if database else root / ".unroll" / "registry.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -145,7 +145,7 @@ def locked(root: Path) -> Iterator[None]:
 
 def heal(client: "MlflowClient", root: Path, task: str) -> Registered:
     """What the registry has of the task, its history in line with the alias. The caller holds the lock."""
-    registered = versions.read(root, task)
+    registered = snapshot.read(root, task)
     lacking = _lacking(registered)
     if lacking is None and _settled(registered):
         return registered
@@ -153,7 +153,7 @@ def heal(client: "MlflowClient", root: Path, task: str) -> Registered:
         _append(client, registered, lacking)
     settled = lacking or effective(events(registered))[-1]
     client.set_registered_model_tag(task, SETTLED, settled.key)
-    return versions.read(root, task)
+    return snapshot.read(root, task)
 
 
 def _settled(registered: Registered) -> bool:

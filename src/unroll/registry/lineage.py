@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unroll.core.errors import ConfigError, StoreError
-from unroll.registry import versions
-from unroll.registry.versions import Version
+from unroll.registry import snapshot
+from unroll.registry.snapshot import Version
 from unroll.tracking import dvc_lock, runs
 
 _HASH = re.compile(r"[0-9a-f]{32}(\.dir)?|[0-9a-f]{64}")
@@ -46,9 +46,9 @@ def of_version(root: Path, task: str, number: int | None) -> Origin:
 
     Raises ConfigError for a version that is not there, and for a task without a champion.
     """
-    registered = versions.read(root, task)
+    registered = snapshot.read(root, task)
     if not registered.versions:
-        raise ConfigError(f"{task}: no registered model; expected one of {', '.join(versions.names(root)) or 'none'}")
+        raise ConfigError(f"{task}: no registered model; expected one of {', '.join(snapshot.names(root)) or 'none'}")
     if number is None and registered.champion is None:
         there = ", ".join(str(version.number) for version in registered.versions)
         raise ConfigError(f"{task}: no champion; expected --version, one of {there}")
@@ -72,7 +72,7 @@ def of_output(root: Path, output: str) -> tuple[str, list[Version]]:
     The path is one of ``dvc.lock``, or lies within one. A hash is DVC's, or the SHA-256 by which Unroll knows a model.
     """
     wanted = output if _HASH.fullmatch(output) else _hash_of(root, output)
-    every = (version for name in versions.names(root) for version in versions.read(root, name).versions)
+    every = (version for name in snapshot.names(root) for version in snapshot.read(root, name).versions)
     return wanted, [version for version in every if wanted in _hashes(version)]
 
 

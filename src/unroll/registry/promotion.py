@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from unroll.core.errors import ConfigError, UnrollError
 from unroll.model.trained import Trained
-from unroll.registry import champions, history, versions
+from unroll.registry import history, snapshot, versions
 from unroll.registry.history import Event
-from unroll.registry.versions import Registered, Version
-from unroll.tracking import runs
+from unroll.registry.snapshot import Registered, Version
+from unroll.tracking import backend
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -67,7 +67,7 @@ def _before(root: Path, registered: Registered) -> Version:
 
 def _is_whole(root: Path, version: Version) -> bool:
     try:
-        champions.registered(root, version)
+        versions.registered(root, version)
     except UnrollError:
         return False
     return True
@@ -85,18 +85,18 @@ def _put_in_use(root: Path, task: str, kind: history.Kind, why: str, choose: Cal
             if chosen and champion and champion.number == chosen[0].number:
                 return history.events(registered)[-1], registered
             version = chosen[0] if chosen else choose(registered)
-            Trained.load(champions.registered(root, version).folder)  # nothing is put in use that cannot be
+            Trained.load(versions.registered(root, version).folder)  # nothing is put in use that cannot be
             chosen[:] = [version]
             return history.change(client, registered, kind, version, why, hand=True), registered
 
-    event, registered = runs.patiently(root, change)
-    runs.patiently(root, lambda client: set_challenger(client, registered, chosen[0], is_one=False))
+    event, registered = backend.patiently(root, change)
+    backend.patiently(root, lambda client: set_challenger(client, registered, chosen[0], is_one=False))
     return event
 
 
 def require_registered(root: Path, task: str) -> None:
     """Raise ConfigError for a task without registered models."""
-    known = versions.names(root)
+    known = snapshot.names(root)
     if task not in known:
         raise ConfigError(f"{task}: no registered model; expected one of {', '.join(known) or 'none, so far'}")
 

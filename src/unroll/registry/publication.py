@@ -19,7 +19,7 @@ from unroll.core.errors import StoreError
 from unroll.core.layout import Layout
 from unroll.stages.common import timings
 from unroll.stages.common.task import Task
-from unroll.tracking import dvc_lock, runs
+from unroll.tracking import backend, dvc_lock, runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -86,7 +86,7 @@ def publish(task: Task) -> str:
     The run is known by the model's hash; else the live run of the training that led here is completed.
     """
     found = read(task)
-    return runs.patiently(task.layout.root, lambda client: _publish(client, task.layout, found))
+    return backend.patiently(task.layout.root, lambda client: _publish(client, task.layout, found))
 
 
 def _publish(client: "MlflowClient", layout: Layout, found: Publication) -> str:
@@ -193,8 +193,8 @@ def numbers(values: Mapping[str, Any], prefix: str) -> dict[str, float]:
 
 def _files(layout: Layout) -> dict[Path, str]:
     reports = {path: "" for name in REPORT_FILES if (path := layout.reports / name).is_file()}
-    figures = sorted(path for path in (layout.reports / "figures").glob("*") if path.is_file())
-    return reports | dict.fromkeys(figures, "figures")
+    figures = (layout.reports.glob(pattern) for pattern in ("figures/*", "tables/*", "learning_curves.csv"))
+    return reports | {path: "figures" for paths in figures for path in sorted(paths)}
 
 
 def _note(card: Path) -> str:

@@ -14,13 +14,14 @@ from unroll.core.errors import ConfigError, TrackingError
 from unroll.core.layout import Layout
 from unroll.core.params import Params
 from unroll.model import packaging
+from unroll.model.predictor import Predictor
 from unroll.model.trained import READER_TAG, reader_hash
 from unroll.problems.common.base import Prepared
-from unroll.registry import challenge, decision, history, promotion, publication, versions
+from unroll.registry import challenge, decision, history, promotion, publication, snapshot
 from unroll.registry.gate import Verdict, judge
-from unroll.registry.versions import Version
+from unroll.registry.snapshot import Version
 from unroll.stages.common.task import Task
-from unroll.tracking import runs
+from unroll.tracking import backend, runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,7 +39,7 @@ def register(task: Task, run_id: str) -> Verdict:
     A version of the same model, served by the same code, is used again. Writes ``gate.json`` beside the metrics.
     """
     floor = _floor(task)
-    verdict = runs.patiently(task.layout.root, lambda client: _register(client, task, run_id, floor))
+    verdict = backend.patiently(task.layout.root, lambda client: _register(client, task, run_id, floor))
     store.write_json(task.layout.reports / "gate.json", _record(verdict, runs.model_hash(task.layout.model)))
     return verdict
 
@@ -164,7 +165,7 @@ def log_model(client: "MlflowClient", layout: Layout, run_id: str, experiment_id
     from pandas.testing import assert_frame_equal
 
     torch.set_num_threads(1)  # a few rows: on a busy machine, more threads wait for each other for seconds
-    predictor = packaging.Predictor.load(layout.model)
+    predictor = Predictor.load(layout.model)
     example = predictor.example(Prepared.load(layout.prepared))
     answer = predictor.predict(example)
     model_id = str(client.create_logged_model(experiment_id, name=layout.task, source_run_id=run_id).model_id)
@@ -236,7 +237,7 @@ def is_published(root: Path, task: str) -> bool:
         return False
     if (told.get("duel") or {}).get("outcome") == "not loaded":
         return False
-    registered = versions.read(root, task)
+    registered = snapshot.read(root, task)
     version, champion = registered.find(told.get("version")), registered.champion
     return (
         version is not None

@@ -1,140 +1,161 @@
-"""What the model registry holds: the versions of each task's model, who carries which alias, and their tags.
+"""Where the files of a registered model lie: those of a task's champion, of one version, or of a folder that is named.
 
-An SQLite store is read directly: a thousandth of the time that it takes to import MLflow. Nothing is changed here.
+What answers from a model asks here, so that it loads what the registry means and nothing else: the files are held
+against the hash that the version carries. They are JSON and safetensors; whatever lies beside them is not looked at.
 """
 
-import sqlite3
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+import hashlib
+import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from urllib.parse import unquote, urlsplit
 
-from unroll.core.errors import ConfigError, TrackingError
-from unroll.tracking import runs
+from unroll.core import store
+from unroll.core.errors import ConfigError, StoreError, TrackingError
+from unroll.core.layout import Layout
+from unroll.model.trained import READER, READER_TAG, reader_hash
+from unroll.registry import snapshot
+from unroll.registry.snapshot import Version
+from unroll.tracking import backend, runs
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-T = TypeVar("T")
-WAIT_S = 30.0
-"""How long a reader waits for one who writes."""
-_MOST = 10_000
-_NAMES = "SELECT name FROM registered_models ORDER BY name"
-_VERSIONS = """
-    SELECT version, run_id, creation_time, coalesce(storage_location, source) FROM model_versions
-    WHERE name = ? AND current_stage != 'Deleted_Internal' ORDER BY version
-"""
-
-
-class Version(NamedTuple):
-    """One registered model."""
-
-    task: str
-    number: int
-    run_id: str
-    created_ms: int
-    tags: Mapping[str, str]
-    place: str | None = None
-    """The address of its files, where the store says it; of a server they are asked for."""
-
-    @property
-    def model_hash(self) -> str:
-        """Of its weights and its configuration; empty for one that Unroll has not registered."""
-        return self.tags.get("unroll.model_hash", "")
+CHAMPION = "champion"
+ALIASES = (CHAMPION, "challenger")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
-class Registered:
-    """All models of one task. ``tags`` are those of the registered model itself, ``aliases`` name versions."""
+class Located:
+    """A model's folder with ``config.json`` and ``weights.safetensors``; ``version`` is None for a folder named."""
 
-    task: str
-    versions: Sequence[Version] = ()
-    aliases: Mapping[str, int] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
+    folder: Path
+    version: int | None
+    model_hash: str
+    reader: Path | None = None
+    """How a task on files of one's own reads them, where that came with the model."""
 
-    @property
-    def champion(self) -> Version | None:
-        """The version in use."""
-        return self.find(self.aliases.get("champion"))
 
-    def find(self, number: int | None) -> Version | None:
-        """The version of that number, if there is one."""
-        return next((version for version in self.versions if version.number == number), None)
+def locate(root: Path, task: str, which: str) -> Located:
+    """The model that ``which`` means: ``champion``, ``challenger``, a version's number, or the path of a folder.
 
-    def require(self, number: int) -> Version:
-        """The version of that number, or ConfigError that names those there are."""
-        found = self.find(number)
+    Raises TrackingError where the registry has no such version, StoreError where its files are gone or not those that
+    were registered, ConfigError for a ``which`` that is none of these.
+
+    >>> locate(Path("project"), "poetry", "champion").version  # doctest: +SKIP
+    1
+    """
+    if which in ALIASES:
+        there = snapshot.read(root, task)
+        found = there.find(there.aliases.get(which))
         if found is None:
-            there = ", ".join(str(version.number) for version in self.versions) or "none"
-            raise ConfigError(f"{self.task}: there is no version {number}; expected one of {there}")
-        return found
-
-
-def names(root: Path) -> list[str]:
-    """The tasks that have registered models."""
-    path = runs.database(root)
-    if path is None:
-        return runs.patiently(
-            root, lambda client: sorted(model.name for model in client.search_registered_models(max_results=1000))
+            raise TrackingError(_without(root, task, which))
+        return registered(root, found)
+    if _NUMBER.fullmatch(which):
+        return _numbered(root, task, int(which))
+    folder = Path(which)
+    if not which or not folder.is_dir():
+        raise ConfigError(
+            f"{which!r}: no such folder; expected {CHAMPION}, challenger, a version's number or the folder of a model"
         )
-    return select(path, lambda found: [str(name) for (name,) in found.execute(_NAMES)], [])
+    return Located(folder, None, runs.model_hash(folder))
 
 
-def read(root: Path, task: str) -> Registered:
-    """What the registry has of one task; nothing where it has none. Raises TrackingError where it cannot be read."""
-    path = runs.database(root)
-    if path is None:
-        return runs.patiently(root, lambda client: _ask(client, task))
-    return select(path, lambda found: _models(found, task), Registered(task))
+def choose(root: Path, task: str, which: str | None) -> Located:
+    """As ``locate``; where nothing is asked for the champion, or what was trained here last where there is none."""
+    if which is not None:
+        return locate(root, task, which)
+    version = snapshot.champions(root).get(task)
+    if version is not None:
+        return _numbered(root, task, version)
+    folder = Layout(root, task).model
+    if not folder.is_dir():
+        raise StoreError(f"{folder}: not there; {task} is not trained yet (run: unroll repro {task})")
+    return Located(folder, None, runs.model_hash(folder))
 
 
-def select(path: Path, call: Callable[[sqlite3.Connection], T], nothing: T) -> T:
-    """What ``call`` reads of the SQLite store; ``nothing`` where there is none yet."""
+def describe(task: str, which: str | None, found: Located) -> str:
+    """One line that says which model it is that answers.
+
+    >>> describe("poetry", None, Located(Path("a"), 3, ""))
+    'poetry: the champion, version 3'
+    """
+    if found.version is None:
+        return f"{task}: {found.folder}" + ("; the registry has no champion" if which is None else "")
+    alias = which or CHAMPION
+    return f"{task}: {f'the {alias}, ' if alias in ALIASES else ''}version {found.version}"
+
+
+def _without(root: Path, task: str, alias: str) -> str:
+    where = backend.public(backend.uri(root))
+    advice = f"run: unroll repro {task}, or name another with --model VERSION or --model models/{task}"
+    expected = {CHAMPION: "a model that its gate has let through"}.get(alias, "a model that its gate has held back")
+    return f"{where}: {task} has no {alias}; expected {expected} ({advice})"
+
+
+def _numbered(root: Path, task: str, number: int) -> Located:
+    there = snapshot.read(root, task)
+    found = there.find(number)
+    if found is None:
+        where, known = backend.public(backend.uri(root)), ", ".join(str(each.number) for each in there.versions)
+        raise TrackingError(f"{where}: {task} has no version {number}; expected one of: {known or 'none yet'}")
+    return registered(root, found)
+
+
+def registered(root: Path, version: Version) -> Located:
+    """The version's files, which must be those that were registered; raises as ``locate``."""
+    task, wanted, named = version.task, version.model_hash, f"{version.task} version {version.number}"
+    if not wanted:
+        raise TrackingError(f"{named}: it has no tag unroll.model_hash; expected a version that Unroll registered")
+    location = version.place or _place(root, version)
+    folder = _folder(root, task, version.number, location)
+    if folder is None or not all((folder / name).is_file() for name in runs.MODEL_FILES):
+        raise StoreError(
+            f"{folder or location}: not there, or not whole; expected the files of {named} (bring them back, or name "
+            "another model)"
+        )
+    seen = runs.model_hash(folder)
+    if seen != wanted:
+        raise StoreError(f"{folder}: its hash is {seen[:12]}…; expected {wanted[:12]}…, as {named} was registered")
+    return Located(folder, version.number, wanted, _reader(folder.parent / READER, version, named))
+
+
+def _reader(path: Path, version: Version, named: str) -> Path | None:
+    """How its files are read, which must be as it was registered; one that came without is not given one."""
+    wanted = version.tags.get(READER_TAG)
+    if not wanted:
+        return None
     if not path.is_file():
-        return nothing
-    try:
-        with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=WAIT_S)) as connection:
-            return call(connection)
-    except sqlite3.OperationalError as error:
-        if "no such" in str(error):  # a store without tables, or of another MLflow: it will be brought up to date
-            return nothing
-        raise TrackingError(f"{path}: {error}") from None
-    except sqlite3.Error as error:
-        raise TrackingError(f"{path}: {error}; expected MLflow's SQLite store") from None
+        raise StoreError(f"{path}: not there; expected the reader of {named}")
+    if (seen := reader_hash(store.read_json(path))) != wanted:
+        raise StoreError(f"{path}: its hash is {seen[:12]}…; expected {wanted[:12]}…, as {named} was registered")
+    return path
 
 
-def _models(connection: sqlite3.Connection, task: str) -> Registered:
-    connection.execute("BEGIN")  # all of it as it was at one moment
-    tags: dict[int, dict[str, str]] = defaultdict(dict)
-    for number, key, value in connection.execute(
-        "SELECT version, key, value FROM model_version_tags WHERE name = ?", (task,)
-    ):
-        tags[int(number)][str(key)] = str(value)
-    aliases = connection.execute("SELECT alias, version FROM registered_model_aliases WHERE name = ?", (task,))
-    own = connection.execute("SELECT key, value FROM registered_model_tags WHERE name = ?", (task,))
-    versions = [
-        Version(task, int(number), str(run_id or ""), int(created_ms), tags[int(number)], place)
-        for number, run_id, created_ms, place in connection.execute(_VERSIONS, (task,))
-    ]
-    return Registered(
-        task,
-        versions,
-        {str(alias): int(number) for alias, number in aliases},
-        {str(key): str(value) for key, value in own},
-    )
+def _place(root: Path, version: Version) -> str:
+    """Where a server keeps the files of a version."""
+    name, number = version.task, str(version.number)
+    return backend.patiently(root, lambda client: str(client.get_model_version_download_uri(name, number)))
 
 
-def _ask(client: "MlflowClient", task: str) -> Registered:
-    found = [model for model in client.search_registered_models(f"name = '{task}'") if model.name == task]
-    if not found:
-        return Registered(task)
-    model = client.get_registered_model(task)  # a search does not tell the aliases
-    versions = [
-        Version(task, int(each.version), str(each.run_id or ""), int(each.creation_timestamp or 0), dict(each.tags))
-        for each in client.search_model_versions(f"name = '{task}'", max_results=_MOST)
-    ]
-    versions.sort(key=lambda version: version.number)
-    aliases = {str(alias): int(number) for alias, number in model.aliases.items()}
-    return Registered(task, versions, aliases, dict(model.tags))
+def _folder(root: Path, task: str, version: int, location: str) -> Path | None:
+    """Where the files lie on this machine; those of a server are brought here, once. None where they are gone."""
+    parts, inner = urlsplit(location), Path("artifacts") / task
+    if parts.scheme not in ("", "file"):
+        return _brought(root, task, version, location) / inner
+    path = unquote(parts.path)
+    own = root.resolve() / "mlartifacts" / path.rpartition("/mlartifacts/")[2].lstrip("/")
+    places = (own / inner, Path(path) / inner)  # a project that was moved or copied took its files along
+    return next((folder for folder in places if folder.is_dir()), None)
+
+
+def _brought(root: Path, task: str, version: int, location: str) -> Path:
+    """The model's files, fetched from where a server keeps them into ``.unroll``."""
+    from filelock import FileLock
+
+    name = f"{version}-{hashlib.sha256(location.encode()).hexdigest()[:12]}"
+    folder = Layout(root, task).state / "registry" / name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{name}.lock")):
+        if not folder.is_dir():
+            with store.atomic_folder(folder) as target:
+                backend.download(root, f"{location.rstrip('/')}/artifacts", target)
+    return folder

@@ -3,51 +3,27 @@
 import functools
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from io import TextIOWrapper
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TextIO
 
 from unroll.core.errors import ConfigError, DataError
-from unroll.problems.language_model import verse
-from unroll.registry import champions
+from unroll.registry import versions
+from unroll.serving import loading
 from unroll.stages.common.task import Task
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from unroll.model.trained import Trained
-    from unroll.registry.champions import Located
+    from unroll.problems.common.capabilities import Continuation, TextGeneration
+    from unroll.registry.versions import Located
 
-PROBLEM = "language_model"
 SHOWN = 10
-"""Unknown tokens that are named; there may be more."""
-
-
-@dataclass(frozen=True)
-class Continuation:
-    """What follows a seed text, piece by piece, and the tokens of the seed text that the model does not know."""
-
-    pieces: Iterator[str]
-    unknown: list[str]
-    tokens: int
-    level: str
-
-    def warning(self) -> str:
-        """One line about the unknown tokens; empty where there are none."""
-        if not self.unknown:
-            return ""
-        named = sorted(set(self.unknown), key=self.unknown.index)
-        more = ", …" if len(named) > SHOWN else ""
-        unit = "characters" if self.level == "character" else "words and marks"
-        return (
-            f"{len(self.unknown)} of {self.tokens} {unit} in --seed-text are unknown to the model: "
-            f"{', '.join(map(repr, named[:SHOWN]))}{more}"
-        )
+"""Unknown tokens that the warning names; there may be more."""
 
 
 def main(
-    root: "Path", name: str, seed_text: str, given: Mapping[str, Any], out: TextIO, model: str | None = None
+    root: "Path", name: str, seed_text: str, options: Mapping[str, Any], out: TextIO, model: str | None = None
 ) -> None:
     """Write to ``out`` what the task's model draws to follow ``seed_text``.
 
@@ -56,60 +32,57 @@ def main(
     if isinstance(out, TextIOWrapper):
         out.reconfigure(errors="replace")  # a terminal that cannot show a character shows a question mark
     task = Task.open(root, name)
-    _require_problem(task)
-    located = champions.choose(root, name, model)
-    found = of_task(task, seed_text, given, located)
-    sys.stderr.write(f"unroll: {champions.told(name, model, located)}\n")
-    if warning := found.warning():
-        sys.stderr.write(f"unroll: {warning}\n")
-    write(found.pieces, out)
+    _generation(task)
+    located = versions.choose(root, name, model)
+    continuation = of_task(task, seed_text, options, located)
+    sys.stderr.write(f"unroll: {versions.describe(name, model, located)}\n")
+    if continuation.unknown:
+        sys.stderr.write(f"unroll: {warning(continuation)}\n")
+    write(continuation.pieces, out)
 
 
-def of_task(task: Task, seed_text: str, given: Mapping[str, Any], located: "Located | None" = None) -> Continuation:
-    """The continuation by a network of the task (else the champion); ``given`` holds the ``verse.Options`` to change.
+def of_task(task: Task, seed_text: str, options: Mapping[str, Any], located: "Located | None" = None) -> "Continuation":
+    """What the task's model, by default the champion, draws to follow ``seed_text``.
 
-    Raises ConfigError for a task that is no language model or an option out of bounds, StoreError where nothing is
-    trained yet, DataError for a seed text without a token.
+    Raises ConfigError for a task whose models generate no text and for an option out of its limits, StoreError where
+    nothing is trained yet, DataError for a seed text without a token.
     """
-    options = verse.Options(**{key: _option(key, value) for key, value in given.items()})
-    _require_problem(task)
-    trained = _trained((located or champions.choose(task.layout.root, task.name, None)).folder)
-    from unroll.problems.language_model import tokens as _language
-
-    language = _language.Language.of(trained.meta)
-    tokens = language.tokens(seed_text)
-    if not tokens:
+    generation = _generation(task)
+    checked = {
+        name: generation.option(name, value, functools.partial(ConfigError, key=f"--{name.replace('_', '-')}"))
+        for name, value in options.items()
+    }
+    located = located or versions.choose(task.layout.root, task.name, None)
+    trained = loading.load(task, located.folder).trained
+    continuation = generation.begin(trained.model, trained.meta, seed_text, checked)
+    if continuation is None:
         raise DataError(f"--seed-text: {seed_text!r}; expected a text that is not empty")
-    pieces = _language.continuation(trained.model, language, seed_text, options)
-    return Continuation(pieces, language.unknown(seed_text), len(tokens), language.level)
+    return continuation
+
+
+def warning(continuation: "Continuation") -> str:
+    """One line about the tokens of the seed text that the model does not know."""
+    unknown = list(dict.fromkeys(continuation.unknown))
+    more = ", …" if len(unknown) > SHOWN else ""
+    return (
+        f"{len(continuation.unknown)} of {continuation.tokens} {continuation.unit} in --seed-text are unknown to the "
+        f"model: {', '.join(map(repr, unknown[:SHOWN]))}{more}"
+    )
 
 
 def write(pieces: Iterator[str], out: TextIO) -> None:
-    """Write each piece at once; on a terminal a last line end, so that the prompt begins a line."""
+    """Write each piece at once; on a terminal end the last line, so that the prompt starts on a new one."""
     ends = "\n" if out.isatty() else ""
     for piece in chain(pieces, [ends]):
         out.write(piece)
         out.flush()
 
 
-def _option(name: str, value: Any) -> Any:
-    return verse.option(name, value, functools.partial(ConfigError, key=f"--{name.replace('_', '-')}"))
-
-
-def _require_problem(task: Task) -> None:
-    """Refuse a task of another problem before torch is imported."""
-    if (problem := task.params.value(task.name, "prepare.problem")) != PROBLEM:
-        having = [name for name in task.params.tasks() if task.params.value(name, "prepare.problem") == PROBLEM]
-        raise ConfigError(
-            f"{task.name}: its problem is {problem}; expected a task of the problem {PROBLEM}: "
-            f"{', '.join(having) or 'none here'}"
-        )
-
-
-def _trained(folder: "Path") -> "Trained":
-    from unroll.model.trained import Trained
-
-    trained = Trained.load(folder)
-    if (found := trained.config["problem"]) != PROBLEM:
-        raise ConfigError(f"{folder}: a model of problem {found!r}; expected one of {PROBLEM!r}")
-    return trained
+def _generation(task: Task) -> "TextGeneration":
+    """How the task's models generate text; raises ConfigError, before torch is imported, where they do not."""
+    generation: TextGeneration | None = task.problem().generation
+    if generation is None:
+        problem = task.params.value(task.name, "prepare.problem")
+        tasks = ", ".join(loading.tasks_with(task.params, lambda problem: problem.generation)) or "none here"
+        raise ConfigError(f"{task.name}: its problem is {problem}; expected a task whose models generate text: {tasks}")
+    return generation

@@ -1,6 +1,6 @@
-"""Where MLflow's runs and models are kept, and a client of it.
+"""Where MLflow keeps runs and models, and a client for it.
 
-Everything here is small before MLflow itself is imported, which takes a second: each function does that when it must.
+MLflow takes a second to import, so each function imports it only when it needs it.
 """
 
 import http.client
@@ -13,12 +13,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from unroll.core.errors import TrackingError, UnrollError
+from unroll.core.errors import StoreError, TrackingError, UnrollError
+from unroll.tracking import mlflow_tables
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _PROBE_S = 3.0
 _TIMEOUT_S = 30.0
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
-    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # what fails is raised, and told in one line
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # failures are raised and reported in one line
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
     "MLFLOW_UV_AUTO_DETECT": "false",
@@ -38,10 +40,14 @@ _ENVIRONMENT = {
 }
 
 
+class BusyError(TrackingError):
+    """Another process holds the lock of the SQLite store."""
+
+
 def uri(root: Path) -> str:
     """The tracking store: ``MLFLOW_TRACKING_URI``, or ``mlflow.db`` in the project.
 
-    A relative SQLite path is meant from the project's root, wherever the command was started.
+    A relative SQLite path is resolved from the project's root, wherever the command was started.
     """
     given = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
     if given and not given.startswith("sqlite:///"):
@@ -50,75 +56,58 @@ def uri(root: Path) -> str:
 
 
 def database(root: Path) -> Path | None:
-    """The SQLite file of the tracking store; None where it is none."""
+    """The SQLite file of the tracking store; None for a server."""
     where = uri(root)
     return Path(where.removeprefix("sqlite:///")) if where.startswith("sqlite:///") else None
 
 
 def initialise(root: Path) -> None:
-    """Create the SQLite store, or bring it up to the installed MLflow; does nothing where that has been done.
+    """Create the SQLite store, or upgrade it to the installed MLflow; does nothing where that has been done.
 
-    MLflow's migration is neither safe in several processes at once nor when it is killed: so one process works, on a
-    copy that takes the store's place when it is whole. ``user_version`` in the file says for which MLflow it is made.
+    MLflow's migration is safe neither in several processes at once nor when it is killed, so one process works on a
+    copy that replaces the store when it is complete. ``user_version`` in the file says which MLflow it was made for.
     """
     from filelock import FileLock
 
-    path, wanted = database(root), _schema_version()
-    if path is None or _user_version(path) >= wanted:
+    path, needed = database(root), _installed()
+    if path is None or mlflow_tables.user_version(path) >= needed:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f"{path.name}.lock"), timeout=120):
-            if _user_version(path) < wanted:
-                _migrate(path, wanted)
+            if mlflow_tables.user_version(path) < needed:
+                _migrate(path, needed)
     except (OSError, sqlite3.Error) as error:
-        raise TrackingError(f"{path}: no tracking store can be made: {error}") from None
+        kind = BusyError if _is_busy(error) else TrackingError
+        raise kind(f"{path}: no tracking store can be made: {error}") from None
 
 
-def _migrate(path: Path, wanted: int) -> None:
+def _migrate(path: Path, needed: int) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.name}.") as folder:
         copy = Path(folder) / path.name
         if path.is_file():
-            with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(copy)) as new:
-                old.backup(new)
+            mlflow_tables.copy(path, copy)
         _set_environment(_TIMEOUT_S)
         from mlflow import MlflowClient, db
 
         with refusals(f"sqlite:///{path}"):
             cast(Callable[[str], None], db.upgrade.callback)(f"sqlite:///{copy}")  # "mlflow db upgrade"
             MlflowClient(f"sqlite:///{copy}").search_experiments(max_results=1)  # makes the default experiment
-        # A store that MLflow itself has made and brought up to date stays in its place: somebody may have it open.
-        is_current = path.is_file() and _revision(path) == _revision(copy)
-        with closing(sqlite3.connect(path if is_current else copy)) as new:
-            new.execute(f"PRAGMA user_version = {wanted}")
+        # A store that MLflow itself made and upgraded stays in its place: another process may have it open.
+        is_current = path.is_file() and mlflow_tables.revision(path) == mlflow_tables.revision(copy)
+        mlflow_tables.set_user_version(path if is_current else copy, needed)
         if not is_current:
             copy.replace(path)
 
 
-def _revision(path: Path) -> str | None:
-    with closing(sqlite3.connect(path)) as connection:
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
-            return None
-        return str(connection.execute("SELECT version_num FROM alembic_version").fetchone())
-
-
-def _schema_version() -> int:
+def _installed() -> int:
+    """The installed MLflow's version as one number."""
     major, minor, patch = (int(re.match(r"\d+", part)[0]) for part in version("mlflow").split(".")[:3])  # type: ignore[index]
     return (major * 1000 + minor) * 1000 + patch
 
 
-def _user_version(path: Path) -> int:
-    if not path.is_file():
-        return -1
-    try:
-        with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True)) as connection:
-            return int(connection.execute("PRAGMA user_version").fetchone()[0])
-    except sqlite3.Error as error:
-        raise TrackingError(f"{path}: {error}; expected MLflow's SQLite store") from None
-
-
 def client(root: Path, timeout_s: float = _TIMEOUT_S) -> "MlflowClient":
-    """A client of the tracking store and its registry; raises TrackingError at once if the server is away."""
+    """A client for the tracking store and its registry; raises TrackingError at once if the server is away."""
     _set_environment(timeout_s)
     _require_reachable(uri(root))
     initialise(root)
@@ -128,25 +117,25 @@ def client(root: Path, timeout_s: float = _TIMEOUT_S) -> "MlflowClient":
 
 
 def patiently(root: Path, call: "Callable[[MlflowClient], T]") -> T:
-    """``call`` with a client; again, from the start, while another process holds SQLite's lock.
+    """``call`` with a client; repeated from the start while another process holds SQLite's lock.
 
-    Within it the store is MLflow's default too: some of what a client does asks that one.
+    Meanwhile the store is MLflow's default too: some methods of a client ask the default one.
     """
     for wait_s in (0.25, 0.5, 1.0, 2.0, 4.0, None):
         try:
             with refusals(uri(root)):
-                found = client(root)
+                connected = client(root)
                 with as_default(root):
-                    return call(found)
-        except TrackingError as error:
-            if wait_s is None or "database is locked" not in str(error):
+                    return call(connected)
+        except BusyError:
+            if wait_s is None:
                 raise
             time.sleep(wait_s)
     raise AssertionError("unreachable")
 
 
 def download(root: Path, where: str, folder: Path) -> None:
-    """Fetch one file of a run or model into ``folder``; raises TrackingError that names it where it is gone."""
+    """Fetch a file or a folder of a run or model into ``folder``; raises StoreError that names it if it is gone."""
 
     def fetch(_: "MlflowClient") -> None:
         from mlflow.artifacts import download_artifacts
@@ -154,14 +143,14 @@ def download(root: Path, where: str, folder: Path) -> None:
         try:
             download_artifacts(artifact_uri=where, dst_path=str(folder), tracking_uri=uri(root))
         except OSError as error:
-            raise TrackingError(f"{public(where)}: cannot be fetched: {error}") from None
+            raise StoreError(f"{public(where)}: cannot be fetched: {error}") from None
 
     patiently(root, fetch)
 
 
 @contextmanager
 def as_default(root: Path) -> Iterator[None]:
-    """Within it, what MLflow does without a client (such as load a model by name) goes to this store."""
+    """Make this store MLflow's default, for what it does without a client (such as loading a model by name)."""
     import mlflow
 
     given = os.environ.get("MLFLOW_TRACKING_URI")
@@ -178,7 +167,7 @@ def as_default(root: Path) -> Iterator[None]:
 
 @contextmanager
 def refusals(where: str) -> Iterator[None]:
-    """Turn what MLflow raises into one line that names the store."""
+    """Turn MLflow's exceptions into one line that names the store: BusyError while SQLite is locked, TrackingError."""
     try:
         yield
     except UnrollError:
@@ -189,7 +178,20 @@ def refusals(where: str) -> Iterator[None]:
         if not isinstance(error, MlflowException):
             raise
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise TrackingError(f"{public(where)}: MLflow refused: {reason[:300]}") from error
+        kind = BusyError if _is_busy(error) else TrackingError
+        raise kind(f"{public(where)}: MLflow refused: {reason[:300]}") from error
+
+
+def _is_busy(error: BaseException | None) -> bool:
+    """Whether a locked SQLite file is the cause, here or on a server."""
+    while error is not None:
+        if isinstance(error, sqlite3.Error):
+            code: int = getattr(error, "sqlite_errorcode", 0)  # missing where Python itself raised it
+            return code & 0xFF in _BUSY
+        if error.__cause__ is None and getattr(error, "error_code", "") == "TEMPORARILY_UNAVAILABLE":
+            return True  # a server's reply
+        error = error.__cause__
+    return False
 
 
 def _set_environment(timeout_s: float) -> None:
@@ -198,12 +200,12 @@ def _set_environment(timeout_s: float) -> None:
 
 
 def require_usable(root: Path) -> None:
-    """Raise TrackingError where the store is a server that is away, or a file that is no store; nothing is made."""
+    """Raise TrackingError if the server is away or the file is not a store; nothing is created."""
     path = database(root)
     if path is None:
         _require_reachable(uri(root))
     else:
-        _user_version(path)
+        mlflow_tables.user_version(path)
 
 
 def _require_reachable(where: str) -> None:
@@ -212,7 +214,7 @@ def _require_reachable(where: str) -> None:
     try:
         urllib.request.urlopen(f"{public(where).rstrip('/')}/health", timeout=_PROBE_S).close()  # noqa: S310
     except (urllib.error.HTTPError, http.client.HTTPException, ValueError):
-        return  # it answers, or the address is one that only MLflow understands
+        return  # it answers, or only MLflow understands the address
     except OSError as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         if not isinstance(reason, ssl.SSLError):
@@ -222,5 +224,5 @@ def _require_reachable(where: str) -> None:
 
 
 def public(where: str) -> str:
-    """The address without a password that may stand in it."""
+    """The address without a password in it."""
     return re.sub(r"//[^/@]*@", "//", where)

@@ -428,7 +428,7 @@ def test_maps_show_weights_at_the_characters_as_they_are_written(reverse: bool, 
     weights = network.attended(source, torch.tensor([len(text)]), target)[0].detach().numpy()
     shown = own.pivot_table(index="row", columns="column", values="value").to_numpy()
     np.testing.assert_allclose(shown[:, ::-1] if reverse else shown, weights, atol=1e-5)
-    render.write(figure, tmp_path / "figures")
+    render.write(figure, tmp_path / "figures", tmp_path)
     assert (tmp_path / "figures" / "attention.png").stat().st_size > 10_000
 
 

@@ -17,10 +17,10 @@ from problems import tables
 
 from unroll.core import store
 from unroll.core.errors import UnrollError
-from unroll.model.packaging import Predictor
+from unroll.model.predictor import Predictor
 from unroll.problems.common.base import Prepared
-from unroll.registry import champions
-from unroll.registry.champions import Located
+from unroll.registry import snapshot, versions
+from unroll.registry.versions import Located
 from unroll.serving import http as server
 from unroll.serving.http.limits import Limits
 from unroll.serving.http.measures import Measures
@@ -75,8 +75,8 @@ class Registry:
         return Located(folder, version, runs.model_hash(folder))
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(champions, "champions", self.champions)
-        patch.setattr(champions, "locate", self.locate)
+        patch.setattr(snapshot, "champions", self.champions)
+        patch.setattr(versions, "locate", self.locate)
 
 
 @contextmanager

@@ -1,14 +1,16 @@
 """The page in a real browser: each model is tried with the pointer and with the keys alone."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from serving.http.browser import ANSWERED, Browser, middle, needs_browser, opened, text
-from serving.http.made import PROBLEMS, Asked
+from serving.http.made import PROBLEMS, Asked, Registry, running
 from unroll.serving import http
+from unroll.serving.http.limits import Limits
 
 PAGE = Path(http.__file__).parent / "page"
 
@@ -83,7 +85,7 @@ def test_rows_of_ones_own_are_taken_and_faulty_ones_told(shared: Browser) -> Non
     told = page.wait("document.querySelector('[role=alert]:not([hidden])')?.textContent")
     assert "row 1, column time" in told
     page.run(f"document.querySelector('textarea').value = 'nonsense\\n1,2'; {use}")
-    page.wait("document.querySelector('[role=alert]').textContent.includes(\"'nonsense' is no column\")")
+    page.wait("document.querySelector('[role=alert]').textContent.includes(\"'nonsense' is not a column\")")
     assert page.run("document.querySelectorAll('tbody td, .point').length") == 0
     assert all("422" in error for error in page.errors)
     page.errors.clear()  # the browser's own note of a refused request
@@ -161,6 +163,32 @@ def test_a_question_is_answered(shared: Browser, served: Asked) -> None:
     assert text(page, ".answer") == answer["answer"]
     truth = str(int(a) + int(b))
     assert text(page, ".answer + p").startswith("✓ right" if answer["answer"] == truth else f"✗ it is {truth}")
+
+
+@needs_browser
+def test_a_model_without_a_form_of_its_own_gets_fields_and_a_table(registry: Registry, tmp_path: Path) -> None:
+    with running(tmp_path, PROBLEMS, Limits()) as asked, Browser() as page:
+        assert asked.roster
+        for slot in asked.roster.slots.values():
+            assert slot.current
+            slot.current = replace(slot.current, inputs=replace(slot.current.inputs, form=""))
+        page.open(f"http://127.0.0.1:{asked.port}/")
+        page.wait("document.querySelectorAll('nav a').length")
+        for task in PROBLEMS:
+            opened(page, task)
+            page.wait(ANSWERED)
+            answers = asked.predict(task, asked.example(task)).json["answers"]
+            assert page.run("document.querySelectorAll('main tbody tr').length") == len(answers)
+            assert page.run("document.querySelectorAll('main thead th').length") == len(answers[0])
+            assert page.run("[...document.querySelectorAll('main label')].every((each) => each.control)")
+        opened(page, "language_model")
+        page.wait(ANSWERED)
+        labels = "[...document.querySelectorAll('label')]"
+        length = f"{labels}.find((each) => each.textContent.startsWith('length:')).control"
+        page.run(f"{length}.value = 7")
+        page.run("document.querySelector('main form').requestSubmit()")
+        page.wait("[...document.querySelector('main tbody td').textContent].length === 7")
+        assert page.errors == []
 
 
 @needs_browser

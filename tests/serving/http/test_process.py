@@ -25,7 +25,7 @@ from unroll.core.errors import ConfigError
 from unroll.registry import publication, register
 from unroll.serving import http
 from unroll.stages.common.task import Task
-from unroll.tracking import runs
+from unroll.tracking import backend
 
 pytestmark = pytest.mark.slow
 TOKEN = "a-token-of-some-length"
@@ -79,7 +79,7 @@ def promote(task: Task, version: int) -> None:
     def name(client: mlflow.MlflowClient) -> None:
         client.set_registered_model_alias(NAME, "champion", str(version))
 
-    runs.patiently(task.layout.root, name)
+    backend.patiently(task.layout.root, name)
 
 
 def test_a_promoted_champion_takes_over_without_a_request_lost(task: Task) -> None:

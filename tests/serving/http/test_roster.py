@@ -11,12 +11,12 @@ import torch
 from serving.http.made import Registry, model
 from unroll.core import store
 from unroll.core.errors import TrackingError
-from unroll.serving.http import questions
+from unroll.serving.http import body
 from unroll.serving.http.faults import RequestError
 from unroll.serving.http.limits import Limits
 from unroll.serving.http.measures import Measures
 from unroll.serving.http.roster import RETRY_S, Roster
-from unroll.tracking import runs
+from unroll.tracking import backend
 
 TASK, PROBLEM = "pairs", "sequence_to_sequence"
 
@@ -52,7 +52,7 @@ def measured(roster: Roster, name: str) -> float | None:
 
 def answer(roster: Roster) -> list[str]:
     served = roster.served(TASK)
-    asked = questions.read(served.example, served.inputs)
+    asked = body.read(served.example, served.inputs)
     return list(roster.submit(served, asked).result(30)["answer"])
 
 
@@ -86,7 +86,7 @@ def test_a_new_champion_takes_over(roster: Roster, registry: Registry, folders: 
     roster.poll()
     assert (roster.served(TASK).version, state(roster)["state"]) == (2, "ready")
     assert answer(roster) != before
-    asked = questions.read(old.example, old.inputs)
+    asked = body.read(old.example, old.inputs)
     assert list(roster.submit(old, asked).result(30)["answer"]) == before  # a request that came before it goes on
     registry.promote(TASK, 1, folders[0])  # and back
     roster.poll()
@@ -181,7 +181,7 @@ def test_models_go_on_while_the_registry_cannot_be_read(
 
 
 def test_models_go_on_where_the_store_is_moved_away(roster: Roster, registry: Registry, folders: list[Path]) -> None:
-    path = runs.database(roster.root)
+    path = backend.database(roster.root)
     assert path is not None
     path.touch()
     registry.promote(TASK, 1, folders[0])

@@ -18,7 +18,7 @@ from projects import ROOT
 
 from serving.http.made import PROBLEMS, Asked, Registry, expected, model, running
 from unroll.core.errors import ConfigError, StoreError
-from unroll.model.packaging import Predictor
+from unroll.model.predictor import Predictor
 from unroll.problems.language_model import tokens
 from unroll.serving import http as server
 from unroll.serving.http.limits import Limits

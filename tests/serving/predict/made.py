@@ -57,6 +57,6 @@ def table(task: Task) -> pd.DataFrame:
 
 def own_answer(task: Task, frame: pd.DataFrame) -> pd.DataFrame:
     """The network's answer to rows of the canonical table, with no file between."""
-    from unroll.model.packaging import Predictor
+    from unroll.model.predictor import Predictor
 
     return Predictor.load(task.layout.model).predict(frame.reset_index(drop=True))

@@ -16,12 +16,13 @@ from serving.predict import made
 from unroll.core import store
 from unroll.core.errors import ConfigError, DataError, StoreError
 from unroll.model import packaging, trained
-from unroll.registry import champions
+from unroll.model.predictor import Predictor
 from unroll.registry import register as registry
+from unroll.registry import versions
 from unroll.serving import predict
 from unroll.serving.predict import own_reading
 from unroll.stages.common.task import Task
-from unroll.tracking import runs
+from unroll.tracking import backend, runs
 
 ROWS = "tweet\nlove it\nlost my bag\n"
 
@@ -60,7 +61,7 @@ def registered(task: Task) -> None:
         client.create_model_version(task.name, f"models:/{model_id}", run_id, tags, model_id=model_id)
         client.set_registered_model_alias(task.name, "champion", "1")
 
-    runs.patiently(layout.root, register)
+    backend.patiently(layout.root, register)
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def alone(task: Task, tmp_path: Path) -> Path:
 
 def asked(root: Path, source: Path, **options: Any) -> str:
     out = io.StringIO()
-    predict.main(root, predict.Asked(made.NAME, str(source), **options), out)
+    predict.main(root, predict.Request(made.NAME, str(source), **options), out)
     return out.getvalue()
 
 
@@ -97,8 +98,8 @@ def test_the_champion_answers_where_there_is_one(
     assert local != by_default
     frame = pd.DataFrame({"text": pd.array(["love it", "lost my bag"], dtype="str")})
     assert pd.read_csv(io.StringIO(local))["label"].tolist() == made.own_answer(task, frame)["label"].tolist()
-    folder = champions.locate(root, made.NAME, "champion").folder
-    champion = packaging.Predictor.load(folder).predict(frame)
+    folder = versions.locate(root, made.NAME, "champion").folder
+    champion = Predictor.load(folder).predict(frame)
     assert pd.read_csv(io.StringIO(by_default)).iloc[:, 1:].to_numpy() == pytest.approx(
         champion.iloc[:, 1:].to_numpy(), rel=1e-6
     )
@@ -110,14 +111,14 @@ def test_the_registry_alone_is_enough(task: Task, alone: Path, tmp_path: Path) -
     assert asked(alone, tmp_path / "new.csv") == asked(task.layout.root, tmp_path / "new.csv")
     (tmp_path / "latin.csv").write_bytes("tweet\nça va\n".encode("latin-1"))
     assert asked(alone, tmp_path / "latin.csv") == asked(task.layout.root, tmp_path / "latin.csv")
-    reader = champions.locate(alone, made.NAME, "champion").reader
+    reader = versions.locate(alone, made.NAME, "champion").reader
     assert reader is not None
     found = own_reading.block(Task.open(alone, made.NAME), reader)
     assert found == own_reading.block(task, None), "as the stage ingest left it"
 
 
 def test_a_reader_that_was_changed_is_told(alone: Path, tmp_path: Path) -> None:
-    reader = champions.locate(alone, made.NAME, "champion").reader
+    reader = versions.locate(alone, made.NAME, "champion").reader
     assert reader is not None
     (tmp_path / "new.csv").write_text(ROWS)
     told = store.read_json(reader)
@@ -139,12 +140,12 @@ def test_a_block_that_cannot_be_is_told(task: Task, tmp_path: Path) -> None:
 
 
 def test_a_reader_that_a_version_came_without_is_passed_over(alone: Path, tmp_path: Path) -> None:
-    reader = champions.locate(alone, made.NAME, "champion").reader
-    client = MlflowClient(runs.uri(alone))
+    reader = versions.locate(alone, made.NAME, "champion").reader
+    client = MlflowClient(backend.uri(alone))
     client.delete_model_version_tag(made.NAME, "1", "unroll.reader_hash")
     assert reader is not None
     assert reader.is_file()
-    assert champions.locate(alone, made.NAME, "champion").reader is None
+    assert versions.locate(alone, made.NAME, "champion").reader is None
 
 
 class Planted:
@@ -161,7 +162,7 @@ class Planted:
 def test_no_pickle_is_ever_loaded(alone: Path, tmp_path: Path, name: str) -> None:
     """Whoever may write to the store can put anything beside the model; it is refused or passed over, never run."""
     (tmp_path / "new.csv").write_text(ROWS)
-    folder = champions.locate(alone, made.NAME, "champion").folder
+    folder = versions.locate(alone, made.NAME, "champion").folder
     path = (folder.parent if name == "reader.json" else folder) / name
     path.write_bytes(pickle.dumps(Planted(tmp_path / "run")))
     (folder.parent.parent / "serving_model.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')\n")

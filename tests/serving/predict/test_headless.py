@@ -33,7 +33,7 @@ def task(folder: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, int] | 
 
 def labels(task: Task, path: Path) -> list[str]:
     out = io.StringIO()
-    predict.main(task.layout.root, predict.Asked(task.name, str(path), format="csv"), out)
+    predict.main(task.layout.root, predict.Request(task.name, str(path), format="csv"), out)
     return pd.read_csv(io.StringIO(out.getvalue()), dtype="str")["label"].tolist()
 
 

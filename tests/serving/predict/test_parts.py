@@ -21,12 +21,13 @@ from projects import ROOT, write_yaml
 from unroll.core import store
 from unroll.core.errors import ConfigError, DataError
 from unroll.core.layout import Layout
-from unroll.model.packaging import Predictor
+from unroll.model.predictor import Predictor
+from unroll.problems.common.capabilities import SeriesParts
 from unroll.problems.windows.recent import NoWindowError
 from unroll.serving import predict
 from unroll.serving.predict import output_file, raw_input, series_parts
 from unroll.serving.predict.input_file import Input, Share, opened
-from unroll.serving.predict.raw_input import Questions
+from unroll.serving.predict.raw_input import Rows
 
 
 def model(root: Path, name: str, problem: str, **changed: Any) -> Predictor:
@@ -55,15 +56,21 @@ MORE: dict[str, dict[str, Any]] = {
 }
 
 
-def parts(frame: pd.DataFrame, rows: int) -> Iterator[Questions]:
+def parts(frame: pd.DataFrame, rows: int) -> Iterator[Rows]:
     """The rows of a file, so many at a time; the first stands in row 2, after the header."""
     for low in range(0, len(frame), rows):
         piece = frame.iloc[low : low + rows].reset_index(drop=True)
-        yield Questions("x.csv", piece, np.arange(low + 2, low + 2 + len(piece)))
+        yield Rows("x.csv", piece, np.arange(low + 2, low + 2 + len(piece)))
+
+
+def series(predictor: Predictor) -> SeriesParts:
+    capability: SeriesParts | None = predictor.trained.problem.series_parts
+    assert capability
+    return capability
 
 
 def answered(predictor: Predictor, frame: pd.DataFrame, rows: int) -> pd.DataFrame:
-    return pd.concat(list(series_parts.answers(parts(frame, rows), predictor)), ignore_index=True)
+    return pd.concat(list(series_parts.answers(parts(frame, rows), predictor, series(predictor))), ignore_index=True)
 
 
 WAYS: list[dict[str, Any]] = [
@@ -106,7 +113,11 @@ def test_rows_in_any_other_order_are_held_and_put_into_it(forecaster: Predictor)
     with pytest.raises(series_parts.UnorderedError):
         answered(forecaster, by_site, 20)
     for other in (by_site, frame.sample(frac=1, random_state=0, ignore_index=True)):
-        found = list(series_parts.answers(series_parts.in_order(parts(other, 20)), forecaster))
+        found = list(
+            series_parts.answers(
+                series_parts.in_order(parts(other, 20), series(forecaster)), forecaster, series(forecaster)
+            )
+        )
         assert_frame_equal(pd.concat(found, ignore_index=True), whole, rtol=1e-5)
     assert_frame_equal(answered(forecaster, by_site, 1000), whole, rtol=1e-5)
 
@@ -116,7 +127,7 @@ def test_rows_out_of_order_are_bounded(forecaster: Predictor, monkeypatch: pytes
     with pytest.raises(
         DataError, match=r"^x\.csv: its rows are to be put into the order of time and hold more than 1,000 bytes"
     ):
-        list(series_parts.in_order(parts(holed(), 20)))
+        list(series_parts.in_order(parts(holed(), 20), series(forecaster)))
 
 
 def test_a_series_without_a_window_tells_its_longest_stretch(forecaster: Predictor) -> None:
@@ -125,7 +136,7 @@ def test_a_series_without_a_window_tells_its_longest_stretch(forecaster: Predict
     frame = frame[(hours % 12 < 4) & ((hours < 12) | (hours % 12 < 3))]
     frame = frame.dropna().reset_index(drop=True)
     with pytest.raises(NoWindowError) as whole:
-        Questions("x.csv", frame).answered(forecaster.predict)
+        Rows("x.csv", frame).answered(forecaster.predict)
     with pytest.raises(NoWindowError) as told:
         answered(forecaster, frame, 5)
     assert told.value.longest == whole.value.longest == 4
@@ -162,7 +173,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def told(root: Path, task: str, source: str, **options: Any) -> str:
     out = io.StringIO()
-    predict.main(root, predict.Asked(task, source, **options), out)
+    predict.main(root, predict.Request(task, source, **options), out)
     return out.getvalue()
 
 
@@ -280,7 +291,7 @@ def test_a_fault_in_a_later_part_leaves_everything_as_it_was(
     out = io.StringIO()
     for where in (output, None):
         with pytest.raises(DataError, match=r"^x\.csv row 335, column text: ''; expected a text that is not empty$"):
-            predict.main(root, predict.Asked("moods", str(tmp_path / "x.csv"), output=where), out)
+            predict.main(root, predict.Request("moods", str(tmp_path / "x.csv"), output=where), out)
     assert (output.read_text(), out.getvalue()) == ("before", "")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "x.csv"]
 
@@ -377,7 +388,7 @@ from pathlib import Path
 from unroll.serving import predict
 root, task, few, many = Path(sys.argv[1]), *sys.argv[2:]
 for source in (few, many):  # the small one first: all that is imported and set up once
-    predict.main(root, predict.Asked(task, source, output=root / "out.csv"), io.StringIO())
+    predict.main(root, predict.Request(task, source, output=root / "out.csv"), io.StringIO())
     print(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text()).group(1))
 """
 

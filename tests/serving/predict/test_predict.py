@@ -15,7 +15,7 @@ from pandas.testing import assert_frame_equal
 from serving.predict import made
 from unroll.core import store
 from unroll.core.errors import ConfigError, DataError
-from unroll.model.packaging import Predictor
+from unroll.model.predictor import Predictor
 from unroll.problems.common.base import Prepared
 from unroll.problems.language_model import verse
 from unroll.serving import predict
@@ -49,7 +49,7 @@ def asked(task: Task, source: Path, **options: Any) -> pd.DataFrame:
     out = io.StringIO()
     if "output" not in options:
         options = {"format": "csv", **options}
-    predict.main(task.layout.root, predict.Asked(task.name, str(source), **options), out)
+    predict.main(task.layout.root, predict.Request(task.name, str(source), **options), out)
     if not out.getvalue():
         return pd.DataFrame()
     return pd.read_csv(io.StringIO(out.getvalue()))

@@ -24,7 +24,7 @@ from unroll.stages.common.task import Task
 from unroll.stages.ingest import ingest
 from unroll.stages.train import train
 from unroll.stages.validate import validate
-from unroll.tracking import runs as tracking
+from unroll.tracking import backend, groups
 from unroll.workbench import compare as comparison
 from unroll.workbench.compare import prepared_data, workers
 from unroll.workbench.compare.workers import Answer
@@ -105,7 +105,7 @@ def runs(told: Told) -> pd.DataFrame:
 
 
 def mlflow_runs(root: Path, task: str = "addition") -> tuple[MlflowClient, list[Run]]:
-    client = MlflowClient(tracking.uri(root))
+    client = MlflowClient(backend.uri(root))
     (experiment,) = (each for each in client.search_experiments() if each.name == task)
     return client, list(client.search_runs([experiment.experiment_id]))
 
@@ -291,7 +291,7 @@ def test_a_store_that_is_lost_on_the_way_does_not_cost_the_results(
         raise TrackingError("http://there: cannot be reached")
 
     monkeypatch.setattr(workers, "run", lambda jobs, *_: iter([Answer(job, trained(0.5, 0.4)) for job in jobs]))
-    monkeypatch.setattr(tracking, "add_nested", lost)
+    monkeypatch.setattr(groups, "add_nested", lost)
     failed, progress, _ = compare(root, ["model.cell=lstm,gru"], 1, output=tmp_path / "out", baselines=False)
     assert not failed
     assert "not in MLflow yet: http://there: cannot be reached" in progress

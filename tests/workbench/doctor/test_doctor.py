@@ -229,12 +229,9 @@ def test_a_folder_that_is_no_project_of_dvc_is_told(root: Path) -> None:
 
 def test_stale_stages_and_a_failed_run_are_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chain, "changed", lambda _: {"mine": ["train", "evaluate", "register"]})
-    log = Task.open(root, "mine").layout.state / "repro.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text(
-        "Running stage 'train@mine':\n> python pipelines/train.py mine\n"
-        "train mine: the loss is no number\nERROR: failed to reproduce 'train@mine': failed to run\n"
-    )
+    note = Task.open(root, "mine").layout.state / "failure.json"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text('{"stage": "train", "reason": "the loss is no number"}')
     told = {finding.area: finding for finding in found(root)}
     assert told["stages"].what == "to be run: train, evaluate, register; done: ingest, validate, prepare"
     assert told["last run"][2:] == ("train failed: the loss is no number", "mend it, then unroll repro mine")

@@ -4,6 +4,7 @@ import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,6 +54,7 @@ class Addition(Dataset[AdditionConfig]):
 
     Config = AdditionConfig
     kind = "pairs"
+    small = MappingProxyType({"digits": 3, "count": 500, "reverse": True})
 
     def files(self, config: AdditionConfig) -> Sequence[RemoteFile]:
         """None: the sums are made."""

@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,6 +57,7 @@ class AirQuality(Dataset[AirQualityConfig]):
 
     Config = AirQualityConfig
     kind = "series"
+    small = MappingProxyType({"sample_hours": 1000})
 
     def files(self, config: AirQualityConfig) -> Sequence[RemoteFile]:
         """One npz."""

@@ -69,12 +69,14 @@ class Part(NamedTuple):
 
 
 class Dataset(ABC, Generic[D]):
-    """One dataset. Subclasses are final, one module each, with an instance named ``DATASET`` in it."""
+    """One dataset. Subclasses are final, one package each, with an instance named ``DATASET`` in it."""
 
     Config: ClassVar[type[DataConfig]]
     """Type of the task's ``data`` block."""
     kind: ClassVar[str]
     """Which canonical table it yields: series, labelled series, labelled text, text or pairs."""
+    small: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """The keys of its own that a ``data`` block must have, with values of a small sample: tests begin with these."""
     in_place: ClassVar[bool] = False
     """Whether its files are the user's own, read where they lie: ``folder`` is then the project's, for all methods."""
 

@@ -35,7 +35,7 @@ class Files(Dataset[FilesConfig]):
     """Files of one's own, as any of the five tables."""
 
     Config = FilesConfig
-    kind = ""
+    kind = ""  # as the block has it
     in_place = True
 
     def gives(self, config: FilesConfig) -> str:

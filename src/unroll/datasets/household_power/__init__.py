@@ -7,6 +7,7 @@ rows, T = 96 times.
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,6 +61,7 @@ class HouseholdPower(Dataset[HouseholdPowerConfig]):
 
     Config = HouseholdPowerConfig
     kind = "labelled series"
+    small = MappingProxyType({"sample_rows": 140})
 
     def files(self, config: HouseholdPowerConfig) -> Sequence[RemoteFile]:
         """The train and the test part."""

@@ -7,6 +7,7 @@ import gzip
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -43,6 +44,7 @@ class Poetry(Dataset[PoetryConfig]):
 
     Config = PoetryConfig
     kind = "text"
+    small = MappingProxyType({"text": "poetry2", "sample_characters": 6000})
 
     def files(self, config: PoetryConfig) -> Sequence[RemoteFile]:
         """The one text that ``text`` names."""

@@ -7,6 +7,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,6 +46,7 @@ class Tweets(Dataset[TweetsConfig]):
 
     Config = TweetsConfig
     kind = "labelled text"
+    small = MappingProxyType({"sample_rows": 400})
 
     def files(self, config: TweetsConfig) -> Sequence[RemoteFile]:
         """One CSV."""

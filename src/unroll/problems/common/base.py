@@ -15,6 +15,7 @@ from unroll.core import store
 from unroll.core.config import Config, PrepareConfig
 from unroll.core.expectation import Expectation
 from unroll.core.scores import Scores
+from unroll.problems.common.capabilities import Addition, SeriesParts, TextGeneration
 from unroll.problems.common.inputs import Inputs
 
 if TYPE_CHECKING:
@@ -124,6 +125,9 @@ class Problem(ABC, Generic[P, M]):
     """What a loss is counted in: windows, series, texts, characters."""
     optional_inputs: ClassVar[tuple[str, ...]] = ()
     """Columns that ``predict`` takes and ``example`` lacks."""
+    generation: ClassVar[TextGeneration | None] = None
+    addition: ClassVar[Addition | None] = None
+    series_parts: ClassVar[SeriesParts | None] = None
     categories: ClassVar[tuple[str, ...]] = ()
     """Text columns of few distinct values: ``prepare`` takes them as categories, which need far less memory."""
 

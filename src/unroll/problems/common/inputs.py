@@ -49,11 +49,15 @@ class Inputs:
     """Name of the page's form for them; without one the page makes fields from the columns."""
     line: str = ""
     """The column that a line of a plain text file fills; empty where no single text is an input."""
+    steps: str = ""
+    """The column that says how many steps the answer takes, such as tokens to draw; empty where it takes one pass."""
 
     @classmethod
-    def of(cls, columns: Iterable[Column], about: Mapping[str, Any], form: str = "", line: str = "") -> "Inputs":
+    def of(
+        cls, columns: Iterable[Column], about: Mapping[str, Any], form: str = "", line: str = "", steps: str = ""
+    ) -> "Inputs":
         """The columns by their names."""
-        return cls({column.name: column for column in columns}, about, form, line)
+        return cls({column.name: column for column in columns}, about, form, line, steps)
 
     def row_schema(self) -> dict[str, Any]:
         """One record as JSON Schema."""

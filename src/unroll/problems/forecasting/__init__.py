@@ -70,6 +70,7 @@ class Forecasting(Problem[ForecastingPrepare, ForecastingModel | ClassicalModel]
     baseline_names = ("persistence", "seasonal_naive", "autoregression", "var", "gradient_boosting")
     unit = "windows"
     categories = ("site",)
+    series_parts = window_inputs.Windows()
 
     def columns(self, config: ForecastingPrepare) -> Sequence[str] | None:
         """Time, site and the variables chosen."""

@@ -77,6 +77,7 @@ class LanguageModel(Problem[LanguageModelPrepare, LanguageModelModel]):
     baseline_names = ("unigram", "ngram")
     unit = "tokens"
     optional_inputs = tuple(verse.DEFAULTS)
+    generation = inputs.Generation()
 
     def columns(self, config: LanguageModelPrepare) -> Sequence[str]:  # noqa: ARG002
         """The lines."""

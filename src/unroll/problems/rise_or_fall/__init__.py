@@ -60,6 +60,7 @@ class RiseOrFall(Problem[RiseOrFallPrepare, RiseOrFallModel]):
     baseline_names = ("majority", "last_move", "logistic_regression")
     unit = "windows"
     categories = ("site",)
+    series_parts = window_inputs.Windows()
 
     def columns(self, config: RiseOrFallPrepare) -> Sequence[str] | None:
         """Time, site and the variables chosen."""

@@ -82,6 +82,7 @@ class SequenceToSequence(Problem[SequenceToSequencePrepare, SequenceToSequenceMo
     baseline_names = ("digit_chance", "most_frequent")
     unit = "characters"
     optional_inputs = tuple(requests.SAMPLING)
+    addition = inputs.Sums()
 
     def columns(self, config: SequenceToSequencePrepare) -> Sequence[str]:
         """Both columns of the pairs, and what the split needs."""

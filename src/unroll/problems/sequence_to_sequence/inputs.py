@@ -3,6 +3,7 @@
 from typing import Any
 
 from unroll.problems.common.base import Meta
+from unroll.problems.common.capabilities import Addition
 from unroll.problems.common.inputs import Column, Inputs, few
 from unroll.problems.sequence_to_sequence import pairs, requests
 
@@ -26,3 +27,16 @@ def inputs(meta: Meta, cell_characters: int) -> Inputs:
 def made_up(meta: Meta) -> list[dict[str, Any]]:
     """A known source, or a known character."""
     return [{"source": (meta["sources"] or meta["source_characters"])[0]}]
+
+
+class Sums(Addition):
+    """Sums such as 12+345, written forward or backward as in train."""
+
+    def source(self, a: str, b: str, meta: Meta) -> str | None:
+        """``a+b``, in the direction that train has it."""
+        source = f"{a}+{b}"
+        return {"forward": source, "backward": source[::-1]}.get(meta["reading"])
+
+    def longest(self, meta: Meta) -> int:
+        """As many characters as the longest source of train."""
+        return int(meta["longest_source"])

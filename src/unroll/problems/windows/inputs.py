@@ -1,11 +1,17 @@
 """What a model of windows of a series takes: ``lag`` rows of each site."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unroll.core.errors import TableError
 from unroll.problems.common.base import Meta
+from unroll.problems.common.capabilities import SeriesParts
 from unroll.problems.common.inputs import Column, Inputs, few
+from unroll.problems.windows import recent
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ABOUT = ("target", "target_site", "sites", "variables", "lag", "step_s", "horizon", "horizons", "missing")
 
@@ -32,3 +38,24 @@ def made_up(meta: Meta) -> list[dict[str, Any]]:
             time = np.datetime_as_string(np.datetime64(step * int(meta["step_s"]), "s"), timezone="UTC")
             rows.append({"time": str(time), **({"site": site} if meta["target_site"] else {}), **values, **words})
     return rows
+
+
+class Windows(SeriesParts):
+    """An answer to every window of ``lag`` rows."""
+
+    def seconds(self, frame: "pd.DataFrame") -> np.ndarray:
+        """The column ``time``."""
+        if "time" not in frame:
+            known = ", ".join(map(str, frame.columns))
+            raise TableError(f"column 'time' is missing; expected it among {known}", column="time")
+        return recent.seconds(frame["time"])
+
+    def rows_kept(self, meta: Meta) -> int:
+        """A window, and the rows before it from which a missing value is interpolated."""
+        return int(meta["lag"] + meta.get("bridge", 0))
+
+    def last_rows(self, answer: "pd.DataFrame", meta: Meta) -> np.ndarray:
+        """The answer's time, less its horizon."""
+        ahead_A = answer["horizon"].to_numpy() if len(meta.get("horizons", ())) > 1 else meta["horizon"]
+        last_A: np.ndarray = recent.seconds(answer["time"]) - ahead_A * int(meta["step_s"])
+        return last_A

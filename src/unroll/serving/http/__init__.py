@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 TOKEN = "UNROLL_TOKEN"  # noqa: S105 - the variable's name
 SHORTEST_TOKEN = 16
 GRACE_S = 10
-"""For what is being answered, when the server is told to end."""
+"""For answers under way when the server is stopped."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where to listen, and who may come."""
+    """Where to listen, and the token that requests must carry."""
 
     host: str
     port: int
@@ -33,7 +33,7 @@ class Address:
 
     @classmethod
     def allowed(cls, host: str, port: int, no_token: bool) -> "Address":
-        """Raises ConfigError for an address that others reach where nothing keeps them out and nobody said so."""
+        """Raises ConfigError for an address that other machines reach without a token, unless ``no_token`` says so."""
         token = os.environ.get(TOKEN, "").strip() or None
         if token is not None and (len(token) < SHORTEST_TOKEN or not token.isascii()):
             raise ConfigError(f"{TOKEN}: {len(token)} characters; expected at least {SHORTEST_TOKEN}, ASCII alone")
@@ -52,7 +52,7 @@ class Address:
         return is_local(self.host)
 
     def listen(self) -> socket.socket:
-        """A socket; raises ConfigError for an address that cannot be had."""
+        """A listening socket; raises ConfigError for an address that cannot be used."""
         try:
             family = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0][0]
             return socket.create_server((self.host, self.port), family=family, backlog=256)
@@ -73,27 +73,27 @@ def is_local(host: str) -> bool:
     except ValueError:
         pass
     try:
-        found = {str(each[4][0]) for each in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
-    except (OSError, UnicodeError):  # nobody knows what it stands for
+        addresses = {str(each[4][0]) for each in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError):  # an unknown name
         return False
-    return bool(found) and all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in found)
+    return bool(addresses) and all(ipaddress.ip_address(each.partition("%")[0]).is_loopback for each in addresses)
 
 
 def main(root: Path, tasks: Sequence[str], address: Address, threads: int, out: TextIO) -> None:
-    """Serve until told to end. Raises ConfigError for an unknown task or an address that cannot be had."""
+    """Serve until stopped. Raises ConfigError for an unknown task or an address that cannot be used."""
     from unroll.serving.http.limits import Limits
     from unroll.serving.http.measures import Measures
     from unroll.serving.http.roster import Roster, names
 
     limits = Limits()
-    wanted = names(root, tasks)
-    measures = Measures(wanted)
+    served = names(root, tasks)
+    measures = Measures(served)
     listening = address.listen()
     _log(sys.stderr)
-    server = build(Roster(root, wanted, limits, measures, threads), address)
+    server = build(Roster(root, served, limits, measures, threads), address)
     host, port = listening.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    out.write(f"serving {', '.join(wanted)} at http://{shown}:{port}/\n")
+    out.write(f"serving {', '.join(served)} at http://{shown}:{port}/\n")
     out.flush()
     server.run(sockets=[listening])
 
@@ -123,7 +123,7 @@ def build(roster: "Roster", address: Address) -> "uvicorn.Server":
 
 
 def _log(stream: TextIO) -> None:
-    """Lines of our own; of uvicorn's only what is wrong."""
+    """Our own lines; of uvicorn's only errors."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     for name, level in (("unroll.serving.http", logging.INFO), ("uvicorn", logging.ERROR)):

@@ -1,4 +1,4 @@
-"""The routes: what each address answers. Checks of requests stand in ``guard``, ``bodies`` and ``questions``."""
+"""The routes: what each address answers. Requests are checked in ``guard`` and ``body``."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,15 +9,15 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
-from unroll.serving.http import bodies, openapi, pages, questions, replies
+from unroll.serving.http import body, openapi, pages, replies
+from unroll.serving.http.body import Records
 from unroll.serving.http.faults import STATUS, RequestError
 from unroll.serving.http.guard import ALLOWED, App, Guard
 from unroll.serving.http.limits import Limits
 from unroll.serving.http.measures import Measures
 from unroll.serving.http.pages import PROBED
-from unroll.serving.http.questions import Question
 from unroll.serving.http.roster import Roster, Served
-from unroll.serving.http.streams import PROBLEM, Streams
+from unroll.serving.http.streams import Streams
 
 JSON = "application/json"
 _KINDS = {404: "not_found", 405: "method_not_allowed"}
@@ -50,7 +50,7 @@ def build(roster: Roster, token: str | None, local: str | None) -> App:
 
 
 def _add_models(app: FastAPI, roster: Roster, streams: Streams, limits: Limits) -> None:
-    """What answers from a model."""
+    """The addresses that answer from a model."""
 
     @app.get("/v1")
     async def tasks() -> Response:
@@ -61,15 +61,15 @@ def _add_models(app: FastAPI, roster: Roster, streams: Streams, limits: Limits) 
     async def predict(task: str, request: Request) -> Response:
         """Raw input in, answers out."""
         served = roster.served(task)
-        question = questions.records(await bodies.read(request, limits), served.inputs, limits)
-        _require_short(served, question, limits)
-        answer = asyncio.wrap_future(roster.submit(served, question))
+        rows = body.of_many(await body.receive(request, limits), served.inputs, limits)
+        _require_short(served, rows, limits)
+        answer = asyncio.wrap_future(roster.submit(served, rows))
         try:
             frame = await asyncio.wait_for(answer, limits.answer_s)
         except TimeoutError:
             raise RequestError("busy", f"no answer within {limits.answer_s:g} s; try again") from None
         answers = replies.rows(frame)
-        if any(None in row.values() for row in answers):  # what is no finite number is told as null
+        if any(None in row.values() for row in answers):  # null stands for a number that is not finite
             raise RequestError("invalid", "records: the values lie where the model has no finite answer", "records")
         return _json({"task": task, "version": served.version, "answers": answers})
 
@@ -77,12 +77,12 @@ def _add_models(app: FastAPI, roster: Roster, streams: Streams, limits: Limits) 
     async def generate(task: str, request: Request) -> Response:
         """A text, line by line as it is drawn."""
         served = roster.served(task)
-        question = questions.single(await bodies.read(request, limits), served.inputs)
-        return StreamingResponse(streams.start(served, question), media_type="application/x-ndjson")
+        row = body.of_one(await body.receive(request, limits), served.inputs)
+        return StreamingResponse(streams.start(served, row), media_type="application/x-ndjson")
 
 
 def _add_state(app: FastAPI, roster: Roster, measures: Measures) -> None:
-    """What tells of the server itself."""
+    """The addresses that describe the server itself."""
 
     @app.api_route("/healthz", methods=PROBED)
     async def healthz() -> Response:
@@ -91,10 +91,10 @@ def _add_state(app: FastAPI, roster: Roster, measures: Measures) -> None:
 
     @app.api_route("/readyz", methods=PROBED)
     async def readyz(request: Request) -> Response:
-        """Every champion is loaded, or an older model answers for it; which they are is told to who may ask them."""
+        """Every champion is loaded, or an older model answers for it; details only with the token."""
         state = roster.state()
-        told = state if request.scope[ALLOWED] else {"ready": state["ready"]}
-        return _json(told, 200 if state["ready"] else 503)
+        shown = state if request.scope[ALLOWED] else {"ready": state["ready"]}
+        return _json(shown, 200 if state["ready"] else 503)
 
     @app.get("/metrics")
     async def metrics() -> Response:
@@ -120,6 +120,7 @@ def _described(task: str, roster: Roster, limits: Limits) -> dict[str, Any]:
         "problem": served.problem,
         "version": served.version,
         "model_hash": served.model_hash,
+        "form": served.inputs.form,
         "inputs": served.inputs.row_schema(),
         "about": dict(served.inputs.about),
         "example": {"records": served.example},
@@ -127,15 +128,16 @@ def _described(task: str, roster: Roster, limits: Limits) -> dict[str, Any]:
     }
 
 
-def _require_short(served: Served, question: Question, limits: Limits) -> None:
-    """No more tokens than may be waited for; ``generate`` sends them as they are drawn."""
-    if served.problem != PROBLEM:
+def _require_short(served: Served, rows: Records, limits: Limits) -> None:
+    """Raise RequestError for more tokens than a client may wait for; ``generate`` sends them as they are drawn."""
+    name = served.inputs.steps
+    if not name:
         return
-    default = served.inputs.columns["length"].default or 0
-    asked = sum(question.columns.get("length", [default] * question.rows))
-    if asked > limits.tokens:
-        message = f"{asked:g} tokens in all; expected at most {limits.tokens} (POST /v1/{served.task}/generate streams)"
-        raise RequestError("invalid", message, "length")
+    default = served.inputs.columns[name].default or 0
+    total = sum(rows.columns.get(name, [default] * rows.rows))
+    if total > limits.tokens:
+        message = f"{total:g} tokens in all; expected at most {limits.tokens} (POST /v1/{served.task}/generate streams)"
+        raise RequestError("invalid", message, name)
 
 
 def _json(value: Any, status: int = 200) -> Response:
@@ -148,7 +150,7 @@ async def _fault(_request: Request, error: Exception) -> Response:
 
 
 async def _http_fault(_request: Request, error: Exception) -> Response:
-    """What the router says: no such path, or none for this method."""
+    """The router's refusals: no such path, or another method."""
     assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for no other
     kind = _KINDS.get(error.status_code, "bad_request")
     allowed = (error.headers or {}).get("Allow", "another method")

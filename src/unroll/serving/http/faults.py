@@ -1,13 +1,10 @@
 """What is answered to a request that cannot be served: a status and one typed error, always of the same shape."""
 
 import json
-import re
 from typing import Any
 
-from unroll.core.errors import UnrollError
+from unroll.core.errors import DataError, UnrollError
 
-_PLACED = re.compile(r"^input: row (\d+)(?:, column (\S+?))?: ")
-_COLUMN = re.compile(r"^input: column '([^']+)' is missing")
 STATUS = {
     "bad_request": 400,
     "unauthorized": 401,
@@ -31,7 +28,7 @@ RETRY_S = {"busy": 1, "crowded": 1, "not_ready": 5}
 
 
 class RequestError(UnrollError):
-    """An answer other than the one asked for.
+    """A refusal of a request.
 
     >>> RequestError("invalid", "row 2: no text", row=2).body()
     b'{"error": {"type": "invalid", "message": "row 2: no text", "row": 2}}'
@@ -43,12 +40,9 @@ class RequestError(UnrollError):
 
     @classmethod
     def of(cls, error: UnrollError) -> "RequestError":
-        """What a problem says of a faulty input, with its row and column apart."""
-        message = str(error)
-        if placed := _PLACED.match(message):
-            return cls("invalid", message, placed[2], int(placed[1]))
-        column = _COLUMN.match(message)
-        return cls("invalid", message, column[1] if column else None)
+        """What a problem says about a faulty input."""
+        field, row = (error.column, error.row) if isinstance(error, DataError) else (None, None)
+        return cls("invalid", str(error), field, row)
 
     @property
     def status(self) -> int:
@@ -57,17 +51,16 @@ class RequestError(UnrollError):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Beside the body: when to ask again, or how to prove who one is."""
-        found = {"Retry-After": str(RETRY_S[self.kind])} if self.kind in RETRY_S else {}
-        return found | ({"WWW-Authenticate": "Bearer"} if self.kind == "unauthorized" else {})
+        """Beside the body: when to ask again, or how to authenticate."""
+        headers = {"Retry-After": str(RETRY_S[self.kind])} if self.kind in RETRY_S else {}
+        return headers | ({"WWW-Authenticate": "Bearer"} if self.kind == "unauthorized" else {})
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The error as an object."""
-        found: dict[str, Any] = {"type": self.kind, "message": str(self)}
-        found |= {"field": self.field} if self.field is not None else {}
-        found |= {"row": self.row} if self.row is not None else {}
-        return {"error": found}
+        place = {"field": self.field, "row": self.row}
+        about = {name: value for name, value in place.items() if value is not None}
+        return {"error": {"type": self.kind, "message": str(self), **about}}
 
     def body(self) -> bytes:
         """As JSON in ASCII: a message may quote whatever the client sent."""
-        return json.dumps(self.told()).encode("ascii")
+        return json.dumps(self.as_json()).encode("ascii")

@@ -1,4 +1,4 @@
-"""What every request passes before anything looks at it, and what every answer carries: the outermost ASGI layer."""
+"""The outermost ASGI layer: what every request is checked for first, and the headers of every answer."""
 
 import hmac
 import ipaddress
@@ -24,7 +24,7 @@ CROWDED = "unroll.crowded"
 """In the scope of a request whose connection came when there were as many as allowed."""
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(?::[0-9]{1,5})?")
 OPEN = re.compile(r"/(?:healthz|readyz|docs||page/[a-z0-9_.-]+)")
-"""Paths that need no token: without it they tell nothing of the models."""
+"""Paths that need no token; without it they reveal nothing about the models."""
 _TASK = re.compile(r"/v1/([^/]+)(?:/|$)")
 _CONTENT = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -46,7 +46,7 @@ SECURITY = [
 class Guard:
     """Host, token, headers and time limits around an app.
 
-    ``token`` None lets everyone in; ``local``, the name of a loopback address, refuses every host but this machine.
+    ``token`` None lets everyone in; ``local``, the name of a loopback address, refuses every other host name.
     """
 
     app: App
@@ -60,20 +60,20 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        begun, told = time.perf_counter(), _Told(send)
+        begun, reply = time.perf_counter(), _Reply(send)
         try:
             self._require_allowed(scope)
-            await self.app(scope, receive, told.send)
+            await self.app(scope, receive, reply.send)
         except RequestError as fault:
-            await told.fault(fault)
+            await reply.fault(fault)
         except Exception:
             LOG.exception("%s %r failed", scope["method"], scope["path"])
-            if told.status:
+            if reply.status:
                 raise
-            await told.fault(RequestError("internal", "the server failed; its log has the reason"))
+            await reply.fault(RequestError("internal", "the server failed; its log has the reason"))
         finally:
             task = _TASK.match(scope["path"])
-            self.measures.request(task[1] if task else None, told.status or 499, time.perf_counter() - begun)
+            self.measures.request(task[1] if task else None, reply.status or 499, time.perf_counter() - begun)
 
     def _require_allowed(self, scope: MutableMapping[str, Any]) -> None:
         if scope.get(CROWDED):
@@ -109,10 +109,10 @@ def is_own(host: str, local: str) -> bool:
     >>> is_own("127.0.0.2:8000", "127.0.0.2"), is_own("evil.example", "127.0.0.2")
     (True, False)
     """
-    found = _HOST.fullmatch(host.lower())
-    if not found:
+    match = _HOST.fullmatch(host.lower())
+    if not match:
         return False
-    name = found[1].strip("[]")
+    name = match[1].strip("[]")
     try:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
@@ -125,7 +125,7 @@ def _is_shown(token: str, headers: Sequence[tuple[bytes, bytes]]) -> bool:
     return kind.lower() == b"bearer" and hmac.compare_digest(secret.strip(), token.encode("utf-8"))
 
 
-class _Told:
+class _Reply:
     """The answer on its way: security headers on it, and its status noted."""
 
     def __init__(self, send: Send) -> None:

@@ -56,5 +56,4 @@ class Measures:
 
     def page(self) -> bytes:
         """All of them in Prometheus' text format."""
-        found: bytes = generate_latest(self.registry)
-        return found
+        return bytes(generate_latest(self.registry))

@@ -6,7 +6,6 @@ from typing import Any
 
 from unroll.serving.http.faults import STATUS
 from unroll.serving.http.roster import Served
-from unroll.serving.http.streams import PROBLEM
 
 ERROR = {"$ref": "#/components/schemas/Error"}
 
@@ -21,7 +20,7 @@ def document(served: Sequence[Served]) -> dict[str, Any]:
     }
     for each in served:
         paths[f"/v1/{each.task}/predict"] = {"post": _predict(each)}
-        if each.problem == PROBLEM:
+        if each.predictor.trained.problem.generation is not None:
             paths[f"/v1/{each.task}/generate"] = {"post": _generate(each)}
     return {
         "openapi": "3.1.0",
@@ -43,8 +42,8 @@ def document(served: Sequence[Served]) -> dict[str, Any]:
 def _predict(served: Served) -> dict[str, Any]:
     row = {"$ref": f"#/components/schemas/{served.task}"}
     records = {"type": "array", "minItems": 1, "items": row}
-    asked = {"type": "object", "required": ["records"], "properties": {"records": records}}
-    told = {
+    body = {"type": "object", "required": ["records"], "properties": {"records": records}}
+    reply = {
         "type": "object",
         "properties": {
             "task": {"const": served.task},
@@ -55,8 +54,8 @@ def _predict(served: Served) -> dict[str, Any]:
     return {
         "operationId": f"predict_{served.task}",
         "summary": f"{served.task}: {served.problem.replace('_', ' ')}, version {served.version}",
-        "requestBody": _body(asked, {"records": served.example}),
-        "responses": {"200": _content("Answers, in order", told), **_faults()},
+        "requestBody": _body(body, {"records": served.example}),
+        "responses": {"200": _content("Answers, in order", reply), **_faults()},
     }
 
 

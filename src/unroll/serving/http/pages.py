@@ -15,21 +15,21 @@ _KINDS = {
     ".svg": "image/svg+xml",
 }
 PROBED = ["GET", "HEAD"]
-"""Methods of what monitors and proxies look at without reading it."""
+"""Methods of pages that monitors and proxies probe."""
 
 
 def add(app: FastAPI) -> None:
     """Serve the pages and what they load."""
-    found = {each.name: each.read_bytes() for each in files("unroll.serving.http").joinpath("page").iterdir()}
-    tags = {name: f'"{hashlib.sha256(content).hexdigest()[:20]}"' for name, content in found.items()}
+    contents = {each.name: each.read_bytes() for each in files("unroll.serving.http").joinpath("page").iterdir()}
+    tags = {name: f'"{hashlib.sha256(content).hexdigest()[:20]}"' for name, content in contents.items()}
 
     def file(name: str, request: Request) -> Response:
-        if name not in found:
+        if name not in contents:
             raise RequestError("not_found", f"/page/{name[:60]}: no such file; expected what the page at / loads")
         headers = {"ETag": tags[name], "Cache-Control": "no-cache"}
         if request.headers.get("if-none-match") == tags[name]:
             return Response(None, 304, headers)
-        return Response(found[name], 200, headers, _KINDS[name[name.rindex(".") :]])
+        return Response(contents[name], 200, headers, _KINDS[name[name.rindex(".") :]])
 
     @app.api_route("/", methods=PROBED)
     async def page(request: Request) -> Response:

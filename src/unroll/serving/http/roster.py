@@ -1,7 +1,7 @@
 """Which model answers for each task: the registry's champion, taken up when it changes, while the old one goes on.
 
 A new champion is loaded beside the old one, held against its hash, and must answer a trial; only then does it take the
-old one's place. One that fails is told of, and tried again later.
+old one's place. One that fails is logged, and tried again later.
 """
 
 import logging
@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unroll.core import store
-from unroll.core.errors import ConfigError, StoreError, UnrollError
+from unroll.core.errors import StoreError, UnrollError
 from unroll.core.params import Params
-from unroll.model.packaging import Predictor
+from unroll.model.predictor import Predictor
 from unroll.problems.common.inputs import Inputs
-from unroll.registry import champions
-from unroll.serving.http import questions, replies
-from unroll.serving.http.batching import Batcher
+from unroll.registry import snapshot, versions
+from unroll.serving.http import body, replies
+from unroll.serving.http.batcher import Batcher
+from unroll.serving.http.body import Records
 from unroll.serving.http.faults import RequestError
 from unroll.serving.http.limits import Limits
 from unroll.serving.http.measures import Measures
-from unroll.serving.http.questions import Question
-from unroll.tracking import runs
+from unroll.tracking import backend
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,12 +49,12 @@ class Served:
     predictor: Predictor
     inputs: Inputs
     example: list[dict[str, Any]]
-    """Records that it takes; they stood with the registered model, or are made up where they did not."""
+    """Records that it takes: registered with the model, or made up where there were none."""
 
     @classmethod
     def load(cls, root: Path, task: str, limits: Limits) -> "Served":
         """The champion, verified and tried; raises UnrollError for one that cannot serve."""
-        located = champions.locate(root, task, champions.CHAMPION)
+        located = versions.locate(root, task, versions.CHAMPION)
         if located.version is None:
             raise StoreError(f"{located.folder}: no registered version; expected the champion of {task}")
         predictor = Predictor.load(located.folder)
@@ -72,10 +72,10 @@ class Served:
         named = f"{self.task} version {self.version}"
         for name, tensor in self.predictor.trained.model.state_dict().items():
             if not bool(tensor.isfinite().all()):
-                raise StoreError(f"{named}: tensor {name!r} holds what is no number; expected finite weights")
-        asked = questions.read(self.example, self.inputs)
-        answer = replies.rows(self.predictor.predict(asked.frame()))
-        if not answer or None in answer[0].values():  # what is no finite number is told as null
+                raise StoreError(f"{named}: tensor {name!r} holds values that are not numbers; expected finite weights")
+        frame = body.read(self.example, self.inputs).frame()
+        answer = replies.rows(self.predictor.predict(frame))
+        if not answer or None in answer[0].values():  # null stands for a number that is not finite
             raise StoreError(f"{named}: no sound answer to its example: {answer[:1]!r:.200}")
 
 
@@ -84,9 +84,9 @@ def _example(path: Path, inputs: Inputs) -> list[dict[str, Any]] | None:
     try:
         if path.stat().st_size > MOST_EXAMPLE_BYTES:
             return None
-        told: Any = store.read_json(path)
-        rows = [dict(zip(told["columns"], row, strict=True)) for row in told["data"]]
-        questions.read(rows, inputs)
+        example: Any = store.read_json(path)
+        rows = [dict(zip(example["columns"], row, strict=True)) for row in example["data"]]
+        body.read(rows, inputs)
     except (OSError, UnrollError, KeyError, TypeError, ValueError):
         return None
     return rows
@@ -107,12 +107,9 @@ class Slot:
 
 def names(root: Path, asked: Iterable[str]) -> list[str]:
     """The tasks that are asked for, else all of the project's; raises ConfigError for one that is not there."""
-    params = Params(root / "params.yaml")
-    known, wanted = params.tasks(), list(dict.fromkeys(asked))
-    for task in wanted:
-        if task not in known:
-            raise ConfigError(f"{params.path}: tasks.{task}: no such task; expected one of {', '.join(known)}")
-    return wanted or known
+    params, wanted = Params(root / "params.yaml"), list(dict.fromkeys(asked))
+    params.require_tasks(wanted)
+    return wanted or params.tasks()
 
 
 class Roster:
@@ -160,9 +157,9 @@ class Roster:
             )
         raise RequestError("not_ready", f"{task}: {slot.failed[1] if slot.failed else 'its champion is being loaded'}")
 
-    def submit(self, served: Served, question: Question) -> "Future[pd.DataFrame]":
+    def submit(self, served: Served, rows: Records) -> "Future[pd.DataFrame]":
         """Where the answer of ``served`` will be; raises RequestError where too many wait."""
-        return self._slots[served.task].batcher.submit(question, served.predictor)
+        return self._slots[served.task].batcher.submit(rows, served.predictor)
 
     def state(self) -> dict[str, Any]:
         """``ready`` where every champion is loaded, or an older one answers for it; and what is wrong, if anything."""
@@ -170,8 +167,8 @@ class Roster:
         states = [each["state"] for each in tasks.values()]
         ready = self._polled and self._unreadable is None and "loading" not in states and "failed" not in states
         ready = ready or (self._polled and all(slot.current for slot in self._slots.values()))
-        found: dict[str, Any] = {"ready": ready, "tasks": tasks}
-        return found | ({"registry": self._unreadable} if self._unreadable else {})
+        registry = {"registry": self._unreadable} if self._unreadable else {}
+        return {"ready": ready, "tasks": tasks, **registry}
 
     def state_of(self, task: str) -> dict[str, Any]:
         """Of one task: ready, stale (an older model answers), loading, failed, or none where there is no champion."""
@@ -188,7 +185,7 @@ class Roster:
     def poll(self, clock: Callable[[], float] = time.monotonic) -> None:
         """One look at the registry, and what follows from it."""
         try:
-            found = champions.champions(self.root)
+            champions = snapshot.champions(self.root)
         except UnrollError as error:
             self._tell_unreadable(str(error))
             return
@@ -196,7 +193,7 @@ class Roster:
             LOG.exception("the registry cannot be read")
             self._tell_unreadable("the registry cannot be read; the server's log has the reason")
             return
-        path = runs.database(self.root)
+        path = backend.database(self.root)
         there = path is not None and path.is_file()
         if path is not None and not there and self._seen:
             self._tell_unreadable(f"{path.name}: not there any more")  # which says nothing of who is champion
@@ -204,7 +201,7 @@ class Roster:
         self._seen = there
         self._unreadable = None
         for task, slot in self._slots.items():
-            slot.champion = found.get(task)
+            slot.champion = champions.get(task)
         self._polled = True
         for task, slot in self._slots.items():
             if self._ended.is_set():
@@ -212,24 +209,24 @@ class Roster:
             self._follow(task, slot, clock)
 
     def _follow(self, task: str, slot: Slot, clock: Callable[[], float]) -> None:
-        wanted = slot.champion
-        if wanted == (slot.current.version if slot.current else None):
+        champion = slot.champion
+        if champion == (slot.current.version if slot.current else None):
             slot.failed = None
             return
-        if wanted is None:
+        if champion is None:
             LOG.warning("%s: no champion any more; the one before is taken out", task)
             slot.current, slot.failed = None, None
             self.measures.version(task, None)
             return
-        if slot.failed and slot.failed[0] == wanted and clock() < slot.retry_at:
+        if slot.failed and slot.failed[0] == champion and clock() < slot.retry_at:
             return
         try:
             served = Served.load(self.root, task, self.limits)
         except UnrollError as error:
-            self._tell_failed(task, slot, wanted, str(error), clock)
+            self._tell_failed(task, slot, champion, str(error), clock)
         except Exception as error:
-            LOG.exception("%s: version %s cannot be loaded", task, wanted)
-            self._tell_failed(task, slot, wanted, f"{type(error).__name__} while it was loaded", clock)
+            LOG.exception("%s: version %s cannot be loaded", task, champion)
+            self._tell_failed(task, slot, champion, f"{type(error).__name__} while it was loaded", clock)
         else:
             slot.current, slot.failed = served, None
             self.measures.version(task, served.version)

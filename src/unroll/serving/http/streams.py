@@ -8,15 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from unroll.problems.language_model import tokens, verse
 from unroll.serving.http import replies
+from unroll.serving.http.body import Records
 from unroll.serving.http.faults import RequestError
 from unroll.serving.http.limits import Limits
-from unroll.serving.http.questions import Question
 from unroll.serving.http.roster import Served
 
 LOG = logging.getLogger("unroll.serving.http")
-PROBLEM = "language_model"
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class Drawn:
     """Pieces on their way from the thread that draws; after the last one None, or what went wrong."""
 
     queue: "asyncio.Queue[str | RequestError | None]"
-    unwanted: threading.Event
+    stopped: threading.Event
 
 
 class Streams:
@@ -34,34 +32,37 @@ class Streams:
         self._free = limits.streams
         self._pool = ThreadPoolExecutor(limits.streams, thread_name_prefix="unroll-stream", initializer=_one_thread)
 
-    def start(self, served: Served, question: Question) -> AsyncIterator[bytes]:
+    def start(self, served: Served, records: Records) -> AsyncIterator[bytes]:
         """The lines of an answer.
 
-        Raises RequestError for a text that cannot be gone on with, or where too many are drawn.
+        Raises RequestError for a model that generates no text, an empty text, or where too many texts are being drawn.
         """
-        if served.problem != PROBLEM:
-            raise RequestError("not_found", f"{served.task}: its problem is {served.problem}; expected a {PROBLEM}")
-        meta = served.predictor.trained.meta
-        language, options = tokens.Language.of(meta), verse.options(question.frame(), 0)
-        text = question.columns["text"][0]
-        if not language.tokens(text):
+        trained = served.predictor.trained
+        generation = trained.problem.generation
+        if generation is None:
             raise RequestError(
-                "invalid", f"row 1, column text: {text[:60]!r}; expected a text that is not empty", "text", 1
+                "not_found", f"{served.task}: its problem is {served.problem}; expected one that generates text"
             )
+        options, name = {column: values[0] for column, values in records.columns.items()}, served.inputs.line
+        text = options.pop(name)
+        continuation = generation.begin(trained.model, trained.meta, text, options)
+        if continuation is None:
+            message = f"row 1, column {name}: {text[:60]!r}; expected a text that is not empty"
+            raise RequestError("invalid", message, name, 1)
         if self._free < 1:
             raise RequestError("busy", "as many texts as allowed are being drawn; try again")
-        pieces = tokens.continuation(served.predictor.trained.model, language, text, options)
-        return self._lines(self._draw(pieces), {"version": served.version, "unknown": language.unknown(text)[:10]})
+        head = {"version": served.version, "unknown": continuation.unknown[:10]}
+        return self._lines(self._draw(continuation.pieces), head)
 
     def _draw(self, pieces: Iterator[str]) -> "Drawn":
-        """Begin to draw; the place is free again when that has ended, whether or not anybody reads."""
+        """Start drawing; the slot is free again when the drawing has ended, whether or not anybody reads."""
         loop, drawn = asyncio.get_running_loop(), Drawn(asyncio.Queue(), threading.Event())
 
         def draw() -> None:
             end: str | RequestError | None = None
             try:
                 for piece in pieces:
-                    if drawn.unwanted.is_set():
+                    if drawn.stopped.is_set():
                         break
                     loop.call_soon_threadsafe(drawn.queue.put_nowait, piece)
             except Exception:
@@ -83,12 +84,12 @@ class Streams:
             yield replies.encode(head) + b"\n"
             while isinstance(piece := await drawn.queue.get(), str):
                 yield replies.encode({"piece": piece}) + b"\n"
-            yield replies.encode(piece.told() if piece else {"done": True}) + b"\n"
+            yield replies.encode(piece.as_json() if piece else {"done": True}) + b"\n"
         finally:
-            drawn.unwanted.set()
+            drawn.stopped.set()
 
     def close(self) -> None:
-        """Let what is being drawn end."""
+        """Let the texts that are being drawn end."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -7,25 +7,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from unroll.core.errors import ConfigError, DataError
-from unroll.datasets.files.reading import Reading
-from unroll.model.packaging import Predictor
-from unroll.registry import champions
+from unroll.core.errors import DataError
+from unroll.model.predictor import Predictor
+from unroll.registry import versions
+from unroll.serving import loading
 from unroll.serving.predict import input_file, output_file, own_files, own_reading, raw_input, series_parts
 from unroll.serving.predict.input_file import Input, Share
 from unroll.serving.predict.output_file import Format
-from unroll.serving.predict.raw_input import Questions
+from unroll.serving.predict.raw_input import Rows
 from unroll.stages.common.task import Task
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Asked", "load", "main"]
+    from unroll.datasets.files.reading import Reading
+
+__all__ = ["Request", "main"]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a person asks for: a task's model, an input (``-``: standard input), and where the answers go."""
+class Request:
+    """A task's model, an input (``-``: standard input), and where the answers go."""
 
     task: str
     source: str
@@ -34,80 +36,82 @@ class Asked:
     format: Format | None = None
 
 
-def main(root: Path, asked: Asked, out: TextIO) -> None:
-    """Answer the input and write the answers to ``asked.output``, or to ``out``; which model answers goes to stderr.
+def main(root: Path, request: Request, out: TextIO) -> None:
+    """Answer the input and write to ``request.output``, or to ``out``; which model answers goes to stderr.
 
-    Raises DataError that names file, row and column of a faulty input, ConfigError for what cannot be written to,
-    StoreError and TrackingError for a model that is not there. Then nothing is written.
+    Raises DataError that names file, row and column of a faulty input, ConfigError for an output that cannot be
+    written, StoreError and TrackingError for a model that is not there. Then nothing is written.
     """
-    output_file.require_possible(asked.output, asked.format, asked.source)
-    task = Task.open(root, asked.task)
-    with input_file.opened(asked.source) as source:
-        located = champions.choose(root, task.name, asked.model)
-        sys.stderr.write(f"unroll: {champions.told(task.name, asked.model, located)}\n")
-        predictor = load(task, located.folder)
-        told, of_texts = _written(task, predictor, source, located.reader), bool(raw_input.text_column(predictor))
-        kind = output_file.format_of(asked.output, asked.format, told.format, of_texts)
+    output_file.require_possible(request.output, request.format, request.source)
+    task = Task.open(root, request.task)
+    with input_file.opened(request.source) as source:
+        located = versions.choose(root, task.name, request.model)
+        sys.stderr.write(f"unroll: {versions.describe(task.name, request.model, located)}\n")
+        work = _Work(task, loading.load(task, located.folder), source, located.reader)
+        takes_texts = bool(work.predictor.inputs.line)
+        kind = output_file.format_of(request.output, request.format, work.reading().format, takes_texts)
         try:
-            output_file.write(_answered(task, predictor, source, located.reader), kind, asked.output, out)
+            output_file.write(work.answers(held=False), kind, request.output, out)
         except series_parts.UnorderedError:
-            found = _answered(task, predictor, source, located.reader, held=True)
-            output_file.write(found, kind, asked.output, out)
+            output_file.write(work.answers(held=True), kind, request.output, out)
 
 
-def load(task: Task, folder: Path) -> Predictor:
-    """The model; raises ConfigError for one of another problem than the task's."""
-    predictor = Predictor.load(folder)
-    asked, found = task.params.value(task.name, "prepare.problem"), predictor.trained.config["problem"]
-    if found != asked:
-        raise ConfigError(
-            f"{folder}: a model of problem {found!r}; expected one of {asked!r}, the problem of {task.name}"
-        )
-    return predictor
+@dataclass(frozen=True)
+class _Work:
+    """One input and the model that answers it; ``reader`` tells how a task on its own files reads them."""
 
+    task: Task
+    predictor: Predictor
+    source: Input
+    reader: Path | None
 
-def _answered(
-    task: Task, predictor: Predictor, source: Input, reader: Path | None, *, held: bool = False
-) -> "Iterator[pd.DataFrame]":
-    """The answers part by part, and how far they have come on the screen; ``held``: put rows into order first."""
-    count = 0
-    with ExitStack() as stack:
-        shown = stack.enter_context(Share(f"predict {task.name}", source.path.stat().st_size))
-        asked = _some(_read(task, predictor, source, reader, held), source)
-        if predictor.trained.problem.takes == "series":
-            found = series_parts.answers(series_parts.in_order(asked) if held else asked, predictor)
-            if task.dataset()[0].in_place and not own_reading.names_zone(task, source, reader):
-                found = map(output_file.without_zone, found)
+    @property
+    def reads_own_files(self) -> bool:
+        """Whether the task is on files of the user's own: then the input is read as those are."""
+        return self.task.dataset()[0].in_place
+
+    def reading(self) -> "Reading":
+        """How the input is written."""
+        if self.reads_own_files:
+            return own_reading.written(
+                self.source, own_reading.block(self.task, self.reader), self.predictor.inputs.line
+            )
+        return raw_input.written(self.source, self.predictor)
+
+    def answers(self, *, held: bool) -> "Iterator[pd.DataFrame]":
+        """The answers part by part, with progress on the screen; ``held``: rows are put into the order of time first.
+
+        Raises UnorderedError where a series has to be.
+        """
+        count = 0
+        with ExitStack() as stack:
+            progress = stack.enter_context(Share(f"predict {self.task.name}", self.source.path.stat().st_size))
+            for part in self._parts(held):
+                output_file.require_finite(part, count, self.source.name)
+                count += len(part)
+                progress.update(self.source.position, count)
+                yield part
+
+    def _parts(self, held: bool) -> "Iterator[pd.DataFrame]":
+        rows = self._rows(held)
+        series = self.predictor.trained.problem.series_parts
+        if series is None:
+            return (part.answered(self.predictor.predict) for part in rows)
+        answers = series_parts.answers(series_parts.in_order(rows, series) if held else rows, self.predictor, series)
+        if self.reads_own_files and not own_reading.names_zone(self.task, self.source, self.reader):
+            return map(output_file.without_zone, answers)
+        return answers
+
+    def _rows(self, held: bool) -> Iterator[Rows]:
+        """The input as the problem's ``predict`` takes it; raises DataError where it has no row."""
+        if self.reads_own_files:
+            parts = own_files.read(self.task, self.predictor, self.source, self.reader, held=held)
         else:
-            found = (part.answered(predictor.predict) for part in asked)
-        for part in found:
-            output_file.require_finite(part, count, source.name)
-            count += len(part)
-            shown.update(source.position, count)
-            yield part
-
-
-def _written(task: Task, predictor: Predictor, source: Input, reader: Path | None) -> Reading:
-    """How the input is written."""
-    if task.dataset()[0].in_place:
-        return own_reading.written(source, own_reading.block(task, reader))
-    return raw_input.written(source, predictor)
-
-
-def _read(task: Task, predictor: Predictor, source: Input, reader: Path | None, held: bool) -> Iterator[Questions]:
-    """The input as the problem's ``predict`` takes it; a task on files of one's own reads it as it read its own."""
-    dataset, _ = task.dataset()
-    if dataset.in_place:
-        return own_files.read(task, predictor, source, reader, held=held)
-    return raw_input.read(predictor, source)
-
-
-def _some(parts: Iterator[Questions], source: Input) -> Iterator[Questions]:
-    """Those that hold rows; raises DataError where none does."""
-    rows = 0
-    for part in parts:
-        if len(part.frame):
-            rows += len(part.frame)
-            yield part
-    if not rows:
-        raise DataError(f"{source.name}: no rows; expected at least one")
+            parts = raw_input.read(self.predictor, self.source)
+        count = 0
+        for part in parts:
+            if len(part.frame):
+                count += len(part.frame)
+                yield part
+        if not count:
+            raise DataError("no rows; expected at least one", file=self.source.name)

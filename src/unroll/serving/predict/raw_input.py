@@ -3,18 +3,16 @@
 Shapes: N rows.
 """
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from unroll.core.errors import DataError
+from unroll.core.errors import DataError, TableError
 from unroll.datasets.files import reading
 from unroll.datasets.files.reading import Reading
-from unroll.model.packaging import Predictor
-from unroll.problems.windows.recent import NoWindowError
+from unroll.model.predictor import Predictor
 from unroll.serving.predict.input_file import Input
 
 if TYPE_CHECKING:
@@ -26,124 +24,110 @@ T = TypeVar("T")
 CHUNK = 1 << 13
 """Rows that are answered at a time: a multiple of the batches that networks answer."""
 FEW = 16
-TEXTS = ("text", "source", "site", "time")
-"""Columns of words, in which an empty cell is an empty text."""
 TABULAR = ("csv", "ucr", "text")
-_ROW = re.compile(r"^input: row (\d+)")
-_STEP = re.compile(r"column t(\d{3,})\b")
 
 
 @dataclass(frozen=True)
-class Questions:
+class Rows:
     """Rows of a raw input; ``rows_N`` is where each stood in the file, None where rows were joined or put in order.
 
-    ``steps`` are the file's own names of the columns t000, t001, …
+    ``names`` are the file's own names of columns, where they differ from those of ``predict``.
     """
 
     file: str
     frame: "pd.DataFrame"
     rows_N: np.ndarray | None = None
-    steps: Sequence[str] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def answered(self, ask: "Callable[[pd.DataFrame], T]") -> "T":
-        """What ``ask`` says of the rows; a faulty input is named by the file's own rows and columns."""
+        """What ``ask`` says of the rows; raises DataError that names a faulty one by the file's rows and columns."""
         try:
             return ask(self.frame)
-        except NoWindowError as error:
-            raise NoWindowError(self.placed(str(error)), error.longest) from None
-        except DataError as error:
-            raise DataError(self.placed(str(error))) from None
+        except TableError as error:
+            raise self.placed(error) from None
 
-    def placed(self, message: str) -> str:
-        """A message about ``input`` as one about the file."""
-        if (found := _ROW.match(message)) and self.rows_N is not None:
-            message = f"{self.file} row {self.rows_N[int(found[1]) - 1]}{message[found.end() :]}"
-        else:
-            message = re.sub(r"^input: ", f"{self.file}: ", message)
-        return _STEP.sub(lambda step: f"column {self._step(int(step[1]))}", message)
-
-    def _step(self, number: int) -> str:
-        return self.steps[number] if number < len(self.steps) else f"t{number:03d}"
+    def placed(self, error: TableError) -> DataError:
+        """An error about the frame as one about the file."""
+        if error.row is None or self.rows_N is None:
+            error.table = self.file
+            return error
+        column = None if error.column is None else self.names.get(error.column, error.column)
+        return DataError(error.message, file=self.file, row=int(self.rows_N[error.row - 1]), column=column)
 
 
-def read(predictor: Predictor, source: Input) -> Iterator[Questions]:
+def read(predictor: Predictor, source: Input) -> Iterator[Rows]:
     """A table with a header, whose columns are those of ``predict``; or lines of text, where it takes texts.
 
     In parts of a bounded number of rows.
     """
-    column = text_column(predictor)
-    told = written(source, predictor)
-    there = reading.columns(source.path, told, source.name)
-    for chunk in chunks(source, told, there, rows_at_a_time(predictor)):
+    line, how = predictor.inputs.line, written(source, predictor)
+    columns = reading.columns(source.path, how, source.name)
+    for chunk in chunks(source, how, columns, rows_at_a_time(predictor)):
         frame, rows_N = chunk.frame, chunk.rows_N
-        if told.format == "text" and column:
+        if how.format == "text" and line:
             filled_N = (frame["text"].str.strip() != "").to_numpy()
-            frame = frame[filled_N].reset_index(drop=True).rename(columns={"text": column})
+            frame = frame[filled_N].reset_index(drop=True).rename(columns={"text": line})
             rows_N = rows_N[filled_N]
-        yield Questions(source.name, typed(frame, predictor, Questions(source.name, frame, rows_N)), rows_N)
+        yield Rows(source.name, typed(Rows(source.name, frame, rows_N), predictor), rows_N)
 
 
 def written(source: Input, predictor: Predictor) -> Reading:
     """How the input is written: as a table with a header, unless it is lines of text where the model takes texts."""
-    told, column = sniffed(source), text_column(predictor)
-    if told.format not in TABULAR:
-        return told
-    as_table = {"format": "csv", "header": True, "encoding": told.encoding}
+    seen, line = sniffed(source), predictor.inputs.line
+    if seen.format not in TABULAR:
+        return seen
+    as_table = {"format": "csv", "header": True, "encoding": seen.encoding}
     single = sniffed(source, **as_table, delimiter=",")
-    if column and reading.columns(source.path, single, source.name) == [column]:
+    if line and reading.columns(source.path, single, source.name) == [line]:
         return single  # blanks between words are no delimiter, however regular they are
     table = sniffed(source, **as_table)
-    lines = told.format == "text" and column and column not in reading.columns(source.path, table, source.name)
-    return told if lines else table
+    of_lines = seen.format == "text" and line and line not in reading.columns(source.path, table, source.name)
+    return seen if of_lines else table
 
 
-def text_column(predictor: Predictor) -> str:
-    """The column that a line of text stands for; empty where the questions are no texts."""
-    return {"text": "text", "labelled text": "text", "pairs": "source"}.get(predictor.trained.problem.takes, "")
-
-
-def sniffed(source: Input, **told: Any) -> Reading:
-    """How the file is written, as far as it is not ``told``."""
-    return reading.sniff(source.path, Reading.model_validate(told), source.name)
+def sniffed(source: Input, **known: Any) -> Reading:
+    """How the file is written, as far as it is not ``known``."""
+    return reading.sniff(source.path, Reading.model_validate(known), source.name)
 
 
 def rows_at_a_time(predictor: Predictor) -> int:
-    """Rows of a part: fewer where each is gone on with for hundreds of steps, so that it is seen how far it is."""
-    return FEW if predictor.trained.problem.takes == "text" else CHUNK
+    """Rows of a part: fewer where each answer takes many steps, so that progress is seen."""
+    return FEW if predictor.inputs.steps else CHUNK
 
 
-def chunks(source: Input, told: Reading, columns: Sequence[str], rows: int) -> "Iterator[Chunk]":
+def chunks(source: Input, how: Reading, columns: Sequence[str], rows: int) -> "Iterator[Chunk]":
     """At most ``rows`` rows at a time; raises DataError for the first that cannot be read."""
-    found = reading.chunks(source.path, told, list(columns), rows, source.name)
-    for chunk in found:
+    read = reading.chunks(source.path, how, list(columns), rows, source.name)
+    for chunk in read:
         for row, column, value, reason in chunk.rejected:
-            where = f"{source.name} row {row}" + (f", column {column}" if column else "")
-            raise DataError(f"{where}: {value}: {reason}")
-        source.position = found.position
+            raise DataError(f"{value}: {reason}", file=source.name, row=row, column=column or None)
+        source.position = read.position
         yield chunk
 
 
-def typed(frame: "pd.DataFrame", predictor: Predictor, where: Questions) -> "pd.DataFrame":
-    """Empty cells as missing ones, except of texts; the options of a request as numbers."""
+def typed(rows: Rows, predictor: Predictor) -> "pd.DataFrame":
+    """Empty cells as missing ones, except of texts that must be there; the options of a request as numbers."""
     import pandas as pd
 
+    texts = {name for name, column in predictor.inputs.columns.items() if column.kind == "text" and not column.nullable}
     columns: dict[str, Any] = {}
-    for name in map(str, frame.columns):
-        column = frame[name]
-        if isinstance(column.dtype, pd.StringDtype) and name not in TEXTS:
+    for name in map(str, rows.frame.columns):
+        column = rows.frame[name]
+        if isinstance(column.dtype, pd.StringDtype) and name not in texts:
             column = column.mask(column.str.strip() == "")
-        columns[name] = numbers(column, name, where) if name in predictor.optional_inputs else column
+        columns[name] = numbers(rows, name) if name in predictor.optional_inputs else column
     return pd.DataFrame(columns)
 
 
-def numbers(column: "pd.Series[Any]", name: str, where: Questions) -> "pd.Series[Any]":
-    """A column of numbers, NaN where a cell is empty; raises DataError for a cell that is no number."""
+def numbers(rows: Rows, name: str) -> "pd.Series[Any]":
+    """A column of numbers, NaN where a cell is empty; raises DataError for a cell that is not a number."""
     import pandas as pd
 
-    found = pd.to_numeric(column, errors="coerce")
+    column = rows.frame[name]
+    values = pd.to_numeric(column, errors="coerce")
     empty = column.isna() | (column.astype("str").str.strip() == "")
-    bad = np.flatnonzero(found.isna() & ~empty)
+    bad = np.flatnonzero(values.isna() & ~empty)
     if len(bad):
         (seen,) = column.iloc[bad[:1]].tolist()
-        raise DataError(where.placed(f"input: row {bad[0] + 1}, column {name}: {seen!r}; expected a number"))
-    return found
+        raise rows.placed(TableError(f"{seen!r}; expected a number", row=int(bad[0]) + 1, column=name))
+    return values

@@ -6,17 +6,19 @@ Shapes: N rows, A answers.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unroll.core.errors import DataError
-from unroll.model.packaging import Predictor
-from unroll.problems.windows.recent import NoWindowError, seconds
-from unroll.serving.predict.raw_input import CHUNK, Questions
+from unroll.model.predictor import Predictor
+from unroll.problems.windows.recent import NoWindowError
+from unroll.serving.predict.raw_input import CHUNK, Rows
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from unroll.problems.common.capabilities import SeriesParts
 
 MAX_HELD_BYTES = 1 << 30
 """The most that rows may hold which are not in the order of time: they stand in memory."""
@@ -26,15 +28,15 @@ class UnorderedError(Exception):
     """Rows that come in several parts are not in the order of time; they must be held, and put into it."""
 
 
-def answers(questions: Iterable[Questions], predictor: Predictor) -> "Iterator[pd.DataFrame]":
+def answers(parts: Iterable[Rows], predictor: Predictor, series: "SeriesParts") -> "Iterator[pd.DataFrame]":
     """The answer to each window of the series, in the order of time, each window once.
 
     Raises UnorderedError at the first part whose rows are not in the order of time (a single part may have any order),
     NoWindowError for a series without any window.
     """
-    state = _State(predictor)
-    before: Questions | None = None
-    for part in questions:
+    state = _State(predictor, series)
+    before: Rows | None = None
+    for part in parts:
         if before is not None:
             yield from state.answer(before, more=True)
         before = part
@@ -43,21 +45,21 @@ def answers(questions: Iterable[Questions], predictor: Predictor) -> "Iterator[p
     state.require_any()
 
 
-def in_order(questions: Iterable[Questions]) -> Iterator[Questions]:
+def in_order(parts: Iterable[Rows], series: "SeriesParts") -> Iterator[Rows]:
     """The same rows, read whole and put into the order of time, in parts again."""
     import pandas as pd
 
     held, bytes_held = [], 0
-    for part in questions:
+    for part in parts:
         held.append(part)
         bytes_held += int(part.frame.memory_usage(index=False).sum())
         require_few(part.file, bytes_held)
-    whole = Questions(held[0].file, pd.concat([part.frame for part in held], ignore_index=True), _joined_rows(held))
-    order_N = np.argsort(whole.answered(lambda frame: seconds(frame["time"])), kind="stable")
+    whole = Rows(held[0].file, pd.concat([part.frame for part in held], ignore_index=True), _joined_rows(held))
+    order_N = np.argsort(whole.answered(series.seconds), kind="stable")
     for low in range(0, len(order_N), CHUNK):
         rows_N = order_N[low : low + CHUNK]
         stood_N = None if whole.rows_N is None else whole.rows_N[rows_N]
-        yield Questions(whole.file, whole.frame.iloc[rows_N].reset_index(drop=True), stood_N)
+        yield Rows(whole.file, whole.frame.iloc[rows_N].reset_index(drop=True), stood_N)
 
 
 def require_few(file: str, bytes_held: int) -> None:
@@ -69,7 +71,7 @@ def require_few(file: str, bytes_held: int) -> None:
         )
 
 
-def _joined_rows(parts: "list[Questions]") -> np.ndarray | None:
+def _joined_rows(parts: list[Rows]) -> np.ndarray | None:
     stood = [part.rows_N for part in parts if part.rows_N is not None]
     return np.concatenate(stood) if len(stood) == len(parts) else None
 
@@ -77,37 +79,37 @@ def _joined_rows(parts: "list[Questions]") -> np.ndarray | None:
 @dataclass
 class _State:
     predictor: Predictor
-    held: Questions | None = None
+    series: "SeriesParts"
+    held: Rows | None = None
     last_s: int | None = None
     """The last row of the last window that was answered."""
-    none_found: NoWindowError | None = None
+    no_window: NoWindowError | None = None
 
-    def answer(self, part: Questions, *, more: bool) -> "Iterator[pd.DataFrame]":
+    def answer(self, part: Rows, *, more: bool) -> "Iterator[pd.DataFrame]":
         """The answers to the windows that end in ``part``; where ``more`` comes, its last moment may be incomplete."""
         if self.held is None and not more:
             yield from self._new(part)
             return
         whole = part if self.held is None else _join(self.held, part)
-        times_N = whole.answered(_times)
+        times_N = whole.answered(self.series.seconds)
         if (np.diff(times_N) < 0).any():
             raise UnorderedError
         cut = int(np.searchsorted(times_N, times_N[-1])) if more and len(times_N) else len(times_N)
         if cut:
             yield from self._new(_slice(whole, 0, cut))
-        meta = self.predictor.trained.meta
-        kept = np.unique(times_N[:cut])[-(meta["lag"] + meta.get("bridge", 0)) :]
+        kept = np.unique(times_N[:cut])[-self.series.rows_kept(self.predictor.trained.meta) :]
         start = int(np.searchsorted(times_N, kept[0])) if len(kept) else 0
         self.held = _slice(whole, start, len(times_N))
 
-    def _new(self, part: Questions) -> "Iterator[pd.DataFrame]":
+    def _new(self, part: Rows) -> "Iterator[pd.DataFrame]":
         """The answers to windows that were not answered before."""
         try:
             answer = part.answered(self.predictor.predict)
         except NoWindowError as error:
-            if self.none_found is None or error.longest > self.none_found.longest:
-                self.none_found = error
+            if self.no_window is None or error.longest > self.no_window.longest:
+                self.no_window = error
             return
-        last_A = _last_rows(answer, self.predictor.trained.meta)
+        last_A = self.series.last_rows(answer, self.predictor.trained.meta)
         fresh = answer if self.last_s is None else answer[last_A > self.last_s].reset_index(drop=True)
         if len(fresh):
             self.last_s = int(last_A[-1])
@@ -115,30 +117,17 @@ class _State:
 
     def require_any(self) -> None:
         """Raise NoWindowError where no window was answered; it tells of the longest stretch that there is."""
-        if self.last_s is None and self.none_found is not None:
-            raise self.none_found
+        if self.last_s is None and self.no_window is not None:
+            raise self.no_window
 
 
-def _times(frame: "pd.DataFrame") -> np.ndarray:
-    if "time" not in frame:
-        raise DataError(f"input: column 'time' is missing; expected it among {', '.join(map(str, frame.columns))}")
-    return seconds(frame["time"])
-
-
-def _last_rows(answer: "pd.DataFrame", meta: Any) -> np.ndarray:
-    """The time of the last row of each answer's window; answers stand in the order of time."""
-    ahead_A = answer["horizon"].to_numpy() if len(meta.get("horizons", ())) > 1 else meta["horizon"]
-    last_A: np.ndarray = seconds(answer["time"]) - ahead_A * int(meta["step_s"])
-    return last_A
-
-
-def _join(first: Questions, second: Questions) -> Questions:
+def _join(first: Rows, second: Rows) -> Rows:
     import pandas as pd
 
     frame = pd.concat([first.frame, second.frame], ignore_index=True)
-    return Questions(first.file, frame, _joined_rows([first, second]), first.steps)
+    return Rows(first.file, frame, _joined_rows([first, second]), first.names)
 
 
-def _slice(part: Questions, low: int, high: int) -> Questions:
+def _slice(part: Rows, low: int, high: int) -> Rows:
     rows_N = None if part.rows_N is None else part.rows_N[low:high]
-    return Questions(part.file, part.frame.iloc[low:high].reset_index(drop=True), rows_N, part.steps)
+    return Rows(part.file, part.frame.iloc[low:high].reset_index(drop=True), rows_N, part.names)

@@ -27,11 +27,9 @@ class Task:
 
     @classmethod
     def open(cls, root: Path, name: str) -> "Task":
-        """The task ``name`` of the project at ``root``; raises ConfigError that names those there are."""
+        """The task ``name`` of the project at ``root``; raises ConfigError where there is no such task."""
         params = Params(root / "params.yaml")
-        known = params.tasks()
-        if name not in known:
-            raise ConfigError(f"{params.path}: tasks.{name}: no such task; expected one of {', '.join(known)}")
+        params.require_tasks([name])
         return cls(name, params, Layout(root, name))
 
     def dataset(self) -> "tuple[Dataset[Any], DataConfig]":
@@ -68,9 +66,9 @@ class Task:
         return data.source or self.params.source()
 
     def files_changed(self) -> bool:
-        """Whether a file that prepare reads beside the table is another one than when the task was last prepared.
+        """Whether a file that prepare reads beside the table has changed since the task was last prepared.
 
-        What was never prepared has not changed: DVC runs the stage anyway.
+        A task that was never prepared counts as unchanged: DVC runs the stage anyway.
         """
         from unroll.core import store
         from unroll.core.errors import StoreError
@@ -82,10 +80,8 @@ class Task:
         return self.problem().files_changed(self.prepare_config(), meta, self.layout.root)
 
     def _named(self, key: str, load: Callable[[str], T]) -> T:
+        name = self.params.value(self.name, key)
         try:
-            return load(self.params.value(self.name, key))
+            return load(name)
         except ConfigError as error:
-            where = f"{self.params.path}: tasks.{self.name}."
-            raise ConfigError(
-                str(error) if str(error).startswith(str(self.params.path)) else f"{where}{error}"
-            ) from None
+            raise ConfigError(error.message, file=self.params.path, key=f"tasks.{self.name}.{key}") from None

@@ -50,12 +50,17 @@ class Origin:
 
 
 def write(layout: Layout, trained: Trained, origin: Origin, metrics: Metrics, figures: Iterable[Figure]) -> None:
-    """Write ``figures/`` and ``model_card.md``."""
+    """Write ``figures/`` (pictures), ``tables/`` (what they show), ``learning_curves.csv`` and ``model_card.md``.
+
+    The learning curves stand apart from the other tables because DVC draws them.
+    """
     history = read_history(layout.model / "history.csv")
-    every = [comparison(metrics, trained), *figures, *learning_curves(history, trained)]
-    with store.atomic_folder(layout.reports / "figures") as folder:
+    curves, *other_curves = learning_curves(history, trained)
+    every = [comparison(metrics, trained), *figures, curves, *other_curves]
+    reports = layout.reports
+    with store.atomic_folder(reports / "figures") as pictures, store.atomic_folder(reports / "tables") as tables:
         for figure in every:
-            render.write(figure, folder)
+            render.write(figure, pictures, reports if figure is curves else tables)
     store.write_text(layout.reports / "model_card.md", model_card(trained, origin, metrics, every))
 
 

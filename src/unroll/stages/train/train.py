@@ -19,6 +19,7 @@ from unroll.stages.train.checkpoint import Checkpoint
 from unroll.stages.train.epoch_lines import Progress
 from unroll.stages.train.loop import Epoch, History, fit, mean_loss
 from unroll.tracking import runs
+from unroll.tracking.live import LiveRun
 
 
 def train(task: Task) -> None:
@@ -33,7 +34,7 @@ def train(task: Task) -> None:
     # Half trained by other code is no half of this training: the checkpoint's key holds the code, too.
     checkpoint = Checkpoint(task.layout.state / "checkpoint.safetensors", f"{fingerprint}-{code_hash()}")
 
-    live = runs.LiveRun.start(task.layout.root, task.name, fingerprint, blocks, config.epochs)
+    live = LiveRun.start(task.layout.root, task.name, fingerprint, blocks, config.epochs)
     try:
         with Progress(task.name, config.epochs, problem.headline, problem.unit) as progress:
 

@@ -47,7 +47,7 @@ def escaped(value: Any) -> Any:
 
 
 def offline(page: str, title: str, lines: Sequence[str], *, failed: bool) -> str:
-    """``page`` in one file, with the verdict in words above it."""
+    """``page`` in one file, with the verdict in words above it; raises ValueError for one that is built otherwise."""
     head = (
         f'<head><meta http-equiv="Content-Security-Policy" content="{_POLICY}"><meta charset="utf-8">'
         f"<title>{html.escape(title)}</title>"
@@ -60,5 +60,7 @@ def offline(page: str, title: str, lines: Sequence[str], *, failed: bool) -> str
     page = re.sub(r"<title>.*?</title>", "", _FOREIGN.sub("", page), flags=re.DOTALL)
     page = _ELSEWHERE.sub("<a", page)
     for old, new in (("<head>", head), ("</head>", f"<style>{_STYLE}</style></head>"), ("<body>", above)):
+        if old not in page:  # the policy would be missing
+            raise ValueError(f"a page of Great Expectations without {old}")
         page = page.replace(old, new, 1)
     return page

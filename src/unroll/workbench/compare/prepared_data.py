@@ -98,10 +98,10 @@ def fresh_stages(task: Task) -> set[str]:
         if ingest.source_changed(task):
             return set()
         targets = [f"{stage}@{task.name}" for stage in stages]
-        said = json.loads(chain.dvc(task.layout.root, "status", "--json", *targets) or "{}")
+        changed = chain.changed(task.layout.root, *targets).get(task.name, [])
     except (UnrollError, ValueError):
         return set()
-    stale = [number for number, stage in enumerate(stages) if f"{stage}@{task.name}" in said]
+    stale = [number for number, stage in enumerate(stages) if stage in changed]
     if task.files_changed():
         stale.append(stages.index("prepare"))
     return set(stages[: min(stale, default=len(stages))])  # what comes after a stale stage is stale, too

@@ -7,8 +7,8 @@ from typing import Literal
 
 from unroll.core.errors import TrackingError
 from unroll.registry.publication import numbers
-from unroll.tracking import runs
-from unroll.tracking.runs import Nested
+from unroll.tracking import groups, runs
+from unroll.tracking.groups import Nested
 from unroll.workbench.compare.grid import Grid, shown
 from unroll.workbench.compare.jobs import SPLITS
 from unroll.workbench.compare.summary import Comparison, Run
@@ -29,7 +29,7 @@ class Group:
         grid = self._grid
         params = {sweep.key: ", ".join(map(shown, sweep.values)) for sweep in grid.sweeps}
         seeds = {"seeds": ", ".join(map(str, grid.seeds))}
-        self._id = runs.start_group(self._root, grid.task.name, self._key, f"compare {grid.title}", params | seeds)
+        self._id = groups.start_group(self._root, grid.task.name, self._key, f"compare {grid.title}", params | seeds)
 
     def add(self, run: Run) -> None:
         """Add one run that has ended."""
@@ -48,11 +48,11 @@ class Group:
         self._send()
         best, metric = comparison.best, comparison.headline
         metrics = {f"best/{split}/{metric}": best.mean(split, metric) for split in SPLITS} if best else {}
-        runs.finish_group(self._root, self._id, status, numbers(metrics, ""), markdown(comparison), files)
+        groups.finish_group(self._root, self._id, status, numbers(metrics, ""), markdown(comparison), files)
 
     def _send(self) -> None:
         while self._waiting:
-            runs.add_nested(self._root, self._grid.task.name, self._id, self._waiting[0])
+            groups.add_nested(self._root, self._grid.task.name, self._id, self._waiting[0])
             self._waiting.pop(0)
 
 

@@ -1,25 +1,21 @@
 """What has become of a task so far: its device, its stages, its last run, its model."""
 
-import os
-import re
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from unroll.core import store
 from unroll.core.config import TrainConfig
 from unroll.core.errors import StoreError, TrainingError, UnrollError
-from unroll.pipeline.chain import STAGES
+from unroll.pipeline.chain import STAGES, last_failure
+from unroll.pipeline.repro import processors
 from unroll.registry import register
 from unroll.stages.common.task import Task
 from unroll.workbench.doctor.findings import Finding, fault, fine, note
 
-_FAILED = re.compile(r"^ERROR: failed to reproduce '(\w+)@")
-
 
 def device(train: TrainConfig) -> Iterator[Finding]:
     """The device asked for, and threads against processors; torch is loaded only where one device is named."""
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    cores = processors()
     if train.threads > cores:
         what = f"train.threads: {train.threads}, and there are {cores} processors"
         yield note("device", what, f"train.threads: {cores} or fewer is faster")
@@ -39,9 +35,8 @@ def device(train: TrainConfig) -> Iterator[Finding]:
 def stages(task: Task, stale: Sequence[str]) -> Iterator[Finding]:
     """Which stages are up to date, whether the last run failed, and what the gate said of the model."""
     again = f"unroll repro {task.name}"
-    if failed := _last_failure(task) if stale else None:
-        stage, reason = failed
-        yield fault("last run", f"{stage} failed: {reason}", f"mend it, then {again}")
+    if failure := last_failure(task.layout) if stale else None:
+        yield fault("last run", f"{failure.stage} failed: {failure.reason}", f"mend it, then {again}")
     waiting = [stage for stage in STAGES if stage in stale]
     if waiting:
         made = [stage for stage in STAGES if stage not in waiting]
@@ -68,16 +63,3 @@ def _model(task: Task) -> Iterator[Finding]:
         yield fine("model", told)
     else:
         yield note("model", told, "another model, more data, or another gate; see the model card")
-
-
-def _last_failure(task: Task) -> tuple[str, str] | None:
-    """The stage at which the last run failed, and the last thing that was said before; None where it did not."""
-    try:
-        lines = (task.layout.state / "repro.log").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return None
-    for number, line in enumerate(lines):
-        if match := _FAILED.match(line):
-            said = [before for before in lines[:number] if before.strip() and not before.startswith(("Running", ">"))]
-            return match[1], (said or ["no reason given"])[-1].removeprefix(f"{match[1]} {task.name}: ")
-    return None

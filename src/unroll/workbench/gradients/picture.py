@@ -187,7 +187,7 @@ def _draw_steps(norms: "Axes", losses: "Axes", steps: "Sequence[Step]", label: s
             axes.plot(x[known][-1:], y[known][-1:], marker="x", color=colour, markersize=8, markeredgewidth=2)
     if not all(math.isfinite(step.norm) for step in steps):
         norms.annotate(
-            f"not a number any more\nafter step {steps[-1].step - 1}", (0.97, 0.9), xycoords="axes fraction", ha="right",
+            f"no number any more\nafter step {steps[-1].step - 1}", (0.97, 0.9), xycoords="axes fraction", ha="right",
             va="top", color=colour, fontsize=9,
         )  # fmt: skip
 

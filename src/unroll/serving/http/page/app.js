@@ -2,20 +2,23 @@
 
 import { get } from "./api.js";
 import { alertBox, h } from "./dom.js";
-import { dayPanel } from "./day.js";
+import { curvePanel } from "./curve.js";
+import { fieldsPanel } from "./fields.js";
 import { pairPanel } from "./pair.js";
 import { seriesPanel } from "./series.js";
 import { textPanel } from "./text.js";
 import { versePanel } from "./verse.js";
 
-const PANELS = {
-  forecasting: [seriesPanel, "What comes next: drag a point of the past and the forecast follows."],
-  rise_or_fall: [seriesPanel, "Does it rise? Drag a point of the past and see."],
-  series_classification: [dayPanel, "What was it? Draw a curve, or pick one that was measured."],
-  text_classification: [textPanel, "What does it say? Write a text, or pick one."],
-  language_model: [versePanel, "Begin a text, and the network goes on."],
-  sequence_to_sequence: [pairPanel, "Ask, and the network answers character by character."],
+/** By the form that a model's inputs name; a model that names none gets fields made from its columns. */
+const FORMS = {
+  forecast: [seriesPanel, "What comes next: drag a point of the past and the forecast follows."],
+  rise: [seriesPanel, "Does it rise? Drag a point of the past and see."],
+  curve: [curvePanel, "What was it? Draw a curve, or pick one that was measured."],
+  text: [textPanel, "What does it say? Write a text, or pick one."],
+  verse: [versePanel, "Begin a text, and the network goes on."],
+  pair: [pairPanel, "Ask, and the network answers character by character."],
 };
+const FIELDS = [fieldsPanel, "Fill in the columns, and the model answers."];
 const main = document.getElementById("panel");
 const nav = document.getElementById("tasks");
 let tasks = [];
@@ -53,11 +56,11 @@ function show() {
     return;
   }
   state();
-  const [panel, about] = PANELS[chosen.problem];
+  const [panel, about] = FORMS[chosen.form] ?? FIELDS;
   main.append(h("p", {}, about));
-  const found = panel(chosen, state);
-  main.append(...found.nodes);
-  leave = found.leave ?? leave;
+  const opened = panel(chosen, state);
+  main.append(...opened.nodes);
+  leave = opened.leave ?? leave;
 }
 
 async function start() {

@@ -8,7 +8,7 @@ const BANDS = [95, 80, 50];
 
 export function seriesPanel(task, state) {
   const { about } = task;
-  const forecasts = task.problem === "forecasting";
+  const forecasts = task.form === "forecast";
   let rows = task.example.records.map((row) => ({ ...row }));
   let answers = [];
   let variable = about.target;

@@ -1,4 +1,4 @@
-"""Figures as files: each becomes a CSV that DVC plots and a PNG that a person reads in a README 900 pixels wide.
+"""Figures as files: each becomes a PNG that a person reads in a README 900 pixels wide, and a CSV of what it shows.
 
 The same figure gives the same bytes: no times, no library version, nothing of a person's own matplotlib settings.
 """
@@ -33,12 +33,12 @@ MAX_MAPS_ACROSS, MAX_HEIGHT_IN = 3, 8.0
 CHARACTER_IN = 0.085
 
 
-def write(figure: Figure, folder: Path) -> None:
-    """Write ``<name>.csv`` and ``<name>.png`` into ``folder``."""
-    store.write_csv(folder / f"{figure.name}.csv", data(figure))
+def write(figure: Figure, pictures: Path, tables: Path) -> None:
+    """Write ``<name>.png`` into the folder ``pictures`` and ``<name>.csv`` into ``tables``."""
+    store.write_csv(tables / f"{figure.name}.csv", data(figure))
     with canvases.own_style():
         canvas = _DRAW[figure.kind](figure)
-        with store.atomic_file(folder / f"{figure.name}.png") as temporary:
+        with store.atomic_file(pictures / f"{figure.name}.png") as temporary:
             canvas.savefig(temporary, format="png", metadata={"Software": None})
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from unroll.core.errors import DataError
-from unroll.serving.http.batching import Batcher
+from unroll.core.errors import TableError
+from unroll.serving.http.batcher import Batcher
+from unroll.serving.http.body import Records
 from unroll.serving.http.faults import RequestError
 from unroll.serving.http.limits import Limits
-from unroll.serving.http.questions import Question
 
 
 class Doubler:
@@ -28,14 +28,14 @@ class Doubler:
         self.calls.append([len(frame) for frame in frames])
         for frame in frames:
             if (frame["x"] < 0).any():
-                raise DataError("input: row 1, column x: -1; expected a number from 0")
+                raise TableError("-1; expected a number from 0", row=1, column="x")
             if (frame["x"] == 13).any():
                 raise ZeroDivisionError
         return [frame * 2 for frame in frames]
 
 
-def question(*values: float, name: str = "x") -> Question:
-    return Question({name: list(values)}, len(values))
+def records(*values: float, name: str = "x") -> Records:
+    return Records({name: list(values)}, len(values))
 
 
 @pytest.fixture
@@ -53,9 +53,9 @@ def make(told: list[tuple[int, int]], request: pytest.FixtureRequest) -> Callabl
     return make
 
 
-def gathered(batcher: Batcher, model: Any, *asked: Question) -> list[Any]:
-    """One question keeps the network busy while the others gather behind it."""
-    first = batcher.submit(question(0), model)
+def gathered(batcher: Batcher, model: Any, *asked: Records) -> list[Any]:
+    """One request keeps the network busy while the others gather behind it."""
+    first = batcher.submit(records(0), model)
     assert model.asked.wait(20)
     waiting = [batcher.submit(each, model) for each in asked]
     model.may.set()
@@ -67,7 +67,7 @@ def test_what_waits_is_answered_at_once_and_each_gets_its_own(
     make: Callable[..., Batcher], told: list[tuple[int, int]]
 ) -> None:
     model = Doubler()
-    waiting = gathered(make(), model, question(1), question(2, 3), question(4))
+    waiting = gathered(make(), model, records(1), records(2, 3), records(4))
     assert [each.result(20)["x"].tolist() for each in waiting] == [[2], [4, 6], [8]]
     assert model.calls == [[1], [1, 2, 1]]
     assert told == [(1, 1), (3, 4)]
@@ -75,7 +75,7 @@ def test_what_waits_is_answered_at_once_and_each_gets_its_own(
 
 def test_a_faulty_one_does_not_harm_those_beside_it(make: Callable[..., Batcher]) -> None:
     model = Doubler()
-    good, bad, broken, last = gathered(make(), model, question(1), question(-1), question(13), question(4))
+    good, bad, broken, last = gathered(make(), model, records(1), records(-1), records(13), records(4))
     assert (good.result(20)["x"].tolist(), last.result(20)["x"].tolist()) == ([2], [8])
     with pytest.raises(RequestError, match="row 1, column x: -1") as caught:
         bad.result(20)
@@ -87,7 +87,7 @@ def test_a_faulty_one_does_not_harm_those_beside_it(make: Callable[..., Batcher]
 
 def test_a_batch_has_a_largest_size(make: Callable[..., Batcher]) -> None:
     model = Doubler()
-    waiting = gathered(make(batch_rows=3), model, question(1), question(2, 3), question(4), question(5, 6, 7, 8))
+    waiting = gathered(make(batch_rows=3), model, records(1), records(2, 3), records(4), records(5, 6, 7, 8))
     for each in waiting:
         each.result(20)
     assert model.calls == [[1], [1, 2], [1], [4]]  # what is larger by itself goes alone
@@ -97,12 +97,12 @@ def test_models_and_columns_are_not_mixed(make: Callable[..., Batcher]) -> None:
     model, other = Doubler(), Doubler()
     other.may.set()
     batcher = make()
-    first = batcher.submit(question(0), model)
+    first = batcher.submit(records(0), model)
     assert model.asked.wait(20)
     waiting = [
-        batcher.submit(question(1), model),
-        batcher.submit(question(2), other),
-        batcher.submit(question(3), model),
+        batcher.submit(records(1), model),
+        batcher.submit(records(2), other),
+        batcher.submit(records(3), model),
     ]
     model.may.set()
     assert [each.result(20)["x"].tolist() for each in [first, *waiting]] == [[0], [2], [4], [6]]
@@ -111,11 +111,11 @@ def test_models_and_columns_are_not_mixed(make: Callable[..., Batcher]) -> None:
 
 def test_too_many_are_refused(make: Callable[..., Batcher]) -> None:
     model, batcher = Doubler(), make(waiting=2)
-    first = batcher.submit(question(0), model)
+    first = batcher.submit(records(0), model)
     assert model.asked.wait(20)
-    waiting = [batcher.submit(question(1), model), batcher.submit(question(2), model)]
+    waiting = [batcher.submit(records(1), model), batcher.submit(records(2), model)]
     with pytest.raises(RequestError, match="2 requests wait for this model") as caught:
-        batcher.submit(question(3), model)
+        batcher.submit(records(3), model)
     assert (caught.value.status, caught.value.headers) == (503, {"Retry-After": "1"})
     model.may.set()
     assert [each.result(20)["x"].tolist() for each in [first, *waiting]] == [[0], [2], [4]]
@@ -123,9 +123,9 @@ def test_too_many_are_refused(make: Callable[..., Batcher]) -> None:
 
 def test_what_nobody_waits_for_is_not_asked(make: Callable[..., Batcher]) -> None:
     model, batcher = Doubler(), make()
-    batcher.submit(question(0), model)
+    batcher.submit(records(0), model)
     assert model.asked.wait(20)
-    gone, kept = batcher.submit(question(1), model), batcher.submit(question(2), model)
+    gone, kept = batcher.submit(records(1), model), batcher.submit(records(2), model)
     assert gone.cancel()
     model.may.set()
     assert kept.result(20)["x"].tolist() == [4]
@@ -136,9 +136,9 @@ def test_what_nobody_waits_for_is_not_asked(make: Callable[..., Batcher]) -> Non
 
 def test_closing_answers_what_waits_and_takes_no_more(make: Callable[..., Batcher]) -> None:
     model, batcher = Doubler(), make()
-    first, second = batcher.submit(question(1), model), batcher.submit(question(2), model)
+    first, second = batcher.submit(records(1), model), batcher.submit(records(2), model)
     model.may.set()
     batcher.close()
     assert (first.result(1)["x"].tolist(), second.result(1)["x"].tolist()) == ([2], [4])
     with pytest.raises(RequestError, match="wait for this model"):
-        batcher.submit(question(3), model)
+        batcher.submit(records(3), model)

@@ -14,46 +14,46 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from unroll.core.errors import UnrollError
+from unroll.serving.http.body import Records
 from unroll.serving.http.faults import RequestError
 from unroll.serving.http.limits import Limits
-from unroll.serving.http.questions import Question
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from unroll.model.packaging import Predictor
+    from unroll.model.predictor import Predictor
 
 LOG = logging.getLogger("unroll.serving.http")
 
 
 @dataclass
 class Waiting:
-    """A question with the model that it was checked against, and where its answer goes."""
+    """Records, the model that they were checked against, and where the answer goes."""
 
-    question: Question
+    records: Records
     predictor: "Predictor"
     answer: "Future[pd.DataFrame]" = field(default_factory=Future)
 
     @property
     def kind(self) -> tuple[int, tuple[str, ...]]:
-        """What the questions of one batch have in common: the model and the columns."""
-        return id(self.predictor), tuple(self.question.columns)
+        """What the requests of one batch have in common: the model and the columns."""
+        return id(self.predictor), tuple(self.records.columns)
 
 
 class Batcher:
     """The queue of one task and the thread that empties it."""
 
-    def __init__(self, task: str, limits: Limits, threads: int, told: Callable[[int, int], None]) -> None:
-        self._limits, self._threads, self._told = limits, threads, told
+    def __init__(self, task: str, limits: Limits, threads: int, measure: Callable[[int, int], None]) -> None:
+        self._limits, self._threads, self._measure = limits, threads, measure
         self._queue: deque[Waiting] = deque()
         self._changed = threading.Condition()
         self._open = True
         self._thread = threading.Thread(target=self._work, name=f"unroll-{task}", daemon=True)
         self._thread.start()
 
-    def submit(self, question: Question, predictor: "Predictor") -> "Future[pd.DataFrame]":
+    def submit(self, records: Records, predictor: "Predictor") -> "Future[pd.DataFrame]":
         """Where the answer will be; raises RequestError where too many wait already."""
-        waiting = Waiting(question, predictor)
+        waiting = Waiting(records, predictor)
         with self._changed:
             if not self._open or len(self._queue) >= self._limits.waiting:
                 raise RequestError("busy", f"{len(self._queue)} requests wait for this model; try again")
@@ -78,7 +78,7 @@ class Batcher:
         while batch := self._next():
             live = [each for each in batch if each.answer.set_running_or_notify_cancel()]
             if live:
-                self._told(len(live), sum(each.question.rows for each in live))
+                self._measure(len(live), sum(each.records.rows for each in live))
                 answer(live)
 
     def _next(self) -> list[Waiting]:
@@ -88,7 +88,7 @@ class Batcher:
             batch: list[Waiting] = []
             rows = 0
             while self._queue and (not batch or self._queue[0].kind == batch[0].kind):
-                rows += self._queue[0].question.rows
+                rows += self._queue[0].records.rows
                 if batch and rows > self._limits.batch_rows:
                     break
                 batch.append(self._queue.popleft())
@@ -99,7 +99,7 @@ def answer(batch: Sequence[Waiting]) -> None:
     """Answer all at once; where one of them is faulty, each by itself, so that only it is refused."""
     predictor, frames = batch[0].predictor, []
     try:
-        frames = [each.question.frame() for each in batch]
+        frames = [each.records.frame() for each in batch]
         answers = predictor.predict_all(frames)
         if len(answers) != len(batch):
             raise ValueError(f"{len(answers)} answers to {len(batch)} inputs")
@@ -110,8 +110,8 @@ def answer(batch: Sequence[Waiting]) -> None:
         else:
             batch[0].answer.set_exception(_fault(error))
         return
-    for each, found in zip(batch, answers, strict=True):
-        each.answer.set_result(found)
+    for each, result in zip(batch, answers, strict=True):
+        each.answer.set_result(result)
 
 
 def _fault(error: Exception) -> RequestError:

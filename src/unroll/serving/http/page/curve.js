@@ -4,7 +4,7 @@ import { asker } from "./api.js";
 import { path, Plot, watch } from "./chart.js";
 import { alertBox, bars, h, later, s, shown } from "./dom.js";
 
-export function dayPanel(task, state) {
+export function curvePanel(task, state) {
   const { steps } = task.about;
   const names = Object.keys(task.inputs.properties);
   const samples = task.example.records.map((row) => names.map((name) => row[name] ?? 0));

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from unroll import problems
+from unroll.core.errors import TableError
 from unroll.problems.common.inputs import Column, Inputs
-from unroll.serving.http import questions
+from unroll.serving.http.body import Records, of_many, read
 from unroll.serving.http.faults import RequestError
 from unroll.serving.http.limits import Limits
 
@@ -26,8 +27,8 @@ TEXTS = Inputs(
 VALUES = Inputs({"a": Column("a", "number", "", nullable=True), "b": Column("b", "number", "")}, {})
 
 
-def asked(body: bytes, wanted: Inputs = TEXTS) -> questions.Question:
-    return questions.records(body, wanted, LIMITS)
+def asked(body: bytes, wanted: Inputs = TEXTS) -> Records:
+    return of_many(body, wanted, LIMITS)
 
 
 def test_records_become_columns() -> None:
@@ -45,22 +46,22 @@ def test_null_is_a_missing_number_where_one_may_be_missing() -> None:
 FAULTY = [
     (b"", "bad_request", "body: empty; expected JSON", None, None),
     (b"{", "bad_request", "body: line 1 column 2: .*; expected JSON", None, None),
-    (b'{"records": [{"text": "a\xff"}]}', "bad_request", "body: byte 24 is no UTF-8", None, None),
-    (b'{"records": [{"text": "a", "length": NaN}]}', "bad_request", "NaN is no JSON", None, None),
-    (b'{"records": [{"text": "a", "length": -Infinity}]}', "bad_request", "-Infinity is no JSON", None, None),
+    (b'{"records": [{"text": "a\xff"}]}', "bad_request", "body: byte 24 is not UTF-8", None, None),
+    (b'{"records": [{"text": "a", "length": NaN}]}', "bad_request", "NaN is not JSON", None, None),
+    (b'{"records": [{"text": "a", "length": -Infinity}]}', "bad_request", "-Infinity is not JSON", None, None),
     (b"[" * 100_000, "bad_request", "body: nested too deeply", None, None),
     (b'{"records":' * 50_000, "bad_request", "body: nested too deeply", None, None),
-    (b"9" * 5000, "bad_request", "body: a number of too many digits", None, None),
+    (b"9" * 5000, "bad_request", "body: a number with too many digits", None, None),
     (b"[]", "invalid", "body: a list of 0; expected an object", None, None),
     (b"null", "invalid", "body: None; expected an object", None, None),
     (b"{}", "invalid", "records: missing", "records", None),
-    (b'{"recods": []}', "invalid", "body: 'recods' is no column; expected records", "recods", None),
+    (b'{"recods": []}', "invalid", "body: 'recods' is not a column; expected records", "recods", None),
     (b'{"records": []}', "invalid", "records: a list of 0; expected a list of at least one object", "records", None),
     (b'{"records": {"text": "a"}}', "invalid", "records: an object of 1; expected a list", "records", None),
     (b'{"records": [{},{},{},{}]}', "invalid", "records: 4 rows; expected at most 3", "records", None),
     (b'{"records": ["a"]}', "invalid", "row 1: 'a'; expected an object", None, 1),
     (b'{"records": [{"text": "a"}, {}]}', "invalid", "row 2: column 'text' is missing", "text", 2),
-    (b'{"records": [{"text": "a", "x": 1}]}', "invalid", "row 1: 'x' is no column; expected length", "x", 1),
+    (b'{"records": [{"text": "a", "x": 1}]}', "invalid", "row 1: 'x' is not a column; expected length", "x", 1),
     (b'{"records": [{"text": 5}]}', "invalid", "row 1, column text: 5; expected a text", "text", 1),
     (b'{"records": [{"text": null}]}', "invalid", "row 1, column text: None; expected a text", "text", 1),
     (b'{"records": [{"text": ["a"]}]}', "invalid", "row 1, column text: a list of 1; expected a text", "text", 1),
@@ -98,11 +99,9 @@ def test_numbers_that_nobody_measures_are_refused() -> None:
 
 
 def test_what_a_problem_says_of_a_row_is_told_apart() -> None:
-    from unroll.core.errors import DataError
-
-    error = RequestError.of(DataError("input: row 3, column no_ug_m3: 'much'; expected a number"))
+    error = RequestError.of(TableError("'much'; expected a number", row=3, column="no_ug_m3"))
     assert (error.status, error.field, error.row) == (422, "no_ug_m3", 3)
-    error = RequestError.of(DataError("input: column 'text' is missing; expected a column of texts"))
+    error = RequestError.of(TableError("column 'text' is missing; expected a column of texts", column="text"))
     assert (error.status, error.field, error.row) == (422, "text", None)
 
 
@@ -113,8 +112,8 @@ def test_made_up_records_fit_the_columns_of_every_problem(name: str, tmp_path: P
     case = tables.CASES[name]
     problem, _, _ = case.open()
     meta = case.run(tmp_path).meta
-    records = problem.made_up(meta)
-    assert questions.read(records, problem.inputs(meta, LIMITS.cell_characters * 1000)).rows == len(records) > 0
+    rows = problem.made_up(meta)
+    assert read(rows, problem.inputs(meta, LIMITS.cell_characters * 1000)).rows == len(rows) > 0
 
 
 def schema(**changes: Any) -> dict[str, Any]:

@@ -1,14 +1,17 @@
 """A request's body, read strictly: bytes to the columns that ``predict`` takes, or an error that names the place.
 
-Nothing here can take more than the body's own size allows: the depth, the rows and each cell are bounded, and whatever
-is not a plain number or text is refused before pandas sees it.
+Nothing here takes more memory than the allowed size of a body: the depth, the rows and each cell are bounded, and
+whatever is not a plain number or text is refused before pandas sees it.
 """
 
+import asyncio
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from starlette.requests import ClientDisconnect
 
 from unroll.problems.common.inputs import Column, Inputs
 from unroll.serving.http.faults import RequestError
@@ -16,13 +19,16 @@ from unroll.serving.http.limits import Limits
 
 if TYPE_CHECKING:
     import pandas as pd
+    from starlette.requests import Request
 
 SHOWN = 60
 """Characters of a value that a message quotes."""
+OVER = 8
+"""How many times the allowed size is read and thrown away, so that the client is there to read the refusal."""
 
 
 @dataclass(frozen=True)
-class Question:
+class Records:
     """Checked rows of one request, by column."""
 
     columns: Mapping[str, Sequence[Any]]
@@ -33,6 +39,36 @@ class Question:
         import pandas as pd
 
         return pd.DataFrame(dict(self.columns))
+
+
+async def receive(request: "Request", limits: Limits) -> bytes:
+    """The bytes of a JSON body; raises RequestError for another type, a size over the limit, or a delay."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":  # also what keeps forms of other sites' pages out
+        raise RequestError("unsupported_media_type", f"Content-Type: {kind!r:.60}; expected application/json")
+    declared = request.headers.get("content-length", "0")
+    too_large = RequestError("too_large", f"body: more than {limits.body_bytes} bytes; expected at most that")
+    if int(declared) > OVER * limits.body_bytes:  # h11 has made sure that it is a number
+        raise too_large
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(limits.receive_s):
+            async for part in request.stream():
+                size += len(part)
+                if size <= limits.body_bytes:
+                    parts.append(part)
+                elif size > OVER * limits.body_bytes:
+                    break
+    except ClientDisconnect:
+        raise RequestError("bad_request", f"body: it ended after {size} bytes; expected the whole of it") from None
+    except TimeoutError:
+        raise RequestError(
+            "timeout", f"body: {size} bytes in {limits.receive_s:g} s; expected the whole of it"
+        ) from None
+    if size > limits.body_bytes:
+        raise too_large
+    return b"".join(parts)
 
 
 def parse(body: bytes) -> Any:
@@ -46,18 +82,18 @@ def parse(body: bytes) -> Any:
     try:
         return json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
-        raise RequestError("bad_request", f"body: byte {error.start} is no UTF-8; expected JSON in UTF-8") from None
+        raise RequestError("bad_request", f"body: byte {error.start} is not UTF-8; expected JSON in UTF-8") from None
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
         raise RequestError("bad_request", f"body: {where}: {error.msg}; expected JSON") from None
     except RecursionError:
         raise RequestError("bad_request", "body: nested too deeply; expected records, one level of objects") from None
     except ValueError:  # a whole number of thousands of digits
-        raise RequestError("bad_request", "body: a number of too many digits; expected numbers of 64 bits") from None
+        raise RequestError("bad_request", "body: a number with too many digits; expected numbers of 64 bits") from None
 
 
-def records(body: bytes, inputs: Inputs, limits: Limits) -> Question:
-    """The question of ``{"records": [{column: value, …}, …]}``."""
+def of_many(body: bytes, inputs: Inputs, limits: Limits) -> Records:
+    """The records of ``{"records": [{column: value, …}, …]}``."""
     value = parse(body)
     _require_object(value, "body", {"records"})
     if "records" not in value:
@@ -70,39 +106,39 @@ def records(body: bytes, inputs: Inputs, limits: Limits) -> Question:
     return read(rows, inputs)
 
 
-def single(body: bytes, inputs: Inputs) -> Question:
-    """The question of one record that is the body itself."""
+def of_one(body: bytes, inputs: Inputs) -> Records:
+    """The one record that is the body itself."""
     return read([parse(body)], inputs)
 
 
-def read(rows: Sequence[Any], inputs: Inputs) -> Question:
-    """Rows by column; optional columns are those of the first row, and then of all rows."""
+def read(rows: Sequence[Any], inputs: Inputs) -> Records:
+    """Rows by column; an optional column that no row has is left out."""
     columns = inputs.columns
     for number, row in enumerate(rows, start=1):
         _require_object(row, f"row {number}", set(columns), number)
-    asked = [column for name, column in columns.items() if column.required or any(name in row for row in rows)]
-    return Question({column.name: _column(rows, column) for column in asked}, len(rows))
+    present = [column for name, column in columns.items() if column.required or any(name in row for row in rows)]
+    return Records({column.name: _column(rows, column) for column in present}, len(rows))
 
 
 def _column(rows: Sequence[Mapping[str, Any]], column: Column) -> list[Any]:
     check: Callable[[Any, Column, int], Any] = {"number": _number, "text": _text}[column.kind]
-    found: list[Any] = []
+    values: list[Any] = []
     for number, row in enumerate(rows, start=1):
         value = row.get(column.name)
         if value is None and column.name not in row and (column.required or not column.nullable):
             if column.default is not None:
-                found.append(column.default)
+                values.append(column.default)
                 continue
             raise RequestError("invalid", f"row {number}: column {column.name!r} is missing", column.name, number)
         if value is None and column.nullable:
-            found.append(math.nan if column.kind == "number" else None)
+            values.append(math.nan if column.kind == "number" else None)
             continue
-        found.append(check(value, column, number))
-    return found
+        values.append(check(value, column, number))
+    return values
 
 
 def _number(value: Any, column: Column, row: int) -> float:
-    if type(value) not in (int, float):  # True is no number
+    if type(value) not in (int, float):  # True is an int
         _refuse(value, column, row, "a number")
     if not column.low <= value <= column.high or (column.whole and value != int(value)):
         kind = "a whole number" if column.whole else "a number"
@@ -136,7 +172,7 @@ def _require_object(value: Any, where: str, known: set[str], row: int | None = N
         few = sorted(known)
         expected = ", ".join(few[:12]) + (", …" if len(few) > 12 else "")
         raise RequestError(
-            "invalid", f"{where}: {_shown(unknown)} is no column; expected {expected}", unknown[:SHOWN], row
+            "invalid", f"{where}: {_shown(unknown)} is not a column; expected {expected}", unknown[:SHOWN], row
         )
 
 
@@ -146,11 +182,13 @@ def _refuse(value: Any, column: Column, row: int, expected: str) -> NoReturn:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise RequestError("bad_request", f"body: {name} is no JSON; expected finite numbers, and null for what is missing")
+    raise RequestError(
+        "bad_request", f"body: {name} is not JSON; expected finite numbers, and null for what is missing"
+    )
 
 
 def _shown(value: Any) -> str:
-    """A value as a message quotes it: its beginning, or what it is where it may be long."""
+    """A value as a message quotes it: its beginning, or a description where it may be long."""
     if isinstance(value, list | dict):
         return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**SHOWN:
