@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -84,12 +83,3 @@ def cell(value: object) -> str:
 def shorten(text: str, width: int) -> str:
     """At most ``width`` characters, the last one an ellipsis where some were left out."""
     return text if len(text) <= width else text[: width - 1].rstrip() + "…"
-
-
-def few(items: Sequence[object], most: int = 4, between: str = "; ") -> str:
-    """The first ``most`` items, and an ellipsis where there are more.
-
-    >>> few(["a", "b", 3], most=2)
-    'a; b; …'
-    """
-    return between.join([*map(str, items[:most]), *["…"] * (len(items) > most)])

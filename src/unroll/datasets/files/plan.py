@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unroll.core.errors import DataError
+from unroll.core.text import few
 from unroll.datasets.common.base import Part
 from unroll.datasets.files import first_look as looking
 from unroll.datasets.files import reading
@@ -21,7 +22,6 @@ from unroll.datasets.files.tables.labelled_builder import LabelledReader
 from unroll.datasets.files.tables.series_builder import SeriesReader
 from unroll.datasets.files.tables.sifting import require_columns
 from unroll.datasets.files.tables.text_builder import PairsReader, TextReader
-from unroll.display.wording import few
 
 
 @dataclass(frozen=True)

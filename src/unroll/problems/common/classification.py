@@ -3,7 +3,6 @@
 Shapes: N examples, C classes; the statistics are the flattened confusion matrix, truth by row.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,17 +10,11 @@ import numpy as np
 
 from unroll.core.errors import DataError
 from unroll.core.scores import DRAWS, SEED, interval
+from unroll.core.text import natural
 from unroll.problems.common.base import Asked, Figure, Meta, Prepared, Split
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-
-
-def natural(name: str) -> tuple[int, float, str]:
-    """A key that sorts numbers as numbers, before other names."""
-    return (0, float(name), name) if _NUMBER.fullmatch(name) else (1, 0.0, name)
 
 
 def classes(labels: Sequence[str], fitted: Meta | None) -> list[str]:

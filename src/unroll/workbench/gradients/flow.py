@@ -29,11 +29,6 @@ class Flow:
     norm_D: np.ndarray
     sequences_D: np.ndarray
 
-    @property
-    def half_life(self) -> float:
-        """Steps in which the norm halves, by least squares on its logarithm; below 0 where it doubles instead."""
-        return half_life(self.norm_D)
-
 
 def flows(run: Run, loss: Tensor, seed: int) -> list[Flow]:
     """The flows of a run's layers, directions and parts, backwards from where the loss takes hold of the top layer.
@@ -60,7 +55,9 @@ def flows(run: Run, loss: Tensor, seed: int) -> list[Flow]:
 
 
 def half_life(norm_D: np.ndarray) -> float:
-    """Steps in which a norm halves; infinite where it stays, below 0 where it grows, NaN where there is too little.
+    """Steps in which a norm halves, by least squares on its logarithm.
+
+    Infinite where it stays, below 0 where it grows, NaN where there is too little.
 
     >>> round(half_life(0.5 ** np.arange(6.0)), 6), round(half_life(2 ** np.arange(6.0)), 6)
     (1.0, -1.0)

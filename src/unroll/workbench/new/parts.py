@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from unroll.core.text import few
 from unroll.datasets.files import FilesConfig, Plan
 from unroll.datasets.files.config import plain
 from unroll.datasets.files.first_look import File
 from unroll.datasets.files.reading import numerals
-from unroll.display.wording import few
 from unroll.workbench.new.blocks import Line, Proposal, lines
 from unroll.workbench.new.survey import FEW, Survey
 

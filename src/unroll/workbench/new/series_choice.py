@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from unroll.core.errors import DataError
+from unroll.core.text import few
 from unroll.datasets.files.tables.series_builder import named
-from unroll.display.wording import few
 from unroll.workbench.new.gaps import Gaps
 from unroll.workbench.new.parts import batch_for, epochs_for, file_names
 from unroll.workbench.new.request import Request

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unroll.core.errors import DataError
+from unroll.core.text import few
 from unroll.datasets.files import Plan
 from unroll.datasets.files.columns.ends import Marker
 from unroll.datasets.files.infer.series_columns_seen import NoNumbersError, plain_number
 from unroll.datasets.files.tables.series_builder import named
-from unroll.display.wording import few
 from unroll.workbench.new import later_rows, rhythm, series_columns
 from unroll.workbench.new.rhythm import Rhythm
 from unroll.workbench.new.session import Session

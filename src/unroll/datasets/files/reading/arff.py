@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from unroll.core.errors import DataError
+from unroll.datasets.common import raw
 from unroll.datasets.files.reading import utf8, values
 from unroll.datasets.files.reading.delimited import Part, parts
 from unroll.datasets.files.reading.header import Layout
@@ -94,7 +95,7 @@ class Arff(Reader):
     def _attribute(self, line: str, row: int) -> _Attribute:
         match = ATTRIBUTE.fullmatch(line)
         if not match or not match[2]:
-            wrong = utf8.shorten(line)
+            wrong = raw.shorten(line)
             raise DataError(
                 f"{self.place.name} row {row}: {wrong!r}; expected @attribute with a name and a type, or @data"
             )

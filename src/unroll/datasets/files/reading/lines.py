@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from unroll.core.errors import DataError
+from unroll.datasets.common import raw
 from unroll.datasets.files.reading import utf8
 from unroll.datasets.files.reading.delimited import Part, Unread
 from unroll.datasets.files.reading.reader import CELLS, Place, Reader
@@ -98,7 +99,7 @@ def _nested(objects: Mapping[int, Mapping[str, Any]]) -> dict[str, str]:
                 filled[key] += 1
             if isinstance(value, dict | list):
                 nested[key] += 1
-                first[key] = first.get(key) or f"nested: {utf8.shorten(json.dumps(value))} in row {row}"
+                first[key] = first.get(key) or f"nested: {raw.shorten(json.dumps(value))} in row {row}"
     return {key: first[key] for key in nested if 2 * nested[key] >= filled[key]}
 
 
@@ -147,7 +148,7 @@ def _cells(line: str, wanted: Sequence[str], known: Set[str] | None) -> list[str
     found = _parse(line)
     if not isinstance(found, dict):
         why = f"no JSON ({found})" if isinstance(found, Exception) else "no JSON object"
-        return "", utf8.shorten(line), f"{why}; expected an object a line"
+        return "", raw.shorten(line), f"{why}; expected an object a line"
     if known is not None and len(unknown := found.keys() - known):
         key = min(unknown)
         return _shown(key), _shown(str(found[key])), "a key that no object before had; expected those of the first rows"
@@ -155,10 +156,10 @@ def _cells(line: str, wanted: Sequence[str], known: Set[str] | None) -> list[str
     for name in wanted:
         value = found.get(name)
         if isinstance(value, dict | list):
-            return name, utf8.shorten(json.dumps(value)), "a nested value; expected text, a number, true, false or null"
+            return name, raw.shorten(json.dumps(value)), "a nested value; expected text, a number, true, false or null"
         if isinstance(value, bool):
             value = "true" if value else "false"
-        if value is not None and not value.isascii() and _shown(value) != utf8.shorten(value):
+        if value is not None and not value.isascii() and _shown(value) != raw.shorten(value):
             return name, _shown(value), "half a surrogate pair; expected characters"
         cells.append(value)
     return cells
@@ -166,4 +167,4 @@ def _cells(line: str, wanted: Sequence[str], known: Set[str] | None) -> list[str
 
 def _shown(value: str) -> str:
     """Short, and without what cannot be written as UTF-8."""
-    return utf8.shorten(value).encode(errors="replace").decode()
+    return raw.shorten(value).encode(errors="replace").decode()

@@ -11,6 +11,7 @@ from typing import final
 import numpy as np
 
 from unroll.core.errors import DataError
+from unroll.datasets.common import raw
 from unroll.datasets.files.reading import utf8, values
 from unroll.datasets.files.reading.delimited import Part, Unread
 from unroll.datasets.files.reading.reader import Place, Reader
@@ -75,13 +76,13 @@ class Ts(Reader):
             return "", f"{len(fields)} parts between colons", wrong
         label = fields[-1].strip() if self._head.has_label else ""
         if self._head.has_label and (not label or (self._head.labels and label not in self._head.labels)):
-            return "label", utf8.shorten(label), "unknown label; expected one of those that @classLabel lists"
+            return "label", raw.shorten(label), "unknown label; expected one of those that @classLabel lists"
         cells = fields[0].split(",")
         if len(cells) > self._times or (self._head.length and len(cells) != self._times):
             return "", f"{len(cells)} values", f"wrong number of values; expected {self._times}"
         found = values.row(cells)
         if isinstance(found, int):
-            return f"t{found:03d}", utf8.shorten(cells[found]), "no finite number"
+            return f"t{found:03d}", raw.shorten(cells[found]), "no finite number"
         return found, label
 
     def _lines(self, receipt: Receipt | None, skip: int = 0) -> Iterator[tuple[np.ndarray, list[str]]]:
@@ -112,7 +113,7 @@ class Ts(Reader):
                     key, *rest = line[1:].split() or [""]
                     said[key.lower()] = rest
                 elif line and not line.startswith("#"):
-                    shown = utf8.shorten(line)
+                    shown = raw.shorten(line)
                     raise DataError(f"{self.place.name} row {row}: {shown!r}; expected a header line or @data")
         raise DataError(f"{self.place.name}: no line @data; expected it after the headers")
 

@@ -9,7 +9,6 @@ from unroll.datasets.files.reading.source import Source
 BLOCK = 1 << 22
 """Bytes read at a time."""
 BOM = "\ufeff".encode()
-SHOWN = 60
 """Characters of a faulty value that a message quotes."""
 
 
@@ -40,11 +39,6 @@ def line_ends(data: bytes) -> int:
     r"""How many lines end in ``data``: at ``\n``, ``\r\n`` or a single ``\r``."""
     ends = data.count(b"\n")
     return ends + data.count(b"\r") - data.count(b"\r\n") if b"\r" in data else ends
-
-
-def shorten(value: str) -> str:
-    """``value``, cut to what a message can quote."""
-    return value if len(value) <= SHOWN else value[: SHOWN - 1] + "…"
 
 
 def _refuse_nul(name: str, data: bytes, row: int) -> None:
