@@ -2,16 +2,15 @@
 
 import sys
 
-from unroll.registry import publication
-from unroll.registry import register as registry
+from unroll.registry.register import publish
 from unroll.stages.common.entry import main
 from unroll.stages.common.task import Task
 
 
 def register(task: Task) -> None:
     """Bring MLflow up to date with the task's files, and say what the gate decided."""
-    verdict = registry.register(task, publication.publish(task))
-    state = "champion" if verdict.alias == "champion" else "refused, kept as challenger"
+    verdict = publish(task)
+    state = "champion" if verdict.outcome.in_use else "refused, kept as challenger"
     sys.stderr.write(f"register {task.name}: version {verdict.version} is {state}: {verdict.reason}\n")
 
 

@@ -14,8 +14,8 @@ from unroll import problems
 from unroll.core import store
 from unroll.core.scores import SEED, Scores
 from unroll.problems.common.base import Prepared
-from unroll.registry import publication
-from unroll.registry import register as registry
+from unroll.registry import register
+from unroll.registry.gate import Verdict
 from unroll.stages.common.task import Task
 from unroll.tracking import backend
 
@@ -41,13 +41,13 @@ class Contest:
         found = self.client().get_registered_model(NAME).aliases
         return {alias: int(version) for alias, version in found.items()}
 
-    def enter(self, rows: int, **changes: Any) -> registry.Verdict:
+    def enter(self, rows: int, **changes: Any) -> Verdict:
         """Build the forecaster of the last ``rows`` rows, and register it."""
         self.build(rows, **changes)
         return self.register()
 
-    def register(self) -> registry.Verdict:
-        return registry.register(self.task, publication.publish(self.task))
+    def register(self) -> Verdict:
+        return register.publish(self.task)
 
     def build(self, rows: int, *, note: str = "", table: pd.DataFrame | None = None, **prepare: Any) -> Scores:
         """What the stages up to evaluate leave, with a network whose linear part least squares has fitted.

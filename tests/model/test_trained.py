@@ -70,7 +70,9 @@ def test_faulty_config(folder: Path) -> None:
     told = "model.outputs: unknown key (value 2)"
     fails(folder, "config.json", told)
     fails(
-        folder, "config.json", "; if another version of Unroll trained it, mend the key in params.yaml and train anew"
+        folder,
+        "config.json",
+        "; if another version of Unroll trained it, correct the key in params.yaml and",
     )
     change(folder, model={})
     fails(folder, "config.json", "model.inputs: missing; every tuned value must be given")
@@ -141,7 +143,7 @@ def test_keys_that_nothing_mends_are_told_with_what_to_do(tmp_path: Path) -> Non
     block = tables.CASES["forecasting"].model
     older(tmp_path, {**block, "head": "student_t", "cell": "lru"}, block)
     fails(tmp_path, "config.json", "model.cell: 'lru' is not allowed")
-    fails(tmp_path, "config.json", "mend the key in params.yaml and train anew: unroll repro")
+    fails(tmp_path, "config.json", "correct the key in params.yaml and train again: unroll repro")
     older(tmp_path, {**block, "multi_step": "autoregressive", "head": "gaussian"}, block)
     fails(tmp_path, "config.json", "model: trajectories: None with multi_step autoregressive; expected a number")
 

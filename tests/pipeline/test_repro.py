@@ -24,7 +24,7 @@ from unroll.core.params import Params
 from unroll.pipeline import check, repro, results
 from unroll.pipeline.chain import Chain
 from unroll.pipeline.repro import run_side_by_side
-from unroll.registry.register import Verdict
+from unroll.registry.gate import Judgement, Outcome, Verdict
 
 
 def chains_of(root: Path, names: list[str]) -> list[Chain]:
@@ -220,7 +220,8 @@ def test_force_runs_every_stage_of_the_named_tasks(tmp_path: Path, recorded: lis
 def test_a_model_is_published_only_where_its_files_belong_together(
     tmp_path: Path, recorded: list[Recorded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verdict = Verdict(True, "r2 0.8 ≥ 0.75", "r2", 0.8, 0.75, "higher", 0.0, 0.95, {}, "champion")
+    judgement = Judgement("r2", 0.8, 0.75, "higher", 0.0, 0.95, {})
+    verdict = Verdict(Outcome.UNOPPOSED, judgement, "air_quality", 1)
     published: list[str] = []
 
     def publish_all(root: Path, names: Sequence[str]) -> dict[str, Verdict]:

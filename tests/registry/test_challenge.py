@@ -18,11 +18,8 @@ from unroll.core.errors import DataError
 from unroll.core.scores import DRAWS, SEED, Scores, advantage
 from unroll.problems.common.base import Asked
 from unroll.registry import challenge, register
+from unroll.registry.snapshot import Evaluation
 from unroll.tracking import runs
-
-
-def no_record(fingerprint: str) -> None:
-    return None
 
 
 def gate(**changes: Any) -> GateConfig:
@@ -31,7 +28,7 @@ def gate(**changes: Any) -> GateConfig:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("duel")
+    return tmp_path_factory.mktemp("challenge")
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +40,13 @@ def met(folder: Path) -> Contest:
     return made
 
 
-def fight(met: Contest, folder: Path, **changes: Any) -> challenge.Duel:
-    return challenge.fight(met.task.layout, 1, folder / "champion", gate(**changes), no_record)
+def compete(met: Contest, folder: Path, **changes: Any) -> challenge.Challenge:
+    return challenge.run(met.task.layout, 1, folder / "champion", gate(**changes), None)
 
 
 def test_a_better_model_wins_by_what_brute_force_finds(met: Contest, folder: Path) -> None:
     ours = met.build(2).table()
-    won = fight(met, folder)
+    won = compete(met, folder)
     assert won.outcome == "better"
     assert (won.champion, won.rows, won.blocks) == (1, len(ours), -(-len(ours) // 168))
     truth, new = ours["truth"].to_numpy(), ours["guess"].to_numpy()
@@ -96,25 +93,25 @@ def test_a_worse_model_loses_and_an_equal_one_does_not_win(met: Contest, folder:
     for path in met.task.layout.model.iterdir():
         (tmp_path / "champion" / path.name).write_bytes(path.read_bytes())
     met.build(1)
-    lost = fight(met, tmp_path)
+    lost = compete(met, tmp_path)
     assert lost.outcome == "not better"
     assert lost.high is not None
     assert lost.high < 0
     met.build(2, note="again")
-    equal = fight(met, tmp_path)
+    equal = compete(met, tmp_path)
     assert (equal.outcome, equal.difference, equal.low, equal.high) == ("not better", 0.0, 0.0, 0.0)
-    assert equal.reason.endswith("advantage 0 (0 to 0), a lower end above 0 is asked")
+    assert equal.reason("r2", 0.0).endswith("advantage 0 (0 to 0), expected a lower end above 0")
 
 
 def test_the_margin_is_asked_of_the_lower_end(met: Contest, folder: Path) -> None:
     met.build(2)
-    won = fight(met, folder)
+    won = compete(met, folder)
     assert won.low is not None
-    assert fight(met, folder, margin=won.low * 0.99).outcome == "better"
-    narrow = fight(met, folder, margin=won.low * 1.01)
+    assert compete(met, folder, margin=won.low * 0.99).outcome == "better"
+    narrow = compete(met, folder, margin=won.low * 1.01)
     assert narrow.outcome == "not better"
     assert narrow.difference == won.difference
-    wide = fight(met, folder, confidence=0.99)
+    wide = compete(met, folder, confidence=0.99)
     assert wide.low is not None
     assert wide.low < won.low
 
@@ -122,12 +119,12 @@ def test_the_margin_is_asked_of_the_lower_end(met: Contest, folder: Path) -> Non
 def test_a_champion_of_another_window_is_fed_with_its_own(met: Contest, folder: Path) -> None:
     """It needs fewer rows before the first forecast: the rows that both answer are compared."""
     ours = met.build(2, lag=12).table()
-    won = fight(met, folder)
+    won = compete(met, folder)
     assert (won.outcome, won.rows) == ("better", len(ours))
-    assert won.champion_value == pytest.approx(fight_of_itself(met, folder, lag=12), abs=1e-4)
+    assert won.champion_value == pytest.approx(score_of_itself(met, folder, lag=12), abs=1e-4)
 
 
-def fight_of_itself(met: Contest, folder: Path, **prepare: Any) -> float:
+def score_of_itself(met: Contest, folder: Path, **prepare: Any) -> float:
     """R² of the champion's kind of model on the rows of such windows."""
     from unroll.model.trained import Trained
 
@@ -157,10 +154,10 @@ def test_with_more_data_the_champion_keeps_its_scaler(met: Contest, folder: Path
     assert more["pm10_ug_m3"][: len(table)].equals(table["pm10_ug_m3"])
     louder = more.assign(pm10_ug_m3=more["pm10_ug_m3"].where(more.index > 600, 1.5 * more["pm10_ug_m3"] - 10))
     met.build(2, table=louder)  # train differs, so does a scaler that is fitted on it
-    won = fight(met, folder)
+    won = compete(met, folder)
     met.build(2, table=table)
     assert won.outcome == "better"
-    before = fight(met, folder)
+    before = compete(met, folder)
     assert won.rows == (before.rows or 0) + 300
     assert won.champion_value == pytest.approx(before.champion_value, abs=0.03)
 
@@ -176,17 +173,17 @@ def test_other_rows_or_another_question_promote_nothing(
     met: Contest, folder: Path, prepare: dict[str, Any], reason: str
 ) -> None:
     met.build(2, **prepare)
-    found = fight(met, folder)
+    found = compete(met, folder)
     met.build(2)
     assert (found.outcome, found.value) == ("rows differ", None)
-    assert re.search(reason, found.reason), found.reason
+    assert re.search(reason, found.detail), found.detail
 
 
 def test_a_champion_of_another_problem_is_not_imported(met: Contest, tmp_path: Path) -> None:
     met.build(2)
     store.write_json(tmp_path / "champion/config.json", {"problem": "os", "model": {}, "meta": {}})
-    found = fight(met, tmp_path)
-    assert (found.outcome, found.reason) == (
+    found = compete(met, tmp_path)
+    assert (found.outcome, found.detail) == (
         "rows differ", "it solves the problem 'os', this model 'forecasting'",
     )  # fmt: skip
 
@@ -195,24 +192,24 @@ def test_a_champion_that_cannot_be_read_promotes_nothing(met: Contest, folder: P
     met.build(2)
     config = store.read_json(folder / "champion/config.json")
     store.write_json(tmp_path / "champion/config.json", config)
-    found = fight(met, tmp_path)
+    found = compete(met, tmp_path)
     assert found.outcome == "not loaded"
-    assert "weights.safetensors: not there" in found.reason
+    assert "weights.safetensors: not there" in found.detail
     (tmp_path / "champion/weights.safetensors").write_bytes((folder / "champion/weights.safetensors").read_bytes())
     meta = {key: value for key, value in config["meta"].items() if key != "scaler"} | {"lag": 3}
     store.write_json(tmp_path / "champion/config.json", config | {"meta": meta})
-    found = fight(met, tmp_path)
+    found = compete(met, tmp_path)
     assert found.outcome == "not loaded"
 
 
 def test_a_champion_that_this_code_reads_otherwise_promotes_nothing(met: Contest, folder: Path) -> None:
     met.build(2)
     layout = met.task.layout
-    rows = challenge.fingerprint(challenge.asked(layout, "r2"))
-    found = challenge.fight(layout, 1, folder / "champion", gate(), lambda seen: 0.9 if seen == rows else None)
+    rows = challenge.rows_of(layout, "r2")
+    found = challenge.run(layout, 1, folder / "champion", gate(), Evaluation(rows, 0.9))
     assert found.outcome == "not loaded"
     assert (
-        "and 0.9 when it was evaluated on the same rows: this code does not read it as it was trained" in found.reason
+        "and 0.9 when it was evaluated on the same rows: this code does not read it as it was trained" in found.detail
     )
 
 
@@ -231,10 +228,11 @@ def test_a_short_test_part_says_so(met: Contest, folder: Path) -> None:
     old.mkdir()
     met.task.layout.model.rename(old / "champion")
     met.build(2, test_from="2015-03-20")
-    found = fight(met, old)
+    found = compete(met, old)
     met.build(2)
     assert found.outcome == "not better"
-    assert f"{found.blocks} independent blocks of 168 rows; expected at least 6 for an interval of 0.95" in found.reason
+    words = f"{found.blocks} independent blocks of 168 rows; expected at least 6 for an interval of 0.95"
+    assert words in found.reason("r2", 0.0)
 
 
 def test_rows_are_matched_by_key_and_truths_must_agree() -> None:
@@ -304,7 +302,7 @@ def test_the_registered_verdict_holds_the_numbers(tmp_path: Path) -> None:
     """Worse, equal and better through the real registry: alias, tags and gate.json."""
     made = contest.make(tmp_path / "project")
     first = made.enter(2)
-    assert (first.passed, first.duel, made.aliases()) == (True, None, {"champion": 1})
+    assert (first.passed, first.challenge, made.aliases()) == (True, None, {"champion": 1})
     worse = made.enter(1)
     assert (worse.passed, made.aliases()) == (False, {"champion": 1, "challenger": 2})
     assert worse.reason.startswith("not better than champion 1: r2 ")
@@ -313,10 +311,14 @@ def test_the_registered_verdict_holds_the_numbers(tmp_path: Path) -> None:
     better = made.enter(4)  # it beats a champion of one row, not one of two: these tell all there is
     assert (better.passed, made.aliases()["champion"]) == (False, 1)
     tags = made.client().get_model_version(NAME, "2").tags
-    assert (tags["duel.outcome"], tags["duel.champion"], tags["unroll.verdict"]) == ("not better", "1", "refused")
-    assert float(tags["duel.high"]) < 0
+    assert (tags["challenge.outcome"], tags["challenge.champion"], tags["unroll.verdict"]) == (
+        "not better",
+        "1",
+        "refused",
+    )
+    assert float(tags["challenge.high"]) < 0
     written = store.read_json(made.task.layout.reports / "gate.json")
-    assert written["duel"]["outcome"] == "not better"
+    assert written["challenge"]["outcome"] == "not better"
     assert (written["champion"], written["alias"], written["version"]) == (1, "challenger", 4)
     assert register.is_published(made.root, NAME)
 
@@ -328,9 +330,9 @@ def test_a_better_model_takes_the_place(tmp_path: Path) -> None:
     assert (better.passed, made.aliases()) == (True, {"champion": 2})
     assert "; better than champion 1: r2 " in better.reason
     tags = made.client().get_model_version(NAME, "2").tags
-    assert (tags["duel.outcome"], tags["unroll.verdict"]) == ("better", "passed")
-    assert float(tags["duel.low"]) > 0
+    assert (tags["challenge.outcome"], tags["unroll.verdict"]) == ("better", "passed")
+    assert float(tags["challenge.low"]) > 0
     assert tags["unroll.model_hash"] == runs.model_hash(made.task.layout.model)
     assert register.is_published(made.root, NAME)
-    assert made.register().alias == "champion"  # the same model stays, without a duel
+    assert made.register().alias == "champion"  # the same model stays, without a challenge
     assert made.aliases() == {"champion": 2}

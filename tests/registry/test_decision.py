@@ -70,7 +70,7 @@ def test_code_that_does_as_well_by_the_model_takes_over(made: Contest, monkeypat
     evaluated_as(made, r2(made) * 1.0005)  # another processor rounds otherwise
     verdict = made.register()
     assert (verdict.alias, verdict.version, verdict.champion) == ("champion", 2, 2)
-    assert verdict.reason.endswith("; the model of version 1 served otherwise, with the same score")
+    assert verdict.reason.endswith("; the model of version 1 served by other code, with the same score")
     assert made.aliases() == {"champion": 2}
     assert register.is_published(made.root, NAME)
     assert made.register() == verdict  # told again, it is the same
@@ -87,9 +87,9 @@ def test_code_that_does_otherwise_by_the_model_stays_challenger(
     verdict = made.register()
     assert (verdict.passed, verdict.alias, verdict.version, verdict.champion) == (False, "challenger", 2, 1)
     assert verdict.reason == (
-        f"version 1, the same model served otherwise, stays in use: r2 {before * factor:.4g} by the present code and "
-        f"{before:.4g} by that one's, on the same test rows; unroll registry promote {NAME} 2 puts this one in its "
-        "place"
+        f"version 1, the same model served by other code, stays in use: r2 is {before * factor:.4g} with the present "
+        f"code and {before:.4g} with the code of that one, on the same test rows; "
+        f"unroll registry promote {NAME} 2 puts this one in its place"
     )
     assert made.aliases() == {"champion": 1, "challenger": 2}
     assert register.is_published(made.root, NAME)
@@ -132,7 +132,7 @@ def test_a_champion_whose_score_on_these_rows_is_not_known_stays(
     use_code(monkeypatch, "b")
     verdict = made.register()
     assert (verdict.alias, made.aliases()) == ("challenger", {"champion": 1, "challenger": 2})
-    assert "by the present code and an unknown one by that one's, on the same test rows; unroll reg" in verdict.reason
+    assert "with the present code and unknown with the code of that one, on the same test rows; " in verdict.reason
 
 
 def test_a_person_who_went_back_to_the_code_before_is_not_overruled(
@@ -144,7 +144,7 @@ def test_a_person_who_went_back_to_the_code_before_is_not_overruled(
     assert not register.is_published(made.root, NAME)
     verdict = register.publish_all(made.root, [NAME])[NAME]
     assert (verdict.alias, verdict.version, verdict.champion) == ("challenger", 2, 1)
-    assert "; version 1, the same model served otherwise, stays in use: promoted by " in verdict.reason
+    assert "; version 1, the same model served by other code, stays in use: promoted by " in verdict.reason
     assert verdict.reason.endswith(f"(b is slow); unroll registry promote {NAME} 2 puts this one in its place")
     assert made.aliases() == {"champion": 1, "challenger": 2}
     assert register.is_published(made.root, NAME)
@@ -191,7 +191,7 @@ def test_a_verdict_that_is_stopped_halfway_comes_right(made: Contest, where: str
     assert "; better than champion 2: r2 " in verdict.reason
     tags = made.client().get_model_version(NAME, "3").tags
     assert (tags["unroll.verdict"], tags["unroll.reason"]) == ("passed", verdict.reason)
-    assert (tags["duel.outcome"], tags["duel.champion"]) == ("better", "2")
+    assert (tags["challenge.outcome"], tags["challenge.champion"]) == ("better", "2")
     assert made.aliases()["champion"] == 3
     assert register.is_published(made.root, NAME)
     kinds = [kind for kind, _, _ in told(made)]
@@ -205,9 +205,9 @@ def test_a_verdict_that_came_too_late_leaves_no_tags(made: Contest, monkeypatch:
     seen: list[str] = []
     change = register.history.heal
 
-    def heal(*arguments: Any) -> snapshot.Registered:
+    def heal(*arguments: Any) -> snapshot.Snapshot:
         found = change(*arguments)
-        if len(seen) == 1:  # between the verdict and the lock another version came into use
+        if not seen:  # between the challenge and the lock another version came into use
             made.client().set_registered_model_alias(NAME, "champion", "2")
             found = change(*arguments)
         seen.append(dict(made.client().get_model_version(NAME, "3").tags).get("unroll.verdict", "none"))
@@ -216,9 +216,9 @@ def test_a_verdict_that_came_too_late_leaves_no_tags(made: Contest, monkeypatch:
     made.build(2, note="again")
     monkeypatch.setattr(register.history, "heal", heal)
     verdict = made.register()
-    assert verdict.duel is not None
-    assert (verdict.alias, verdict.duel.champion) == ("champion", 2)
-    assert seen[:3] == ["none", "none", "none"]
+    assert verdict.challenge is not None
+    assert (verdict.alias, verdict.challenge.champion) == ("champion", 2)
+    assert seen == ["none", "none"]
 
 
 @pytest.mark.parametrize("gone", [False, True])

@@ -9,7 +9,7 @@ import pytest
 from unroll.core.errors import ConfigError, TrackingError
 from unroll.registry import history
 from unroll.registry.history import PREFIX, Event, Kind
-from unroll.registry.snapshot import Registered, Version
+from unroll.registry.snapshot import Snapshot, Version
 
 
 def version(number: int) -> Version:
@@ -24,8 +24,8 @@ class Store:
         self.aliases: dict[str, int] = {}
         self.stop_before = ""
 
-    def registered(self) -> Registered:
-        return Registered("air", [version(n) for n in range(1, 6)], dict(self.aliases), dict(self.tags))
+    def registered(self) -> Snapshot:
+        return Snapshot("air", [version(n) for n in range(1, 6)], dict(self.aliases), dict(self.tags))
 
     def set_registered_model_tag(self, name: str, key: str, value: str) -> None:
         self._stop("tag" if key.startswith(PREFIX) else "mark")
@@ -132,7 +132,7 @@ def test_a_change_that_was_cut_off_is_told_and_counts_for_nothing(store: Store, 
     store.stop_before = "alias"
     with pytest.raises(KeyboardInterrupt):
         change(store, "promoted", 2, hand=True)
-    assert history.needs_healing(store.registered())
+    assert history.seen(store.registered()) != history.events(store.registered())
     store.stop_before = ""
     told = healed(store)
     assert [event.kind for event in told][-2:] == ["promoted", "cut off"]
@@ -140,7 +140,7 @@ def test_a_change_that_was_cut_off_is_told_and_counts_for_nothing(store: Store, 
         first, told[-2].key, "stopped before version 2 was in use",
     )  # fmt: skip
     assert line(store) == ([1] if first else [])
-    assert not history.needs_healing(store.registered())
+    assert history.seen(store.registered()) == history.events(store.registered())
     assert len(healed(store)) == len(told)  # once is enough
     change(store, "promoted", 2, hand=True)
     assert line(store) == ([1, 2] if first else [2])
@@ -161,7 +161,7 @@ def test_one_that_stopped_after_the_alias_came_about(store: Store) -> None:
     with pytest.raises(KeyboardInterrupt):
         change(store, "promoted", 2)
     store.stop_before = ""
-    assert not history.needs_healing(store.registered())
+    assert history.seen(store.registered()) == history.events(store.registered())
     healed(store)  # the next command takes note that it did
     store.aliases["champion"] = 1
     assert [event.kind for event in healed(store)] == ["promoted", "promoted", "found"]

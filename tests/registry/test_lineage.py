@@ -122,12 +122,12 @@ def test_the_command_prints_it_both_ways(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_second_run_was_a_duel_and_a_third_does_nothing(project: Path) -> None:
+def test_the_second_run_was_a_challenge_and_a_third_does_nothing(project: Path) -> None:
     gate = json.loads((project / f"reports/{TASK}/gate.json").read_text(encoding="utf-8"))
     assert gate["version"] == 2
-    assert gate["duel"]["champion"] == 1
-    assert gate["duel"]["outcome"] in ("better", "not better")
-    assert gate["duel"]["rows"] == json.loads((project / f"reports/{TASK}/metrics.json").read_text())["examples"]
+    assert gate["challenge"]["champion"] == 1
+    assert gate["challenge"]["outcome"] in ("better", "not better")
+    assert gate["challenge"]["rows"] == json.loads((project / f"reports/{TASK}/metrics.json").read_text())["examples"]
     again = run_cli(project, "repro")
     assert "nothing to do: every stage is up to date" in again.stdout
     assert again.stderr == ""

@@ -15,6 +15,7 @@ from unroll.core.errors import ConfigError, TrackingError
 from unroll.model import packaging
 from unroll.registry import challenge, promotion, publication
 from unroll.registry import register as registry
+from unroll.registry.gate import judge
 from unroll.stages.common.task import Task
 from unroll.tracking import backend, runs
 
@@ -58,40 +59,41 @@ def metrics(value: float, baseline: float, name: str = "r2") -> dict[str, Any]:
     [
         (0.80, 0.70, "higher", 0.75, True, "r2 0.8 ≥ 0.75; better than persistence 0.7"),
         (0.75, 0.70, "higher", 0.75, True, "r2 0.75 ≥ 0.75; better than persistence 0.7"),
-        (0.74, 0.70, "higher", 0.75, False, "r2 0.74, ≥ 0.75 is asked"),
+        (0.74, 0.70, "higher", 0.75, False, "r2 0.74, expected ≥ 0.75"),
         (0.80, 0.80, "higher", 0.75, False, "r2 0.8 does not beat persistence 0.8"),
-        (0.70, 0.90, "higher", 0.75, False, "r2 0.7, ≥ 0.75 is asked; r2 0.7 does not beat persistence 0.9"),
+        (0.70, 0.90, "higher", 0.75, False, "r2 0.7, expected ≥ 0.75; r2 0.7 does not beat persistence 0.9"),
         (2.50, 2.90, "lower", 3.00, True, "r2 2.5 ≤ 3; better than persistence 2.9"),
         (3.00, 3.10, "lower", 3.00, True, "r2 3 ≤ 3; better than persistence 3.1"),
-        (3.10, 3.20, "lower", 3.00, False, "r2 3.1, ≤ 3 is asked"),
+        (3.10, 3.20, "lower", 3.00, False, "r2 3.1, expected ≤ 3"),
         (2.50, 2.50, "lower", 3.00, False, "r2 2.5 does not beat persistence 2.5"),
     ],
 )
 def test_the_gate(value: float, baseline: float, direction: str, threshold: float, passed: bool, reason: str) -> None:
-    verdict = registry.judge(metrics(value, baseline), gate(direction=direction, threshold=threshold))
+    verdict = judge(metrics(value, baseline), gate(direction=direction, threshold=threshold))
     assert (verdict.passed, verdict.reason) == (passed, reason)
-    assert verdict.alias == ("champion" if passed else "challenger")
+    met = {condition.kind: condition.met for condition in verdict.conditions()}
+    assert met == {"threshold": "expected" not in reason, "baseline": "does not beat" not in reason}
 
 
 def test_an_undefined_metric_is_refused() -> None:
-    verdict = registry.judge({"test": {"r2": None}, "baselines": {"persistence": {"r2": 0.7}}}, gate())
+    verdict = judge({"test": {"r2": None}, "baselines": {"persistence": {"r2": 0.7}}}, gate())
     assert (verdict.passed, verdict.value) == (False, None)
-    assert verdict.reason == "r2 undefined, ≥ 0.75 is asked; r2 undefined does not beat persistence 0.7"
-    verdict = registry.judge({"test": {"r2": 0.8}, "baselines": {"persistence": {"r2": None}}}, gate())
+    assert verdict.reason == "r2 undefined, expected ≥ 0.75; r2 undefined does not beat persistence 0.7"
+    verdict = judge({"test": {"r2": 0.8}, "baselines": {"persistence": {"r2": None}}}, gate())
     assert (verdict.passed, verdict.reason) == (False, "r2 0.8 does not beat persistence undefined")
 
 
 def test_a_gate_without_baselines_asks_for_the_threshold_alone() -> None:
-    assert registry.judge({"test": {"r2": 0.8}, "baselines": {}}, gate(baselines=[])).passed
+    assert judge({"test": {"r2": 0.8}, "baselines": {}}, gate(baselines=[])).passed
 
 
 def test_a_gate_on_unknown_names_says_what_there_is() -> None:
     with pytest.raises(ConfigError, match=r"^gate\.metric: 'r3' is not in metrics\.json; expected one of: r2$"):
-        registry.judge(metrics(0.8, 0.7), gate(metric="r3"))
+        judge(metrics(0.8, 0.7), gate(metric="r3"))
     with pytest.raises(ConfigError, match=r"^gate\.baselines: 'naive' is not .*; expected one of: persistence$"):
-        registry.judge(metrics(0.8, 0.7), gate(baselines=["naive"]))
+        judge(metrics(0.8, 0.7), gate(baselines=["naive"]))
     with pytest.raises(ConfigError, match=r"^gate\.metric: baseline persistence: 'r2' is not .*: rmse$"):
-        registry.judge({"test": {"r2": 1}, "baselines": {"persistence": {"rmse": 1}}}, gate())
+        judge({"test": {"r2": 1}, "baselines": {"persistence": {"rmse": 1}}}, gate())
 
 
 def test_an_unknown_name_is_told_with_file_and_key_and_nothing_is_registered(task: Task) -> None:
@@ -112,8 +114,9 @@ def test_a_model_that_passes_is_champion(task: Task) -> None:
     assert version.run_id == version.tags["unroll.run_id"]
     assert client(task).get_run(version.run_id).data.tags["unroll.reason"] == verdict.reason
     assert json.loads((task.layout.reports / "gate.json").read_text(encoding="utf-8")) == {
-        "passed": True, "reason": verdict.reason, "metric": "r2", "value": 0.8, "threshold": 0.75,
-        "direction": "higher", "margin": 0.0, "confidence": 0.95, "duel": None, "version": 1, "champion": 1,
+        "passed": True, "outcome": "no champion before", "failed": [], "reason": verdict.reason,
+        "metric": "r2", "value": 0.8, "threshold": 0.75,
+        "direction": "higher", "margin": 0.0, "confidence": 0.95, "challenge": None, "version": 1, "champion": 1,
         "baselines": {"persistence": 0.7, "seasonal_naive": 0.2}, "alias": "champion",
         "model_hash": runs.model_hash(task.layout.model),
     }  # fmt: skip
@@ -126,7 +129,7 @@ def test_a_model_that_fails_is_registered_with_the_reason(task: Task) -> None:
     assert aliases(task) == {"challenger": "1"}
     tags = client(task).get_model_version(NAME, "1").tags
     assert tags["unroll.verdict"] == "refused"
-    assert tags["unroll.reason"] == "r2 0.6, ≥ 0.75 is asked; r2 0.6 does not beat persistence 0.7"
+    assert tags["unroll.reason"] == "r2 0.6, expected ≥ 0.75; r2 0.6 does not beat persistence 0.7"
 
 
 def test_registering_twice_makes_one_version_and_one_logged_model(task: Task) -> None:
@@ -194,19 +197,19 @@ def test_a_model_is_judged_anew_when_another_one_was_promoted_meanwhile(
     made = contest.make(tmp_path / "project")
     made.enter(1)
     made.enter(1, note="again")
-    seen, fight = [], challenge.fight
+    seen, fight = [], challenge.run
 
-    def slow(layout: Any, champion: int, *rest: Any) -> challenge.Duel:
+    def slow(layout: Any, champion: int, *rest: Any) -> challenge.Challenge:
         seen.append(champion)
         if len(seen) == 1:
             promotion.promote(made.root, NAME, 2, "while the other one is judged")
         return fight(layout, champion, *rest)
 
-    monkeypatch.setattr(challenge, "fight", slow)
+    monkeypatch.setattr(challenge, "run", slow)
     verdict = made.enter(2)
     assert seen == [1, 2]
-    assert verdict.duel is not None
-    assert (verdict.passed, verdict.duel.champion, made.aliases()) == (True, 2, {"champion": 3})
+    assert verdict.challenge is not None
+    assert (verdict.passed, verdict.challenge.champion, made.aliases()) == (True, 2, {"champion": 3})
 
 
 def test_a_champion_whose_files_are_gone_or_damaged_stays_and_is_tried_again(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_results_table(layout: Layout) -> None:
         assert part in row
     store.write_json(layout.reports / "gate.json", gate | {"passed": True, "alias": "champion"})
     assert " champion " in shown(layout.root, TASK)
-    won = gate | {"passed": True, "alias": "champion", "duel": {"difference": 0.0213, "champion": 3}}
+    won = gate | {"passed": True, "alias": "champion", "challenge": {"difference": 0.0213, "champion": 3}}
     store.write_json(layout.reports / "gate.json", won)
     assert " champion: by 0.021 over version 3 " in shown(layout.root, TASK)
     assert "each as it ran last" in text

@@ -44,3 +44,16 @@ def test_a_file_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
         write_yaml(tmp_path / "dvc.lock", {"schema": "2.0", "stages": {"train@a": ENTRY}})
     reader.join(10)
     assert list(found[0]) == ["train@a"]
+
+
+def test_the_hash_of_a_folder_is_dvcs_own(tmp_path: Path) -> None:
+    """If this fails after an upgrade of DVC, its folders are hashed in another way: see ``of_folder``."""
+    from dvc.repo import Repo
+
+    folder = tmp_path / "models"
+    (folder / "inner").mkdir(parents=True)
+    for name, content in (("b", "2"), ("a.json", "{}"), ("inner/c", "")):
+        (folder / name).write_text(content, encoding="utf-8")
+    with Repo.init(str(tmp_path), no_scm=True) as repo:
+        (stage,) = repo.add(str(folder))
+        assert stage.outs[0].hash_info.value == dvc_lock.of_folder(folder)

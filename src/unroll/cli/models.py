@@ -36,7 +36,7 @@ def predict(
         typer.Option("--format", help="Default: as FILE ends; on standard output as INPUT if jsonl or text, else csv"),
     ] = None,
 ) -> None:
-    """Answer raw input with a task's model. A task on files of one's own takes files like those.
+    """Answer raw input with a task's model. A task on your own files takes files like those.
 
     Such as: unroll predict pollution last_days.csv --output forecast.csv
     """
@@ -49,16 +49,16 @@ def predict(
 @app.command()
 def generate(
     task: Annotated[str, typer.Argument(metavar="TASK", help="Name of a language model's task", show_default=False)],
-    seed_text: Annotated[str, typer.Option(help="The text to go on from", show_default=False)],
+    seed_text: Annotated[str, typer.Option(help="The text to continue", show_default=False)],
     length: Annotated[int, typer.Option(help="Characters, or words of a model of words")] = 400,
     temperature: Annotated[float, typer.Option(help="Low: tame, high: wild; 0: always the most probable one")] = 0.8,
     top_k: Annotated[int, typer.Option(help="Draw among so many of the most probable ones; 0: all")] = 0,
     top_p: Annotated[float, typer.Option(help="Draw among the fewest with this share of the probability")] = 1.0,
-    repetition_penalty: Annotated[float, typer.Option(help="Above 1: what stood there lately is drawn less")] = 1.0,
+    repetition_penalty: Annotated[float, typer.Option(help="Above 1: recent tokens are drawn less often")] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed draws the same text")] = 0,
     model: Model = None,
 ) -> None:
-    """Go on with a text as a trained language model would, shown as it is drawn.
+    """Continue a text as a trained language model would, shown as it is drawn.
 
     Such as: unroll generate poetry --seed-text "the rose" --temperature 0.6
     """
@@ -98,7 +98,7 @@ def add(
 
 @contextmanager
 def _piped() -> Iterator[None]:
-    """Whoever reads may have read enough, or stop the command: neither is a fault."""
+    """A reader that has read enough, and a person who stops the command, are not faults."""
     try:
         yield
         sys.stdout.flush()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,17 +24,14 @@ SHORT = 10
 @group.command(name="list")
 def show(task: OneTask = None) -> None:
     """List the registered models, with what their gate said."""
-    from unroll.registry import promotion, snapshot
+    from unroll.registry import snapshot
 
     project = root()
-    if task is not None:
-        promotion.require_registered(project, task)
     table = _table("task", "version", "alias", "registered", "run", "commit", "verdict")
-    for name in snapshot.names(project) if task is None else [task]:
-        registered = snapshot.read(project, name)
-        for version in reversed(registered.versions):
-            carried = sorted(alias for alias, number in registered.aliases.items() if number == version.number)
-            table.add_row(name, str(version.number), ", ".join(carried), _when(version), *_origin(version))
+    for current in map(partial(snapshot.require, project), snapshot.names(project) if task is None else [task]):
+        for version in reversed(current.versions):
+            aliases = ", ".join(current.aliases_of(version))
+            table.add_row(current.task, str(version.number), aliases, _when(version), *_origin(version))
     console(markup=False).print(table if table.rows else "no registered models (run: unroll repro)")
 
 
@@ -41,14 +39,12 @@ def show(task: OneTask = None) -> None:
 def history(task: TaskName) -> None:
     """Show every change of a task's champion: when, what, who and why. Nothing is written."""
     from unroll.registry import history as changes
-    from unroll.registry import promotion, snapshot
+    from unroll.registry import snapshot
 
-    promotion.require_registered(root(), task)
-    told = changes.seen(snapshot.read(root(), task))
     table = _table("when (UTC)", "what", "version", "before", "by", "run", "commit", "data", "why")
-    for event in told:
-        table.add_row(event.at.replace("T", " ")[:19], *_told(event))
-    console(markup=False).print(table if told else f"{task}: no model has been in use")
+    for event in changes.seen(snapshot.require(root(), task)):
+        table.add_row(event.at.replace("T", " ")[:19], *_cells(event))
+    console(markup=False).print(table if table.rows else f"{task}: no model has been in use")
 
 
 @group.command()
@@ -126,11 +122,11 @@ def _place(locked_in: str) -> str:
 def _trace_output(output: str) -> None:
     from unroll.registry import lineage
 
-    wanted, found = lineage.of_output(root(), output)
-    table = _table("task", "version", "registered", "run", "commit", "verdict", title=f"Models that came from {wanted}")
-    for version in found:
+    digest, versions = lineage.of_output(root(), output)
+    table = _table("task", "version", "registered", "run", "commit", "verdict", title=f"Models that came from {digest}")
+    for version in versions:
         table.add_row(version.task, str(version.number), _when(version), *_origin(version))
-    console(markup=False).print(table if found else f"{wanted}: no registered model came from it")
+    console(markup=False).print(table if versions else f"{digest}: no registered model came from it")
 
 
 def _say(task: str, event: "Event") -> None:
@@ -138,7 +134,7 @@ def _say(task: str, event: "Event") -> None:
     typer.echo(f"{task}: version {event.champion} is champion{before}")
 
 
-def _told(event: "Event") -> Sequence[str]:
+def _cells(event: "Event") -> Sequence[str]:
     numbers = ("–" if number is None else str(number) for number in (event.champion, event.before))
     by = event.by if event.hand else f"gate, run by {event.by}"
     by = {"found": "not Unroll", "cut off": f"noted by {event.by}"}.get(event.kind, by)

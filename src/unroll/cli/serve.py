@@ -17,12 +17,12 @@ def serve(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Processors of one network's pass")] = 1,
     no_token: Annotated[
-        bool, typer.Option("--no-token", help="Let everyone in who reaches an address that is not this machine's own")
+        bool, typer.Option("--no-token", help="Let everyone in who reaches an address that other machines can reach")
     ] = False,
 ) -> None:
     """Answer over HTTP with every task's champion, from one process, with a page to try them at /.
 
-    A newly promoted champion is taken up while the server runs. With UNROLL_TOKEN set, requests must carry it.
+    A newly promoted champion is loaded while the server runs. With UNROLL_TOKEN set, requests must carry it.
     Such as: unroll serve --port 8000
     """
     from unroll.serving import http

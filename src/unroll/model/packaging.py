@@ -24,17 +24,16 @@ PACKAGES = ("mlflow", "numpy", "pandas", "pydantic", "safetensors", "torch")
 
 
 def artifacts(layout: Layout) -> dict[str, str]:
-    """The files that a registered model takes along, by name: its folder, and how a task's own files are read."""
-    found = {"model": str(layout.model)}
+    """The files that a registered model takes along, by name: its folder, and how the user's own files are read."""
     block = reader(layout)
-    if block is not None:
-        store.write_json(layout.state / READER, block)
-        found["reader"] = str(layout.state / READER)
-    return found
+    if block is None:
+        return {"model": str(layout.model)}
+    store.write_json(layout.state / READER, block)
+    return {"model": str(layout.model), "reader": str(layout.state / READER)}
 
 
 def reader(layout: Layout) -> Any:
-    """The block by which a task on files of one's own has read them; None for other tasks."""
+    """The block by which the user's own files were read; None for tasks on other data."""
     manifest = layout.raw / "manifest.json"
     return store.read_json(manifest).get("found", {}).get("block") if manifest.is_file() else None
 

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 CONFIG = "config.json"
 WEIGHTS = "weights.safetensors"
 READER = "reader.json"
-"""Beside the folder of a registered model of files of one's own: the block by which its raw input is read."""
+"""Beside the folder of a model registered from the user's own files: the block by which its raw input is read."""
 READER_TAG = "unroll.reader_hash"
 """On a version that was registered with such a block: its hash."""
 KEYS = ("problem", "model", "meta")
-ANEW = "if another version of Unroll trained it, mend the key in params.yaml and train anew: unroll repro"
+ANEW = "if another version of Unroll trained it, correct the key in params.yaml and train again: unroll repro"
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _problem(path: Path, config: dict[str, Any]) -> tuple[Problem[Any, Any], Any
         if not idle:
             break
         block = {key: value for key, value in block.items() if key not in idle}
-    # what was left out is of no use: the fault is told of the block as it stands in the file
+    # leaving keys out did not help: report the fault in the block as it stands in the file
     raise StoreError(f"{path}: {explain(faults, 'model', problem.Model)}; {ANEW}")
 
 
@@ -110,12 +110,12 @@ def _idle(faults: Sequence[Any]) -> list[str]:
 
 def _require_fit(path: Path, tensors: dict[str, Any], model: "nn.Module") -> None:
     """Refuse the first tensor that is missing, left over or of another shape, in one line."""
-    wanted = model.state_dict()
-    for name in [*wanted, *tensors]:
+    needed = model.state_dict()
+    for name in [*needed, *tensors]:
         if name not in tensors:
             raise StoreError(f"{path}: tensor {name!r} is missing; expected the weights of the network in {CONFIG}")
-        if name not in wanted:
+        if name not in needed:
             raise StoreError(f"{path}: tensor {name!r} is not part of the network in {CONFIG}")
-        seen, expected = tuple(tensors[name].shape), tuple(wanted[name].shape)
+        seen, expected = tuple(tensors[name].shape), tuple(needed[name].shape)
         if seen != expected:
             raise StoreError(f"{path}: tensor {name!r} has the shape {seen}; expected {expected}")

@@ -87,9 +87,11 @@ def _gate(layout: Layout) -> str:
     if not path.is_file():
         return "–"
     gate = store.read_json(path)
-    duel = gate.get("duel")
+    challenge = gate.get("challenge") or gate.get("duel")  # as earlier versions wrote it
     if not gate["passed"]:
         return f"{gate['alias']}: {gate['reason']}"
     return (
-        f"{gate['alias']}: by {number(duel['difference'])} over version {duel['champion']}" if duel else gate["alias"]
+        f"{gate['alias']}: by {number(challenge['difference'])} over version {challenge['champion']}"
+        if challenge
+        else gate["alias"]
     )

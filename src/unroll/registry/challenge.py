@@ -1,15 +1,18 @@
-"""A new model against the champion: both are scored on the same test rows, and the difference gets an interval.
+"""A new model challenges the champion: both are scored on the same test rows, and the difference gets an interval.
 
-The champion is fed with what its own folder says (scaler, vocabulary, window), from the table that the new model was
-made from, and in the present code. Shapes: N examples, M of them that both answer.
+The champion gets what its own folder says (scaler, vocabulary, window), from the table that the new model was made
+from, and runs in the present code. Shapes: N examples, M of them that both answer.
 """
 
+import json
 import math
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -21,8 +24,8 @@ from unroll.core.layout import Layout
 from unroll.core.scores import Scores, advantage
 from unroll.model.trained import Trained
 from unroll.problems.common.base import Asked, Prepared
+from unroll.registry.snapshot import Evaluation
 
-Outcome = Literal["better", "not better", "rows differ", "not loaded"]
 BATCH = 256
 COMMON = 0.9
 """The least share of either model's test rows that both must answer: windows of other lengths begin at other rows."""
@@ -30,20 +33,32 @@ SAME_TRUTH = 1e-5
 """What two scalers may do to a true value, relative to the spread of all."""
 SAME_SCORE = 1e-3
 """How far a champion's score may be from the one it had on the same rows, relative to it: other processors round."""
+TAGS = ("challenge.", "duel.")
+"""What tags of a version with its challenge begin with; the second one in registries of earlier versions."""
+
+
+class Outcome(StrEnum):
+    """How a challenge ended; only the first lets the new model replace the champion."""
+
+    BETTER = "better"
+    NOT_BETTER = "not better"
+    ROWS_DIFFER = "rows differ"
+    NOT_LOADED = "not loaded"
 
 
 @dataclass(frozen=True)
-class Duel:
-    """How a new model did against the champion, and whether it may take its place.
+class Challenge:
+    """How a new model did against the champion.
 
     ``difference`` is how much better the new one is in the gate's metric (above 0: better), between ``low`` and
-    ``high`` with ``confidence``; ``rows`` are those that both answered, ``blocks`` how many of them are independent.
+    ``high`` with ``confidence``. ``rows`` are those that both answered, in ``blocks`` independent blocks of
+    ``block_rows``. ``detail`` says, for people, why nothing could be decided.
     """
 
     champion: int
     outcome: Outcome
-    reason: str
     confidence: float
+    detail: str = ""
     value: float | None = None
     champion_value: float | None = None
     difference: float | None = None
@@ -51,23 +66,58 @@ class Duel:
     high: float | None = None
     rows: int | None = None
     blocks: int | None = None
+    block_rows: int | None = None
+
+    def reason(self, metric: str, margin: float) -> str:
+        """The result in words."""
+        if self.outcome in (Outcome.ROWS_DIFFER, Outcome.NOT_LOADED):
+            return self.detail
+        ours, theirs = (_digits(value, 4) for value in (self.value, self.champion_value))
+        difference, low, high = (_digits(value, 3) for value in (self.difference, self.low, self.high))
+        numbers = f"{metric} {ours} against {theirs}, advantage {difference} ({low} to {high})"
+        needed = blocks_needed(self.confidence)
+        if self.outcome is Outcome.NOT_BETTER and self.blocks is not None and self.blocks < needed:
+            blocks = f"{self.blocks} independent blocks of {self.block_rows} rows"
+            return f"{numbers}: {blocks}; expected at least {needed} for an interval of {self.confidence:g}"
+        if self.outcome is Outcome.NOT_BETTER:
+            return f"{numbers}, expected a lower end above {margin:g}"
+        return numbers
+
+    def tags(self) -> dict[str, str]:
+        """As tags of a version."""
+        values = {key: value for key, value in asdict(self).items() if key != "detail"}
+        return {TAGS[0] + key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+
+    @classmethod
+    def of_tags(cls, tags: Mapping[str, str]) -> "Challenge | None":
+        """From tags of a version; None where they have none that can be read."""
+        for prefix in TAGS:
+            values = {key.removeprefix(prefix): value for key, value in tags.items() if key.startswith(prefix)}
+            try:
+                outcome = Outcome(values.pop("outcome"))
+                return cls(
+                    outcome=outcome, **{f.name: json.loads(values[f.name]) for f in fields(cls) if f.name in values}
+                )
+            except (KeyError, TypeError, ValueError):
+                continue
+        return None
 
 
 @dataclass(frozen=True)
-class Answered:
-    """A model with its test rows, what each asks, and a fingerprint of all that is asked."""
+class Contestant:
+    """A model with its test rows and what each of them asks."""
 
     trained: Trained
     prepared: Prepared
     asked: Asked
 
     @classmethod
-    def of(cls, trained: Trained, prepared: Prepared, metric: str) -> "Answered":
+    def of(cls, trained: Trained, prepared: Prepared, metric: str) -> "Contestant":
         """On the test part."""
         return cls(trained, prepared, trained.problem.asked(prepared, "test", metric))
 
     def scores(self) -> Scores:
-        """What the model does on each test row."""
+        """What the model scores on each test row."""
         import torch
 
         with torch.inference_mode():
@@ -78,108 +128,112 @@ class Answered:
         return lambda sums: self.trained.problem.metrics(sums, self.trained.meta)[metric]
 
 
-Expected = Callable[[str], float | None]
-"""What the champion scored when it was evaluated on the test rows of that fingerprint; None where it was on others."""
+class _Undecided(Exception):  # noqa: N818 - an outcome
+    """The models cannot be compared: the outcome, and why."""
 
 
-def fight(layout: Layout, champion: int, folder: Path, gate: GateConfig, expected: Expected) -> Duel:
-    """The task's model against the champion, version ``champion``, whose files lie in ``folder``.
+@contextmanager
+def _faults_are(outcome: Outcome) -> Iterator[None]:
+    """A fault of the champion's is an outcome; one that is no UnrollError is of a model that this code cannot read."""
+    try:
+        yield
+    except UnrollError as error:
+        raise _Undecided(outcome, " ".join(str(error).split())[:300]) from error
+    except Exception as error:  # a model of another version of the code may fail in any way
+        words = " ".join(str(error).split())[:300]
+        raise _Undecided(Outcome.NOT_LOADED, f"{type(error).__name__}: {words}") from error
 
-    Raises UnrollError where the task's own files are at fault. What is wrong with the champion is an outcome.
-    """
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums come out the same on every machine."""
     import torch
 
-    ours = Answered.of(Trained.load(layout.model), Prepared.load(layout.prepared), gate.metric)
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums come out the same whoever runs this
-    layout.state.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
     try:
-        with tempfile.TemporaryDirectory(dir=layout.state, prefix="duel.") as place:
-            return _fight(layout, champion, folder, gate, expected, ours, Path(place))
+        yield
     finally:
         torch.set_num_threads(threads)
 
 
-def _fight(
-    layout: Layout, champion: int, folder: Path, gate: GateConfig, expected: Expected, ours: Answered, place: Path
-) -> Duel:
-    def undecided(outcome: Outcome, why: str) -> Duel:
-        return Duel(champion, outcome, why, gate.confidence)
+def run(layout: Layout, champion: int, folder: Path, gate: GateConfig, recorded: Evaluation | None) -> Challenge:
+    """The task's model against the champion, version ``champion``, whose files are in ``folder``.
 
+    ``recorded`` is the champion's own evaluation: on the same rows its score must come out again. Raises UnrollError
+    if the task's own files are at fault. What is wrong with the champion is an outcome.
+    """
+    ours = Contestant.of(Trained.load(layout.model), Prepared.load(layout.prepared), gate.metric)
+    layout.state.mkdir(parents=True, exist_ok=True)
+    try:
+        with _one_thread(), tempfile.TemporaryDirectory(dir=layout.state, prefix="challenge.") as place:
+            theirs = _opponent(ours, layout, folder, gate.metric, Path(place))
+            return _compare(champion, gate, ours, theirs, recorded)
+    except _Undecided as undecided:
+        outcome, detail = undecided.args
+        return Challenge(champion, outcome, gate.confidence, detail)
+
+
+def _opponent(ours: Contestant, layout: Layout, folder: Path, metric: str, place: Path) -> Contestant:
+    """The champion on its own test rows; ``place`` is for its arrays."""
     problem, other = ours.trained.config["problem"], _problem(folder)
     if other != problem:
-        return undecided("rows differ", f"it solves the problem {other!r}, this model {problem!r}")
-    try:
+        raise _Undecided(Outcome.ROWS_DIFFER, f"it solves the problem {other!r}, this model {problem!r}")
+    with _faults_are(Outcome.NOT_LOADED):
         trained = Trained.load(folder)
-    except Exception as error:  # what another version of the code wrote may fail in any way
-        return undecided("not loaded", _line(error))
-    try:
-        theirs = Answered.of(trained, _prepared_for(trained, ours, layout, place), gate.metric)
+    with _faults_are(Outcome.ROWS_DIFFER):
+        return Contestant.of(trained, _prepared_for(trained, ours, layout, place), metric)
+
+
+def _compare(
+    champion: int, gate: GateConfig, ours: Contestant, theirs: Contestant, recorded: Evaluation | None
+) -> Challenge:
+    metric, values = gate.metric, (ours.value(gate.metric), theirs.value(gate.metric))
+    with _faults_are(Outcome.ROWS_DIFFER):
         ours_M, theirs_M = common(ours.asked, theirs.asked)
-    except UnrollError as error:
-        return undecided("rows differ", _line(error))
-    except Exception as error:
-        return undecided("not loaded", _line(error))
     our_scores = ours.scores()
-    try:
+    with _faults_are(Outcome.NOT_LOADED):
         their_scores = theirs.scores()
-        found = float(theirs.value(gate.metric)(their_scores.sums()))
-    except Exception as error:
-        return undecided("not loaded", _line(error))
-    known = expected(fingerprint(theirs.asked))
-    if known is not None and not agree(found, known):
-        reason = f"{gate.metric} {found:.4g} here and {known:.4g} when it was evaluated on the same rows"
-        return undecided("not loaded", f"{reason}: this code does not read it as it was trained")
+        score = float(values[1](their_scores.sums()))
+    if recorded and recorded.rows == fingerprint(theirs.asked) and not agree(score, recorded.score):
+        scores = f"{metric} {score:.4g} here and {recorded.score:.4g} when it was evaluated on the same rows"
+        raise _Undecided(Outcome.NOT_LOADED, f"{scores}: this code does not read it as it was trained")
     pair = our_scores.take(ours_M), their_scores.take(theirs_M)
-    values = ours.value(gate.metric), theirs.value(gate.metric)
-    return _judge(champion, gate, pair, values)
-
-
-def _judge(
-    champion: int,
-    gate: GateConfig,
-    pair: tuple[Scores, Scores],
-    values: tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]],
-) -> Duel:
-    """From the scores of both on the same rows."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        ours, theirs = (float(value(scores.sums())) for value, scores in zip(values, pair, strict=True))
-    sign = 1 if gate.direction == "higher" else -1
+        value, champion_value = (float(metric_of(part.sums())) for metric_of, part in zip(values, pair, strict=True))
+    sign, blocks = 1 if gate.direction == "higher" else -1, pair[0].blocks()
     difference, low, high = advantage(*pair, values, sign, gate.confidence)
-    blocks, needed = pair[0].blocks(), blocks_needed(gate.confidence)
-    better = blocks >= needed and low > gate.margin
-    numbers = f"{gate.metric} {ours:.4g} against {theirs:.4g}, advantage {difference:.3g} ({low:.3g} to {high:.3g})"
-    if blocks < needed:
-        asked = f"{blocks} independent blocks of {pair[0].block} rows; expected at least {needed} for an interval"
-        reason = f"{numbers}: {asked} of {gate.confidence:g}"
-    else:
-        reason = numbers if better else f"{numbers}, a lower end above {gate.margin:g} is asked"
-    return Duel(
+    better = blocks >= blocks_needed(gate.confidence) and low > gate.margin
+    return Challenge(
         champion=champion,
-        outcome="better" if better else "not better",
-        reason=reason,
+        outcome=Outcome.BETTER if better else Outcome.NOT_BETTER,
         confidence=gate.confidence,
-        value=_known(ours),
-        champion_value=_known(theirs),
-        difference=_known(difference),
-        low=_known(low),
-        high=_known(high),
+        value=_finite(value),
+        champion_value=_finite(champion_value),
+        difference=_finite(difference),
+        low=_finite(low),
+        high=_finite(high),
         rows=len(pair[0].statistics_NK),
         blocks=blocks,
+        block_rows=pair[0].block,
     )
 
 
-def agree(found: float, known: float) -> bool:
+def agree(score: float, recorded: float) -> bool:
     """Whether two scores of one model on the same rows are the same but for rounding.
 
     >>> agree(0.8001, 0.8), agree(0.81, 0.8)
     (True, False)
     """
-    return abs(found - known) <= SAME_SCORE * max(abs(known), SAME_SCORE)
+    return abs(score - recorded) <= SAME_SCORE * max(abs(recorded), SAME_SCORE)
 
 
-def _known(value: float) -> float | None:
+def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def _digits(value: float | None, digits: int) -> str:
+    return "undefined" if value is None else f"{value:.{digits}g}"
 
 
 def blocks_needed(confidence: float) -> int:
@@ -196,7 +250,7 @@ def blocks_needed(confidence: float) -> int:
 def common(ours: Asked, theirs: Asked) -> tuple[np.ndarray, np.ndarray]:
     """The places (M,) in either model's test rows of those that both answer.
 
-    Raises DataError where these are few, where they do not ask the same, or where the truths are not the same.
+    Raises DataError if these are few, if the questions differ, or if the truths differ.
     """
     for key in sorted({*ours.about, *theirs.about}):
         if ours.about.get(key) != theirs.about.get(key):
@@ -213,9 +267,9 @@ def common(ours: Asked, theirs: Asked) -> tuple[np.ndarray, np.ndarray]:
     differ_M = _differ(ours.truth_N[ours_M], theirs.truth_N[theirs_M])
     if differ_M.any():
         first = int(np.argmax(differ_M))
-        seen, here = theirs.truth_N[theirs_M[first]], ours.truth_N[ours_M[first]]
+        there, here = theirs.truth_N[theirs_M[first]], ours.truth_N[ours_M[first]]
         raise DataError(
-            f"{int(differ_M.sum()):,} of {len(keys_M):,} test rows have another truth, such as {seen!r:.40} there and "
+            f"{int(differ_M.sum()):,} of {len(keys_M):,} test rows have another truth, such as {there!r:.40} there and "
             f"{here!r:.40} here"
         )
     return ours_M, theirs_M
@@ -230,16 +284,15 @@ def _differ(ours_M: np.ndarray, theirs_M: np.ndarray) -> np.ndarray:
     return np.abs(ours_M - theirs_M) > SAME_TRUTH * (spread + np.abs(ours_M))
 
 
-def asked(layout: Layout, metric: str) -> Asked:
-    """What the task's own test part asks."""
-    name = _problem(layout.model)
-    return problems.load(str(name)).asked(Prepared.load(layout.prepared), "test", metric)
+def rows_of(layout: Layout, metric: str) -> str:
+    """The fingerprint of the task's own test rows."""
+    problem = problems.load(str(_problem(layout.model)))
+    return fingerprint(problem.asked(Prepared.load(layout.prepared), "test", metric))
 
 
 def fingerprint(asked: Asked) -> str:
-    """The SHA-256 over what is asked, row by row; equal where rows and truths are the same to the last bit."""
+    """The SHA-256 over what is asked, row by row; equal if rows and truths are the same to the last bit."""
     import hashlib
-    import json
 
     digest = hashlib.sha256(json.dumps(dict(asked.about), sort_keys=True).encode())
     digest.update(asked.key_N.astype("<i8").tobytes())
@@ -254,8 +307,8 @@ def _problem(folder: Path) -> Any:
     return config.get("problem") if isinstance(config, dict) else None
 
 
-def _prepared_for(trained: Trained, ours: Answered, layout: Layout, place: Path) -> Prepared:
-    """The validated table as this model reads it: what there is where it is ours, else made in ``place``."""
+def _prepared_for(trained: Trained, ours: Contestant, layout: Layout, place: Path) -> Prepared:
+    """The validated table as this model reads it: ours if it reads the same, else made in ``place``."""
     config = trained.config["prepare"]
     if config == ours.trained.config["prepare"] and trained.meta == ours.prepared.meta:
         return ours.prepared
@@ -264,8 +317,3 @@ def _prepared_for(trained: Trained, ours: Answered, layout: Layout, place: Path)
     table = store.read_table(layout.validated / "table.parquet", problem.columns(prepare), problem.coded(prepare))
     meta = problem.prepare(table, prepare, place, trained.meta)
     return Prepared(store.read_arrays(place), meta)
-
-
-def _line(error: Exception) -> str:
-    text = " ".join(str(error).split())[:300]
-    return text if isinstance(error, UnrollError) else f"{type(error).__name__}: {text}"

@@ -1,8 +1,8 @@
-"""Who put which model in use, when and why: an append-only history beside the models, in the same registry.
+"""Which model was in use when, by whose decision and why: an append-only history kept with the models in the registry.
 
-Each change is one tag of the registered model, under a key of its own that nobody writes twice, and it is written
-before the alias moves. So the alias alone says what is in use, whatever was killed when, and the history tells of all
-that was begun; what did not come about is marked by the next command (``heal``).
+Each change is one tag of the registered model, under a key of its own that is never written twice, and it is written
+before the alias moves. So the alias alone says which version is in use, whenever a process was killed, and the history
+has every change that was begun; the next command that writes marks those that did not happen (``heal``).
 """
 
 import getpass
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from unroll.core.errors import ConfigError, TrackingError
 from unroll.registry import snapshot
-from unroll.registry.snapshot import Registered, Version
+from unroll.registry.snapshot import CHALLENGER, CHAMPION, Snapshot, Version
 from unroll.tracking import backend
 
 if TYPE_CHECKING:
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 
 PREFIX = "unroll.history."
 SETTLED = "unroll.settled"
-"""The tag that holds the key of the last event whose alias was moved: what is otherwise now, something else did."""
+"""The tag with the key of the last event whose alias was moved: any later difference was made by something else."""
 LONGEST_WHY = 1000
 """Characters of a reason: an event must fit into the 5,000 that a tag may have."""
 LOCK_S = 120.0
 Kind = Literal["promoted", "rolled back", "withdrawn", "cut off", "found"]
-"""``withdrawn``: the champion no longer passes its gate. ``cut off``: the change before it did not come about.
-``found``: the alias was moved by something else than Unroll."""
+"""``withdrawn``: the champion no longer passes its gate. ``cut off``: the change before it did not happen.
+``found``: something other than Unroll moved the alias."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """One change: ``champion`` took the place of ``before``. Either is None where there was, or is, none.
+    """One change: ``champion`` replaced ``before``. Either is None where there was, or is, no champion.
 
-    ``by``: whose command it was, or noted that the one before was cut off; empty for ``found``, whose author nobody
-    knows. ``hand``: a person decided it, not the gate. ``model_hash`` is the new champion's, ``before_hash`` is the
-    model that it replaced; ``run_id``, ``commit`` and ``data`` (the raw files' hash) are the new champion's, too, or
-    those of the one that was withdrawn. ``voids`` is the key of what was cut off.
+    ``by`` is the user whose command made the change, or noted that the one before was cut off; empty for ``found``.
+    ``hand``: a person decided it, not the gate. ``model_hash`` is the new champion's, ``before_hash`` that of the model
+    that it replaced; ``run_id``, ``commit`` and ``data`` (the raw files' hash) are the new champion's, or those of the
+    one that was withdrawn. ``voids`` is the key of the event that was cut off.
     """
 
     key: str
@@ -61,64 +61,60 @@ class Event:
     voids: str = ""
 
 
-class Moved(Exception):  # noqa: N818 - no fault: somebody else was first
-    """The champion is another one than the decision was made for."""
-
-
-def events(registered: Registered) -> list[Event]:
-    """All changes in order; raises TrackingError that names a tag which is none."""
-    found = []
-    for key in sorted(key for key in registered.tags if key.startswith(PREFIX)):
+def events(current: Snapshot) -> list[Event]:
+    """All changes in order; raises TrackingError that names a tag which is not one."""
+    changes = []
+    for key in sorted(key for key in current.tags if key.startswith(PREFIX)):
         try:
-            found.append(Event(key=key, **json.loads(registered.tags[key])))
+            changes.append(Event(key=key, **json.loads(current.tags[key])))
         except (ValueError, TypeError):
             raise TrackingError(
-                f"registered model {registered.task}: tag {key}: {registered.tags[key]!r:.80} is no event of the "
+                f"registered model {current.task}: tag {key}: {current.tags[key]!r:.80} is no event of the "
                 "history; expected JSON as Unroll writes it"
             ) from None
-    return found
+    return changes
 
 
-def effective(told: Sequence[Event]) -> list[Event]:
-    """Those that came about."""
-    voided = {event.voids for event in told}
-    return [event for event in told if event.kind != "cut off" and event.key not in voided]
+def effective(changes: Sequence[Event]) -> list[Event]:
+    """Those that happened."""
+    voided = {event.voids for event in changes}
+    return [event for event in changes if event.kind != "cut off" and event.key not in voided]
 
 
-def line(told: Sequence[Event]) -> list[int]:
+def line(changes: Sequence[Event]) -> list[int]:
     """The champions that a rollback goes back through, the one in use last.
 
-    A rollback leaves out what came after the one it went to, a withdrawn one is left out too, and one that comes back
-    stands at its new place.
+    A rollback drops those after the one it went to, a withdrawn one is dropped too, and one that comes back stands at
+    its new place.
     """
-    found: list[int] = []
-    for event in effective(told):
+    numbers: list[int] = []
+    for event in effective(changes):
         if event.champion is None:
-            found = [number for number in found if number != event.before]
-        elif event.kind == "rolled back" and event.champion in found:
-            found = found[: found.index(event.champion) + 1]
+            numbers = [number for number in numbers if number != event.before]
+        elif event.kind == "rolled back" and event.champion in numbers:
+            numbers = numbers[: numbers.index(event.champion) + 1]
         else:
-            found = [number for number in found if number != event.champion] + [event.champion]
-    return found
+            numbers = [number for number in numbers if number != event.champion] + [event.champion]
+    return numbers
 
 
-def retired(told: Sequence[Event], model_hash: str) -> Event | None:
-    """The last decision of a person that took this model out of use, unless it was put in use again since."""
-    found = None
-    for event in effective(told):
+def retired(changes: Sequence[Event], model_hash: str) -> Event | None:
+    """A person's last decision to take this model out of use, unless it was put in use again since."""
+    decision = None
+    for event in effective(changes):
         if event.champion is not None and event.model_hash == model_hash:
-            found = None
+            decision = None
         elif event.hand and event.champion is not None and event.before_hash == model_hash:
-            found = event
-    return found
+            decision = event
+    return decision
 
 
-def set_by_hand(told: Sequence[Event], champion: Version) -> Event | None:
+def set_by_hand(changes: Sequence[Event], champion: Version) -> Event | None:
     """The person's decision by which this champion's model is in use, if it was one.
 
-    It holds on where the gate has put the same model in use since, served by other code.
+    It still holds where the gate has since put the same model in use, served by other code.
     """
-    for event in reversed(effective(told)):
+    for event in reversed(effective(changes)):
         if event.champion is None or event.model_hash != champion.model_hash:
             return None
         if event.hand:
@@ -143,86 +139,82 @@ def locked(root: Path) -> Iterator[None]:
         raise TrackingError(f"{path}: held by another process for {LOCK_S:.0f} s; expected it to end") from None
 
 
-def heal(client: "MlflowClient", root: Path, task: str) -> Registered:
-    """What the registry has of the task, its history in line with the alias. The caller holds the lock."""
-    registered = snapshot.read(root, task)
-    lacking = _lacking(registered)
-    if lacking is None and _settled(registered):
-        return registered
+def heal(client: "MlflowClient", root: Path, task: str) -> Snapshot:
+    """A snapshot of the task whose history agrees with the alias. The caller holds the lock."""
+    current = snapshot.read(root, task)
+    changes, lacking = events(current), _lacking(current)
     if lacking is not None:
-        _append(client, registered, lacking)
-    settled = lacking or effective(events(registered))[-1]
+        _append(client, current, lacking)
+    elif not changes or current.tags.get(SETTLED, "") >= changes[-1].key:
+        return current
+    settled = lacking or effective(changes)[-1]
     client.set_registered_model_tag(task, SETTLED, settled.key)
     return snapshot.read(root, task)
 
 
-def _settled(registered: Registered) -> bool:
-    """Whether it is known that the last event came about."""
-    told = events(registered)
-    return not told or registered.tags.get(SETTLED, "") >= told[-1].key
-
-
-def needs_healing(registered: Registered) -> bool:
-    """Whether alias and history do not agree."""
-    return _lacking(registered) is not None
-
-
-def seen(registered: Registered) -> list[Event]:
+def seen(current: Snapshot) -> list[Event]:
     """All changes in order, with the one that the history lacks so far; nothing is written."""
-    lacking = _lacking(registered)
-    return [*events(registered), *([lacking] if lacking else [])]
+    lacking = _lacking(current)
+    return [*events(current), *([lacking] if lacking else [])]
 
 
-def _lacking(registered: Registered) -> Event | None:
+def _lacking(current: Snapshot) -> Event | None:
     """What must have happened, where the alias is not what the history says."""
-    told = events(registered)
-    last = next(reversed([event for event in told if event.kind != "cut off"]), None)
-    voided = {event.voids for event in told}
-    alive = next(reversed(effective(told)), None)
-    champion = registered.champion
+    changes = events(current)
+    last = next(reversed([event for event in changes if event.kind != "cut off"]), None)
+    voided = {event.voids for event in changes}
+    alive = next(reversed(effective(changes)), None)
+    champion = current.champion
     number = champion.number if champion else None
     if (alive.champion if alive else None) == number:
         return None
     before = last.before if last else None
-    if last and last.key not in voided and before == number and registered.tags.get(SETTLED, "") < last.key:
-        why = f"stopped before version {last.champion} was in use" if last.champion else "stopped before it came about"
-        return _event(registered, "cut off", champion, last.champion, why, hand=False, voids=last.key)
-    why = "the alias was not set by Unroll" if told else "in use before there was a history"
-    by_hand = champion is not None and bool(told)
-    found = _event(registered, "found", champion, alive.champion if alive else None, why, hand=by_hand)
-    return replace(found, by="")  # whoever notes it has not done it
+    if last and last.key not in voided and before == number and current.tags.get(SETTLED, "") < last.key:
+        why = f"stopped before version {last.champion} was in use" if last.champion else "stopped before it was done"
+        return _event(current, "cut off", champion, last.champion, why, hand=False, voids=last.key)
+    why = "the alias was not set by Unroll" if changes else "in use before there was a history"
+    by_hand = champion is not None and bool(changes)
+    event = _event(current, "found", champion, alive.champion if alive else None, why, hand=by_hand)
+    return replace(event, by="")  # the user who notes it did not do it
 
 
-def change(
-    client: "MlflowClient", registered: Registered, kind: Kind, to: Version | None, why: str, *, hand: bool
-) -> Event:
+def change(client: "MlflowClient", current: Snapshot, kind: Kind, to: Version | None, why: str, *, hand: bool) -> Event:
     """Put a version in use, or none: first the history, then the alias. The caller holds the lock and has healed."""
-    before = registered.champion
-    event = _event(registered, kind, to, before.number if before else None, why, hand=hand)
-    _append(client, registered, event)
+    before = current.champion
+    event = _event(current, kind, to, before.number if before else None, why, hand=hand)
+    _append(client, current, event)
     if to is None:
-        client.delete_registered_model_alias(registered.task, "champion")
+        client.delete_registered_model_alias(current.task, CHAMPION)
     else:
-        client.set_registered_model_alias(registered.task, "champion", str(to.number))
-    client.set_registered_model_tag(registered.task, SETTLED, event.key)
+        client.set_registered_model_alias(current.task, CHAMPION, str(to.number))
+    client.set_registered_model_tag(current.task, SETTLED, event.key)
     return event
 
 
+def set_challenger(client: "MlflowClient", current: Snapshot, version: Version, *, is_one: bool) -> None:
+    """Give the version the alias ``challenger``, or take it away."""
+    carrier = current.aliases.get(CHALLENGER)
+    if is_one and carrier != version.number:
+        client.set_registered_model_alias(version.task, CHALLENGER, str(version.number))
+    elif not is_one and carrier == version.number:
+        client.delete_registered_model_alias(version.task, CHALLENGER)
+
+
 def require_reason(why: str) -> str:
-    """The reason in one line; raises ConfigError where it is too long for a tag."""
+    """The reason in one line; raises ConfigError if it is too long for a tag."""
     text = " ".join(why.split())
     if len(text) > LONGEST_WHY:
         raise ConfigError(f"--why: {len(text):,} characters; expected at most {LONGEST_WHY:,}")
     return text
 
 
-def _append(client: "MlflowClient", registered: Registered, event: Event) -> None:
+def _append(client: "MlflowClient", current: Snapshot, event: Event) -> None:
     value = json.dumps({k: v for k, v in asdict(event).items() if k != "key"}, ensure_ascii=False)
-    client.set_registered_model_tag(registered.task, event.key, value)
+    client.set_registered_model_tag(current.task, event.key, value)
 
 
 def _event(
-    registered: Registered,
+    current: Snapshot,
     kind: Kind,
     champion: Version | None,
     before: int | None,
@@ -231,14 +223,14 @@ def _event(
     hand: bool,
     voids: str = "",
 ) -> Event:
-    told = events(registered)
-    last_ns = int(told[-1].key.removeprefix(PREFIX).split(".")[0]) if told else 0
-    now_ns = max(time.time_ns(), last_ns + 1)  # in order, whatever the clock does
-    replaced = registered.find(before)
-    told_of = champion or replaced
-    tags: Mapping[str, str] = told_of.tags if told_of else {}
+    changes = events(current)
+    last_ns = int(changes[-1].key.removeprefix(PREFIX).split(".")[0]) if changes else 0
+    now_ns = max(time.time_ns(), last_ns + 1)  # in order, even if the clock goes back
+    replaced = current.find(before)
+    subject = champion or replaced
+    tags: Mapping[str, str] = subject.tags if subject else {}
     return Event(
-        key=f"{PREFIX}{now_ns:020d}.{secrets.token_hex(4)}",  # two machines that share a server never meet in one key
+        key=f"{PREFIX}{now_ns:020d}.{secrets.token_hex(4)}",  # two machines that share a server never use the same key
         at=datetime.fromtimestamp(now_ns / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         kind=kind,
         champion=champion.number if champion else None,
@@ -248,7 +240,7 @@ def _event(
         why=why[:LONGEST_WHY],
         model_hash=champion.model_hash if champion else "",
         before_hash=replaced.model_hash if replaced else "",
-        run_id=told_of.run_id if told_of else "",
+        run_id=subject.run_id if subject else "",
         commit=tags.get("unroll.git_commit", ""),
         data=tags.get("unroll.data", ""),
         voids=voids,

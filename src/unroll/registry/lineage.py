@@ -46,23 +46,19 @@ def of_version(root: Path, task: str, number: int | None) -> Origin:
 
     Raises ConfigError for a version that is not there, and for a task without a champion.
     """
-    registered = snapshot.read(root, task)
-    if not registered.versions:
-        raise ConfigError(f"{task}: no registered model; expected one of {', '.join(snapshot.names(root)) or 'none'}")
-    if number is None and registered.champion is None:
-        there = ", ".join(str(version.number) for version in registered.versions)
-        raise ConfigError(f"{task}: no champion; expected --version, one of {there}")
-    found = registered.champion if number is None else registered.require(number)
-    assert found is not None  # noqa: S101
-    tags = found.tags
+    current = snapshot.require(root, task)
+    version = current.champion if number is None else current.require(number)
+    if version is None:
+        raise ConfigError(f"{task}: no champion; expected --version, one of {current.numbers()}")
+    tags = version.tags
     return Origin(
-        version=found,
-        aliases=sorted(alias for alias, carrier in registered.aliases.items() if carrier == found.number),
+        version=version,
+        aliases=current.aliases_of(version),
         commit=tags.get("unroll.git_commit", ""),
         dirty=tags.get("unroll.git_dirty") == "true",
-        outs=outs(found),
+        outs=outs(version),
         locked_in=_locked_in(root, f"models/{task}", tags.get("unroll.dvc_md5", "")),
-        here=_is_here(root, found),
+        here=_is_here(root, version),
     )
 
 
@@ -71,9 +67,9 @@ def of_output(root: Path, output: str) -> tuple[str, list[Version]]:
 
     The path is one of ``dvc.lock``, or lies within one. A hash is DVC's, or the SHA-256 by which Unroll knows a model.
     """
-    wanted = output if _HASH.fullmatch(output) else _hash_of(root, output)
+    digest = output if _HASH.fullmatch(output) else _hash_of(root, output)
     every = (version for name in snapshot.names(root) for version in snapshot.read(root, name).versions)
-    return wanted, [version for version in every if wanted in _hashes(version)]
+    return digest, [version for version in every if digest in _hashes(version)]
 
 
 def _hashes(version: Version) -> set[str]:
@@ -83,10 +79,10 @@ def _hashes(version: Version) -> set[str]:
 def outs(version: Version) -> dict[str, str]:
     """The outputs of the version's chain, each with DVC's hash; none for one that was registered outside of DVC."""
     try:
-        found = json.loads(version.tags.get("unroll.dvc_outs", "{}"))
+        recorded = json.loads(version.tags.get("unroll.dvc_outs", "{}"))
     except ValueError:
-        found = {}
-    return {str(path): str(md5) for path, md5 in found.items()} if isinstance(found, dict) else {}
+        return {}
+    return {str(path): str(md5) for path, md5 in recorded.items()} if isinstance(recorded, dict) else {}
 
 
 def _hash_of(root: Path, output: str) -> str:

@@ -1,6 +1,6 @@
 """A trained and evaluated model as a run of MLflow, made from files alone.
 
-So a run can be made again at any time: after a restore from DVC's cache, or for a tracking store that is new.
+So a run can be made again at any time: after a restore from DVC's cache, or for a new tracking store.
 """
 
 import csv
@@ -28,22 +28,12 @@ if TYPE_CHECKING:
 REPORT_FILES = ("metrics.json", "model_card.md", "prepared.json", "validation.json")
 _DIGEST_LENGTH = 32  # MLflow takes at most 36 characters for a dataset's digest
 _NOTE_LENGTH = 5000
-
-
-@dataclass(frozen=True)
-class Data:
-    """The raw data that a model comes from; ``digest`` stands for the names and bytes of its files."""
-
-    name: str
-    source: str
-    digest: str
-    columns: Mapping[str, str]
-    rows: int
+_NOT_ALLOWED = re.compile(r"[^a-zA-Z0-9_.-]")
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What is told of one model. ``digest`` stands for all reports: the same digest needs no second telling."""
+    """What MLflow is to know of one model. ``digest`` is over all reports: with the same one, nothing is to be done."""
 
     model_hash: str
     fingerprint: str
@@ -53,29 +43,29 @@ class Publication:
     metrics: Mapping[str, float]
     note: str
     dvc_md5: str
-    data: Data
+    dataset: str
     files: Mapping[Path, str]
     """Files to keep with the run, each with the folder it goes to."""
 
 
 def read(task: Task) -> Publication:
-    """Gather what the stages have written; raises StoreError that names a file which is not there."""
+    """Gather what the stages have written; raises StoreError that names a missing file."""
     layout = task.layout
     config = store.read_json(layout.model / "config.json")
     blocks, files = {name: config[name] for name in ("prepare", "model", "train")}, _files(layout)
-    _, block = task.dataset()
-    epochs, metrics = _epochs(layout.model / "history.csv"), _metrics(layout, config)
-    card, data = layout.reports / "model_card.md", _data(layout, block.dataset)
+    _, data = task.dataset()
+    source = store.read_json(layout.raw / "manifest.json")["source"]
+    epochs, card = _epochs(layout.model / "history.csv"), layout.reports / "model_card.md"
     return Publication(
         model_hash=runs.model_hash(layout.model),
         fingerprint=config["fingerprint"],
         digest=_digest([layout.model / "history.csv", *files]),
-        params=runs.flatten({"data": block.model_dump(mode="json") | {"source": data.source}, **blocks}),
+        params=runs.flatten({"data": data.model_dump(mode="json") | {"source": source}, **blocks}),
         epochs=epochs,
-        metrics=metrics,
+        metrics=_metrics(layout, config),
         note=_note(card) if card in files else "",
         dvc_md5=dvc_md5(layout),
-        data=data,
+        dataset=data.dataset,
         files=files,
     )
 
@@ -83,88 +73,77 @@ def read(task: Task) -> Publication:
 def publish(task: Task) -> str:
     """Make or complete the task's run in MLflow; its id. A second call adds nothing.
 
-    The run is known by the model's hash; else the live run of the training that led here is completed.
+    The run is known by the model's hash; if there is none, the live run of the training is completed.
     """
-    found = read(task)
-    return backend.patiently(task.layout.root, lambda client: _publish(client, task.layout, found))
+    publication = read(task)
+    return backend.patiently(task.layout.root, lambda client: _publish(client, task.layout, publication))
 
 
-def _publish(client: "MlflowClient", layout: Layout, found: Publication) -> str:
+def _publish(client: "MlflowClient", layout: Layout, publication: Publication) -> str:
+    from mlflow.entities import Metric, RunTag
+
     experiment_id = runs.experiment(client, layout.root, layout.task)
-    run = _find(client, experiment_id, found)
+    run = _find(client, experiment_id, publication)
     if run is None:
-        run = runs.create_run(client, experiment_id, layout.root, layout.task, found.fingerprint)
-    run_id = str(run.info.run_id)
-    if run.data.tags.get("unroll.published") == found.digest and run.info.status == "FINISHED":
+        run = runs.create_run(client, experiment_id, layout.root, layout.task, publication.fingerprint)
+    run_id, now_ms = str(run.info.run_id), int(time.time() * 1000)
+    if run.data.tags.get("unroll.published") == publication.digest and run.info.status == "FINISHED":
         return run_id
-    runs.log_params(client, run, found.params)
-    _log_metrics(client, run, found)
-    client.log_inputs(run_id, [_dataset_input(found.data)])
-    for path, folder in found.files.items():
+    runs.log_params(client, run, publication.params)
+    runs.log_steps(client, run, publication.epochs, now_ms)
+    changed = {key: value for key, value in publication.metrics.items() if run.data.metrics.get(key) != value}
+    runs.log_metrics(client, run_id, [Metric(key, value, now_ms, 0) for key, value in changed.items()])
+    client.log_inputs(run_id, [_dataset_input(layout, publication.dataset)])
+    for path, folder in publication.files.items():
         client.log_artifact(run_id, str(path), folder or None)
-    _set_tags(client, run_id, found)
+    tags = {
+        "mlflow.note.content": publication.note,
+        "unroll.dvc_md5": publication.dvc_md5,
+        "unroll.model_hash": publication.model_hash,
+        "unroll.published": publication.digest,
+    }
+    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items() if value])
     if run.info.status != "FINISHED":
         client.set_terminated(run_id, "FINISHED")
     return run_id
 
 
-def _find(client: "MlflowClient", experiment_id: str, found: Publication) -> "Run | None":
-    for run in runs.find_runs(client, experiment_id, "unroll.model_hash", found.model_hash):
+def _find(client: "MlflowClient", experiment_id: str, publication: Publication) -> "Run | None":
+    for run in runs.find_runs(client, experiment_id, "unroll.model_hash", publication.model_hash):
         return run
-    trained = runs.find_runs(client, experiment_id, "unroll.fingerprint", found.fingerprint)
+    trained = runs.find_runs(client, experiment_id, "unroll.fingerprint", publication.fingerprint)
     return next((run for run in trained if "unroll.model_hash" not in run.data.tags), None)
 
 
-def _log_metrics(client: "MlflowClient", run: "Run", found: Publication) -> None:
-    from mlflow.entities import Metric
-
-    now_ms, known = int(time.time() * 1000), runs.logged_steps(client, run)
-    epochs = [
-        Metric(key, value, now_ms, epoch)
-        for epoch, values in found.epochs.items()
-        for key, value in values.items()
-        if (key, epoch) not in known
-    ]
-    last = [Metric(k, v, now_ms, 0) for k, v in found.metrics.items() if run.data.metrics.get(k) != v]
-    runs.log_metrics(client, run.info.run_id, epochs + last)
-
-
-def _set_tags(client: "MlflowClient", run_id: str, found: Publication) -> None:
-    from mlflow.entities import RunTag
-
-    tags = {
-        "mlflow.note.content": found.note,
-        "unroll.dvc_md5": found.dvc_md5,
-        "unroll.model_hash": found.model_hash,
-        "unroll.published": found.digest,
-    }
-    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items() if value])
-
-
-def _dataset_input(data: Data) -> "DatasetInput":
+def _dataset_input(layout: Layout, name: str) -> "DatasetInput":
     """The dataset as MLflow keeps it: names and numbers, no rows."""
+    import pyarrow.parquet as pq
     from mlflow.entities import Dataset, DatasetInput, InputTag
     from mlflow.types import ColSpec, DataType, Schema
 
     kinds = {"float": DataType.float, "double": DataType.double, "int64": DataType.long, "int32": DataType.integer}
-    columns = [
-        ColSpec(DataType.datetime if kind.startswith("timestamp") else kinds.get(kind, DataType.string), name)
-        for name, kind in data.columns.items()
-    ]
-    schema = json.dumps({"mlflow_colspec": Schema([*columns]).to_dict()}) if columns else None
-    source, profile = json.dumps({"uri": data.source}), json.dumps({"num_rows": data.rows})
-    dataset = Dataset(data.name, data.digest, "local", source, schema, profile)
+    manifest, path = store.read_json(layout.raw / "manifest.json"), layout.validated / "table.parquet"
+    schema, rows = None, 0
+    if path.is_file():
+        columns = [(field.name, str(field.type)) for field in pq.read_schema(path)]
+        specs = [
+            ColSpec(DataType.datetime if kind.startswith("timestamp") else kinds.get(kind, DataType.string), column)
+            for column, kind in columns
+        ]
+        schema, rows = json.dumps({"mlflow_colspec": Schema([*specs]).to_dict()}), pq.read_metadata(path).num_rows
+    source, profile = json.dumps({"uri": manifest["source"]}), json.dumps({"num_rows": rows})
+    dataset = Dataset(name, _raw_digest(manifest), "local", source, schema, profile)
     return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
 
 
 def dvc_md5(layout: Layout) -> str:
     """The hash of ``models/<task>`` in ``dvc.lock``, by which DVC finds that very model again.
 
-    Empty where it is not there, or is of another model: the stages were run by hand.
+    Empty if it is missing, or if it is of another model, as when the stages were run by hand.
     """
     place = layout.model.relative_to(layout.root).as_posix()
-    found = next((outs[place] for outs in dvc_lock.outs(layout.root).values() if place in outs), "")
-    return found if found == dvc_lock.of_folder(layout.model) else ""
+    locked = next((outs[place] for outs in dvc_lock.outs(layout.root).values() if place in outs), "")
+    return locked if locked == dvc_lock.of_folder(layout.model) else ""
 
 
 def lineage(layout: Layout) -> dict[str, str]:
@@ -172,10 +151,10 @@ def lineage(layout: Layout) -> dict[str, str]:
     manifest = store.read_json(layout.raw / "manifest.json")
     of_task = (outs for stage, outs in dvc_lock.outs(layout.root).items() if stage.endswith(f"@{layout.task}"))
     model = layout.model.relative_to(layout.root).as_posix()
-    found = {path: md5 for outs in of_task for path, md5 in outs.items() if md5 and path != model}
-    found |= {model: md5} if (md5 := dvc_md5(layout)) else {}
-    told = {"unroll.dvc_outs": json.dumps(found, sort_keys=True)} if found else {}
-    return {"unroll.data": _raw_digest(manifest), **told}
+    hashes = {path: md5 for outs in of_task for path, md5 in outs.items() if md5 and path != model}
+    hashes |= {model: md5} if (md5 := dvc_md5(layout)) else {}
+    tags = {"unroll.dvc_outs": json.dumps(hashes, sort_keys=True)} if hashes else {}
+    return {"unroll.data": _raw_digest(manifest), **tags}
 
 
 def numbers(values: Mapping[str, Any], prefix: str) -> dict[str, float]:
@@ -185,7 +164,7 @@ def numbers(values: Mapping[str, Any], prefix: str) -> dict[str, float]:
     {'test/r2': 0.5, 'test/_': 1.0}
     """
     return {
-        prefix + re.sub(r"[^a-zA-Z0-9_.-]", "_", key): float(value)
+        prefix + _NOT_ALLOWED.sub("_", key): float(value)
         for key, value in values.items()
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     }
@@ -221,34 +200,18 @@ def _epochs(path: Path) -> dict[int, dict[str, float]]:
 
 def _metrics(layout: Layout, config: Mapping[str, Any]) -> dict[str, float]:
     report = store.read_json(layout.reports / "metrics.json")
-    found = numbers(report["test"], "test/") | numbers(report.get("validation", {}), "validation/")
+    metrics = numbers(report["test"], "test/") | numbers(report.get("validation", {}), "validation/")
     for name, values in report.get("baselines", {}).items():
         values = {key: value for key, value in values.items() if not key.endswith(("_low", "_high"))}
-        found |= numbers(values, f"baseline/{re.sub(r'[^a-zA-Z0-9_.-]', '_', name)}/")
-    found |= numbers({key: config.get(key) for key in ("epochs", "best_epoch", "parameters")}, "model/")
-    for path, prefix in (
-        (layout.reports / "validation.json", "data/"),
-        (layout.reports / "prepared.json", "prepared/"),
-    ):
-        found |= numbers(store.read_json(path), prefix) if path.is_file() else {}
-    return found | numbers(timings.read(layout), "seconds/")
-
-
-def _data(layout: Layout, name: str) -> Data:
-    manifest = store.read_json(layout.raw / "manifest.json")
-    columns, rows = _table(layout.validated / "table.parquet")
-    return Data(name, manifest["source"], _raw_digest(manifest), columns, rows)
+        metrics |= numbers(values, f"baseline/{_NOT_ALLOWED.sub('_', name)}/")
+    metrics |= numbers({key: config.get(key) for key in ("epochs", "best_epoch", "parameters")}, "model/")
+    for file, prefix in (("validation.json", "data/"), ("prepared.json", "prepared/")):
+        path = layout.reports / file
+        metrics |= numbers(store.read_json(path), prefix) if path.is_file() else {}
+    return metrics | numbers(timings.read(layout), "seconds/")
 
 
 def _raw_digest(manifest: Mapping[str, Any]) -> str:
     """Of the names and bytes of the raw files."""
     files = json.dumps(manifest["files"], sort_keys=True).encode()
     return hashlib.sha256(files).hexdigest()[:_DIGEST_LENGTH]
-
-
-def _table(path: Path) -> tuple[dict[str, str], int]:
-    import pyarrow.parquet as pq
-
-    if not path.is_file():
-        return {}, 0
-    return {field.name: str(field.type) for field in pq.read_schema(path)}, pq.read_metadata(path).num_rows

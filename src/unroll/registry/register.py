@@ -1,36 +1,37 @@
 """The models in MLflow's registry: a version for each model of a task, and which of them is in use.
 
-A model that passes its gate carries the alias ``champion``; one that does not is registered all the same, as
-``challenger``, with the reason. Every change of the champion stands in the history, those made by hand too.
+A model that passes its gate carries the alias ``champion``; one that does not is registered too, as ``challenger``,
+with the reason. Every change of the champion is in the history, those made by hand too.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from unroll.core import store
-from unroll.core.errors import ConfigError, TrackingError
+from unroll.core.errors import ConfigError, StoreError, TrackingError
 from unroll.core.layout import Layout
 from unroll.core.params import Params
 from unroll.model import packaging
 from unroll.model.predictor import Predictor
 from unroll.model.trained import READER_TAG, reader_hash
 from unroll.problems.common.base import Prepared
-from unroll.registry import challenge, decision, history, promotion, publication, snapshot
-from unroll.registry.gate import Verdict, judge
-from unroll.registry.snapshot import Version
+from unroll.registry import challenge, gate, history, publication, snapshot, versions
+from unroll.registry.challenge import Challenge
+from unroll.registry.gate import Judgement, Outcome, Verdict
+from unroll.registry.snapshot import Snapshot, Version
 from unroll.stages.common.task import Task
 from unroll.tracking import backend, runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
-
-__all__ = ["Verdict", "is_published", "judge", "publish_all", "register", "unpublished"]
 
 ROUNDS = 5
-"""How often a model is judged anew because another one was promoted meanwhile."""
+"""How often a model challenges anew because another one was promoted meanwhile."""
+VERDICT_TAGS = ("unroll.verdict", "unroll.reason")
+"""On the version and on its run."""
 
 
 def register(task: Task, run_id: str) -> Verdict:
@@ -38,116 +39,114 @@ def register(task: Task, run_id: str) -> Verdict:
 
     A version of the same model, served by the same code, is used again. Writes ``gate.json`` beside the metrics.
     """
-    floor = _floor(task)
-    verdict = backend.patiently(task.layout.root, lambda client: _register(client, task, run_id, floor))
-    store.write_json(task.layout.reports / "gate.json", _record(verdict, runs.model_hash(task.layout.model)))
+    judgement = _judge(task)
+    verdict = backend.patiently(task.layout.root, lambda client: _register(client, task, run_id, judgement))
+    record = verdict.record() | {"model_hash": runs.model_hash(task.layout.model)}
+    store.write_json(task.layout.reports / "gate.json", record)
     return verdict
 
 
-def _floor(task: Task) -> Verdict:
-    """On the task's files as they are now, before any champion."""
+def _judge(task: Task) -> Judgement:
+    """The task's files as they are now, against threshold and baselines."""
     try:
-        return judge(store.read_json(task.layout.reports / "metrics.json"), task.gate_config())
+        return gate.judge(store.read_json(task.layout.reports / "metrics.json"), task.gate_config())
     except ConfigError as error:
         raise ConfigError(f"{task.params.path}: tasks.{task.name}.{error}") from None
 
 
-def _record(verdict: Verdict, model_hash: str) -> dict[str, Any]:
-    """What ``gate.json`` holds."""
-    return asdict(verdict) | {"model_hash": model_hash}
-
-
-def _register(client: "MlflowClient", task: Task, run_id: str, floor: Verdict) -> Verdict:
-    version = _version(client, task, run_id, floor)
+def _register(client: "MlflowClient", task: Task, run_id: str, judgement: Judgement) -> Verdict:
+    """Challenge without the lock, for that takes long; decide and write under it, if the opponent is still the same."""
+    root = task.layout.root
+    current = snapshot.read(root, task.name)
+    version = _version(client, task, run_id, judgement, current)
     for _ in range(ROUNDS):
-        with history.locked(task.layout.root):
-            registered = history.heal(client, task.layout.root, task.name)
-        if registered.find(version.number) is None:  # whoever does not see it would not see a champion either
-            raise TrackingError(
-                f"{task.name}: version {version.number} is registered and not found; nothing is promoted"
-            )
-        verdict = decision.decide(task, floor, version, registered)
-        try:
-            return _settle(client, task, version, verdict, registered.champion)
-        except history.Moved:
-            continue
+        opponent = gate.challenged(current, version, judgement)
+        result = _challenge(task, opponent, judgement) if opponent else None
+        with history.locked(root):
+            current = history.heal(client, root, task.name)
+            if current.find(version.number) is None:  # a store that does not show it would not show a champion either
+                raise TrackingError(
+                    f"{task.name}: version {version.number} is registered and not found; nothing is promoted"
+                )
+            still = gate.challenged(current, version, judgement)
+            if (still and still.number) == (opponent and opponent.number):
+                verdict = gate.decide(current, version, judgement, result)
+                _write(client, current, version, verdict)
+                return verdict
     raise TrackingError(
-        f"{task.name}: the champion changed {ROUNDS} times while version {version.number} was judged; expected it to "
-        "stay (run: unroll repro)"
+        f"{task.name}: the champion changed {ROUNDS} times while version {version.number} challenged it; expected it "
+        "to stay (run: unroll repro)"
     )
 
 
-def _settle(
-    client: "MlflowClient", task: Task, version: Version, verdict: Verdict, champion: Version | None
-) -> Verdict:
-    """Give the version its tags and its alias; raises ``Moved`` if the champion is another one than was judged by.
+def _challenge(task: Task, champion: Version, judgement: Judgement) -> Challenge:
+    try:
+        folder = versions.registered(task.layout.root, champion).folder
+    except (StoreError, TrackingError) as error:
+        return Challenge(champion.number, challenge.Outcome.NOT_LOADED, judgement.confidence, str(error))
+    recorded = champion.evaluation(judgement.metric)
+    return challenge.run(task.layout, champion.number, folder, task.gate_config(), recorded)
 
-    The tags come first: whoever is stopped between them and the alias is judged again, and writes the same ones.
+
+def _write(client: "MlflowClient", current: Snapshot, version: Version, verdict: Verdict) -> None:
+    """Give the version its tags and its alias. The caller holds the lock.
+
+    The tags come first: a process that is stopped between them and the alias decides again, and writes the same ones.
     """
-    judged_by = champion.number if champion else None
-    with history.locked(task.layout.root):
-        registered = history.heal(client, task.layout.root, task.name)
-        if (registered.champion and registered.champion.number) != judged_by:
-            raise history.Moved
-        _tag(client, version, verdict)
-        if verdict.champion is None and judged_by is not None:
-            history.change(client, registered, "withdrawn", None, verdict.reason, hand=False)
-        elif verdict.champion != judged_by:
-            history.change(client, registered, "promoted", version, verdict.reason, hand=False)
-        promotion.set_challenger(client, registered, version, is_one=verdict.alias == "challenger")
-    return verdict
+    _tag(client, version, verdict)
+    if verdict.outcome is Outcome.WITHDRAWN:
+        history.change(client, current, "withdrawn", None, verdict.reason, hand=False)
+    elif verdict.champion != (current.champion and current.champion.number):
+        history.change(client, current, "promoted", version, verdict.reason, hand=False)
+    history.set_challenger(client, current, version, is_one=not verdict.outcome.in_use)
 
 
 def _tag(client: "MlflowClient", version: Version, verdict: Verdict) -> None:
-    """Write the verdict, and the numbers of the duel, onto the run and onto the version."""
+    """Write the verdict in words onto the run and the version, and its fields onto the version."""
     from mlflow.entities import RunTag
 
-    judged = {"unroll.verdict": "passed" if verdict.passed else "refused", "unroll.reason": verdict.reason}
-    client.log_batch(version.run_id, tags=[RunTag(key, value) for key, value in judged.items()])
-    numbers = asdict(verdict.duel) if verdict.duel else {}
-    tags = judged | runs.flatten({"duel": {key: value for key, value in numbers.items() if key != "reason"}})
-    for key, value in tags.items():
-        if version.tags.get(key) != value:
-            client.set_model_version_tag(version.task, str(version.number), key, value)
+    words = dict(zip(VERDICT_TAGS, ("passed" if verdict.passed else "refused", verdict.reason), strict=True))
+    client.log_batch(version.run_id, tags=[RunTag(key, value) for key, value in words.items()])
+    result = verdict.challenge.tags() if verdict.challenge else {}
+    failed = json.dumps([asdict(condition) for condition in verdict.failed()], ensure_ascii=False)
+    tags = words | result | {"unroll.outcome": str(verdict.outcome), "unroll.failed": failed}
+    if verdict.same_as is not None:
+        tags["unroll.same_model_as"] = str(verdict.same_as)
+    _set_tags(client, version, tags)
     for key in version.tags:
-        if key.startswith("duel.") and not numbers and verdict.alias == "challenger":  # of an earlier verdict
+        if key.startswith(challenge.TAGS) and not result and not verdict.outcome.in_use:  # of an earlier verdict
             client.delete_model_version_tag(version.task, str(version.number), key)
 
 
-def _version(client: "MlflowClient", task: Task, run_id: str, floor: Verdict) -> Version:
+def _set_tags(client: "MlflowClient", version: Version, tags: Mapping[str, str]) -> None:
+    for key, value in tags.items():
+        if version.tags.get(key) != value:
+            client.set_model_version_tag(version.task, str(version.number), key, value)
+
+
+def _version(client: "MlflowClient", task: Task, run_id: str, judgement: Judgement, current: Snapshot) -> Version:
     """The version of the task's model, served by the present code, with tags that lead to all it comes from."""
-    run, layout = client.get_run(run_id), task.layout
+    run, layout, identity = client.get_run(run_id), task.layout, _identity(task.layout)
     tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
-    tags = {key: value for key, value in tags.items() if key not in ("unroll.verdict", "unroll.reason")}
+    tags = {key: value for key, value in tags.items() if key not in VERDICT_TAGS}
     tags |= runs.flatten({"gate": task.gate_config().model_dump(mode="json")})
     tags |= publication.lineage(layout) | {"unroll.run_id": run_id}
-    tags |= {key: value for key, value in _identity(layout).items() if value}
+    tags |= {key: value for key, value in identity.items() if value}
     if commit := run.data.tags.get("mlflow.source.git.commit"):
         tags["unroll.git_commit"] = commit
-    tags[f"unroll.rows.{floor.metric}"] = challenge.fingerprint(challenge.asked(layout, floor.metric))
-    if floor.value is not None:  # beside the rows: what this code has made of this model, whatever becomes of the run
-        tags[f"unroll.score.{floor.metric}"] = repr(floor.value)
-    found = find_version(client, layout)
-    if found is None:
-        model_id = log_model(client, layout, run_id, str(run.info.experiment_id))
-        found = _create_version(client, layout.task, model_id, run_id, tags)
-    for key, value in tags.items():
-        if found.tags.get(key) != value:
-            client.set_model_version_tag(layout.task, str(found.version), key, value)
-    return Version(layout.task, int(found.version), run_id, 0, {**found.tags, **tags})
-
-
-def find_version(client: "MlflowClient", layout: Layout) -> "ModelVersion | None":
-    """The newest version that is the task's model and answers as it would now."""
-    wanted = _identity(layout)
-    asked = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in wanted.items() if value)
-    found = client.search_model_versions(f"name = '{layout.task}' AND {asked}")
-    alike = (version for version in found if all(version.tags.get(key, "") == wanted[key] for key in wanted))
-    return max(alike, key=lambda version: int(version.version), default=None)
+    tags[f"unroll.rows.{judgement.metric}"] = challenge.rows_of(layout, judgement.metric)
+    if judgement.value is not None:  # what this code makes of the model, kept even if the run is deleted
+        tags[f"unroll.score.{judgement.metric}"] = repr(judgement.value)
+    known = [version for version in current.versions if _is(version, identity)]
+    if known:
+        _set_tags(client, known[-1], tags)
+        return known[-1]._replace(run_id=run_id, tags={**known[-1].tags, **tags})
+    model_id = log_model(client, layout, run_id, str(run.info.experiment_id))
+    return Version(layout.task, _create_version(client, layout.task, model_id, run_id, tags), run_id, 0, tags)
 
 
 def _identity(layout: Layout) -> dict[str, str]:
-    """Tags of a version that say how it answers: the model, the code that runs it, and how a file of its own is read.
+    """Tags of a version that say how it answers: the model, the code that runs it, and how the user's files are read.
 
     The last is empty where the task comes with the project.
     """
@@ -157,8 +156,12 @@ def _identity(layout: Layout) -> dict[str, str]:
             READER_TAG: read}  # fmt: skip
 
 
+def _is(version: Version, identity: Mapping[str, str]) -> bool:
+    return all(version.tags.get(key, "") == value for key, value in identity.items())
+
+
 def log_model(client: "MlflowClient", layout: Layout, run_id: str, experiment_id: str) -> str:
-    """Keep the model with its run, as code and data; its id. It must answer from there as it does from here."""
+    """Keep the model with its run, as code and data; its id. Loaded from there, it must give the same answers."""
     import mlflow
     import torch
     from mlflow.models import Model
@@ -191,9 +194,7 @@ def log_model(client: "MlflowClient", layout: Layout, run_id: str, experiment_id
     return model_id
 
 
-def _create_version(
-    client: "MlflowClient", task: str, model_id: str, run_id: str, tags: Mapping[str, str]
-) -> "ModelVersion":
+def _create_version(client: "MlflowClient", task: str, model_id: str, run_id: str, tags: Mapping[str, str]) -> int:
     from mlflow.exceptions import MlflowException
 
     try:
@@ -201,13 +202,18 @@ def _create_version(
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    return client.create_model_version(task, f"models:/{model_id}", run_id=run_id, tags=dict(tags), model_id=model_id)
+    source = f"models:/{model_id}"
+    return int(client.create_model_version(task, source, run_id=run_id, tags=dict(tags), model_id=model_id).version)
+
+
+def publish(task: Task) -> Verdict:
+    """Bring MLflow up to date with the task's files: its run, then its model."""
+    return register(task, publication.publish(task))
 
 
 def publish_all(root: Path, names: Sequence[str]) -> dict[str, Verdict]:
-    """Publish and register the models of the named tasks as they lie in the project."""
-    tasks = [Task.open(root, name) for name in names]
-    return {task.name: register(task, publication.publish(task)) for task in tasks}
+    """As ``publish``, for the named tasks."""
+    return {name: publish(Task.open(root, name)) for name in names}
 
 
 def unpublished(root: Path) -> list[str]:
@@ -218,34 +224,30 @@ def unpublished(root: Path) -> list[str]:
 
 
 def is_published(root: Path, task: str) -> bool:
-    """Whether ``gate.json`` tells of the task's present model and gate, and the registry agrees with it.
+    """Whether ``gate.json`` is about the task's present model and gate, and the registry agrees with it.
 
-    Both may be those of another model or gate, as after ``git checkout`` and ``dvc checkout``; another champion may be
-    in use, as after a rollback; and a champion that could not be loaded may be back. A gate that cannot be judged is
-    not published: ``register`` tells why.
+    It may be about another model or gate, as after ``git checkout`` and ``dvc checkout``; another champion may be in
+    use, as after a rollback; and a champion that could not be loaded may be back. If the gate cannot be judged, it is
+    not published: ``register`` says why.
     """
     opened = Task.open(root, task)
     path, model_hash = opened.layout.reports / "gate.json", runs.model_hash(opened.layout.model)
     if not path.is_file():
         return False
-    told = store.read_json(path)
+    record = store.read_json(path)
     try:
-        asks = _floor(opened).asks()
+        needed = asdict(_judge(opened)) | {"model_hash": model_hash}
     except ConfigError:
         return False
-    if not isinstance(told, dict) or told.get("model_hash") != model_hash or not _holds(told, asks):
+    if not isinstance(record, dict) or any(key not in record or record[key] != needed[key] for key in needed):
         return False
-    if (told.get("duel") or {}).get("outcome") == "not loaded":
+    if (record.get("challenge") or {}).get("outcome") == challenge.Outcome.NOT_LOADED:
         return False
-    registered = snapshot.read(root, task)
-    version, champion = registered.find(told.get("version")), registered.champion
+    current = snapshot.read(root, task)
+    version, champion = current.find(record.get("version")), current.champion
     return (
         version is not None
-        and all(version.tags.get(key, "") == value for key, value in _identity(opened.layout).items())
-        and registered.aliases.get(told.get("alias", "")) == version.number
-        and (champion and champion.number) == told.get("champion")
+        and _is(version, _identity(opened.layout))
+        and current.aliases.get(record.get("alias", "")) == version.number
+        and (champion and champion.number) == record.get("champion")
     )
-
-
-def _holds(told: Mapping[str, Any], asks: Mapping[str, Any]) -> bool:
-    return all(key in told and told[key] == value for key, value in asks.items())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from unroll.tracking.backend import patiently
-from unroll.tracking.runs import experiment, find_runs, log_metrics, log_params, logged_steps, origin
+from unroll.tracking.runs import experiment, find_runs, log_params, log_steps, origin
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -44,17 +44,12 @@ def add_nested(root: Path, task: str, group_id: str, nested: Nested) -> str:
     """Add a whole run to the group that ``start_group`` opened; its id. A second call adds nothing."""
 
     def add(client: "MlflowClient") -> str:
-        from mlflow.entities import Metric
-
         tags = {"mlflow.runName": nested.name, "mlflow.parentRunId": group_id, **nested.tags}
         run = _grouped(client, root, task, nested.key, tags, nested.started_ms)
         run_id = str(run.info.run_id)
         if run.info.status == "RUNNING":
             log_params(client, run, nested.params)
-            known = logged_steps(client, run)
-            steps = {**nested.epochs, 0: nested.metrics}
-            told = [Metric(k, v, nested.ended_ms, step) for step, values in steps.items() for k, v in values.items()]
-            log_metrics(client, run_id, [metric for metric in told if (metric.key, metric.step) not in known])
+            log_steps(client, run, {**nested.epochs, 0: nested.metrics}, nested.ended_ms)
             client.set_terminated(run_id, nested.status, nested.ended_ms)
         return run_id
 
@@ -85,7 +80,7 @@ def finish_group(
 def _grouped(
     client: "MlflowClient", root: Path, task: str, key: str, tags: Mapping[str, str], started_ms: int
 ) -> "Run":
-    """The run of that key, made where it is missing: a call that met SQLite's lock halfway is made again."""
+    """The run of that key, created if it is missing: a call that met SQLite's lock halfway is repeated."""
     experiment_id = experiment(client, root, task)
     for run in find_runs(client, experiment_id, "unroll.comparison", key):
         return run

@@ -33,16 +33,16 @@ class _End(NamedTuple):
 class LiveRun:
     """Epochs on their way to MLflow while a network trains.
 
-    A thread of its own sends them in batches. It cannot stop or slow the training: whatever fails is told in one line
-    on stderr, and the run is made or completed from files later. A run is known by the fingerprint of what is trained:
-    a training that failed or was killed goes on in the run it had, one that was finished makes no second run.
+    A thread of its own sends them in batches. It cannot stop or slow the training: a failure is reported in one line on
+    stderr, and the run is made or completed from files later. A run is known by the fingerprint of what is trained: a
+    training that failed or was killed continues its run, one that was finished makes no second run.
     """
 
     def __init__(self, root: Path, task: str, fingerprint: str, params: Mapping[str, Any], total: int) -> None:
         self._root, self._task, self._fingerprint = root, task, fingerprint
         self._params, self._total = flatten(params), total
         self._queue: SimpleQueue[_Step | _End] = SimpleQueue()
-        self._told = False
+        self._reported = False
         self._thread = Thread(target=self._work, name="unroll-live-run", daemon=True)
 
     @classmethod
@@ -62,18 +62,18 @@ class LiveRun:
         wait_s = LOCAL_S if database(self._root) else SERVER_S
         self._thread.join(wait_s)
         if self._thread.is_alive():
-            self._tell(f"{public(uri(self._root))}: no answer within {wait_s:.0f} s")
+            self._report(f"{public(uri(self._root))}: no answer within {wait_s:.0f} s")
 
     def _work(self) -> None:
         try:
             with refusals(uri(self._root)):
                 self._send(client(self._root, SERVER_S))
         except Exception as error:  # the one place where nothing may come through: training goes on
-            self._tell(next(iter(str(error).splitlines()), type(error).__name__))
+            self._report(next(iter(str(error).splitlines()), type(error).__name__))
 
-    def _tell(self, reason: str) -> None:
-        if not self._told:
-            self._told = True
+    def _report(self, reason: str) -> None:
+        if not self._reported:
+            self._reported = True
             sys.stderr.write(f"train {self._task}: {reason}; training goes on, the register stage publishes the run\n")
 
     def _send(self, client: "MlflowClient") -> None:

@@ -64,10 +64,10 @@ def read(path: Path, query: Callable[[sqlite3.Connection], T], empty: T) -> T:
     try:
         with closing(_connect(path)) as connection:
             connection.execute("BEGIN")
-            found = _revision(connection)
-            if found is None:
+            schema = _revision(connection)
+            if schema is None:
                 return empty
-            if found != REVISION:
+            if schema != REVISION:
                 raise OtherSchemaError
             return query(connection)
     except sqlite3.OperationalError as error:

@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 MODEL_FILES = ("config.json", "weights.safetensors")
 _BATCH = 1000
 TRAINING = {"mlflow.experimentKind": "custom_model_development"}
-"""MLflow's pages show such an experiment with its runs and models, and without what is meant for language agents."""
+"""Makes MLflow's pages show runs and models, not what is meant for language agents."""
 
 
 def experiment(client: "MlflowClient", root: Path, task: str) -> str:
-    """The id of the task's experiment, which is made where it is missing and brought back where it was deleted."""
-    found = client.get_experiment_by_name(task)
-    if found is None:
+    """The id of the task's experiment, which is created if it is missing and restored if it was deleted."""
+    known = client.get_experiment_by_name(task)
+    if known is None:
         folder = root.resolve() / "mlartifacts" / task
         place = folder.as_uri() if backend.database(root) else None
         return client.create_experiment(task, artifact_location=place, tags=TRAINING)
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
+    if known.lifecycle_stage == "deleted":
+        client.restore_experiment(known.experiment_id)
+    return str(known.experiment_id)
 
 
 def find_runs(client: "MlflowClient", experiment_id: str, tag: str, value: str) -> "Sequence[Run]":
@@ -40,7 +40,7 @@ def find_runs(client: "MlflowClient", experiment_id: str, tag: str, value: str) 
 
 
 def create_run(client: "MlflowClient", experiment_id: str, root: Path, task: str, fingerprint: str) -> "Run":
-    """A run that knows what it is of and which code made it."""
+    """A run with tags for its task, what it trains and which code made it."""
     tags = {"unroll.task": task, "unroll.fingerprint": fingerprint, **origin(root)}
     name = tags.get("DVC_EXP_NAME") or f"{task}-{fingerprint[:8]}"
     return client.create_run(experiment_id, tags=tags, run_name=name)
@@ -63,9 +63,17 @@ def log_metrics(client: "MlflowClient", run_id: str, metrics: "Sequence[Metric]"
 
 def logged_steps(client: "MlflowClient", run: "Run") -> set[tuple[str, int]]:
     """Each metric and step that the run has."""
-    return {
-        (key, metric.step) for key in run.data.metrics for metric in client.get_metric_history(run.info.run_id, key)
-    }
+    run_id = run.info.run_id
+    return {(key, metric.step) for key in run.data.metrics for metric in client.get_metric_history(run_id, key)}
+
+
+def log_steps(client: "MlflowClient", run: "Run", steps: Mapping[int, Mapping[str, float]], time_ms: int) -> None:
+    """Log the metrics of each step that the run lacks."""
+    from mlflow.entities import Metric
+
+    known = logged_steps(client, run)
+    metrics = [Metric(key, value, time_ms, step) for step, values in steps.items() for key, value in values.items()]
+    log_metrics(client, run.info.run_id, [metric for metric in metrics if (metric.key, metric.step) not in known])
 
 
 def origin(root: Path) -> dict[str, str]:

@@ -132,8 +132,8 @@ def test_the_old_one_goes_on_where_the_new_one_is_broken(
     assert (told["state"], told["version"], told["champion"]) == ("stale", 1, 2)
     assert reason in str(told["reason"])
     assert roster.state()["ready"]
-    assert "version 2 is champion and cannot be used" in caplog.text
-    assert "version 1 goes on answering" in caplog.text
+    assert "version 2 is the champion but cannot be used" in caplog.text
+    assert "version 1 keeps answering" in caplog.text
     assert measured(roster, "unroll_model_load_failures_total") == 1
     assert measured(roster, "unroll_model_version") == 1
     assert answer(roster) == before
@@ -189,7 +189,7 @@ def test_models_go_on_where_the_store_is_moved_away(roster: Roster, registry: Re
     path.unlink()
     registry.versions.clear()
     roster.poll()
-    assert roster.state()["registry"] == "mlflow.db: not there any more"
+    assert roster.state()["registry"] == "mlflow.db: no longer there"
     assert answer(roster)
 
 

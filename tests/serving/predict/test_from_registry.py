@@ -184,7 +184,7 @@ def test_no_pickle_is_ever_loaded(alone: Path, tmp_path: Path, name: str) -> Non
         ({"output": "folder.csv"}, r"--output: .*folder\.csv is a folder; expected a file$"),
         ({"output": "new.csv"}, r"--output: .*new\.csv is the input itself; expected another file$"),
         ({"output": "out.csv", "format": "jsonl"}, r"'jsonl' is not the ending of --output 'out\.csv'; expected csv$"),
-        ({"format": "parquet"}, r"--format: parquet is no text; expected csv, jsonl or text, or --output FILE"),
+        ({"format": "parquet"}, r"--format: parquet is not a text format; expected csv, jsonl or text, or --out"),
     ],
 )  # fmt: skip
 def test_where_answers_cannot_go(task: Task, tmp_path: Path, options: dict[str, Any], message: str) -> None:

@@ -26,7 +26,7 @@ from unroll.problems.common.capabilities import SeriesParts
 from unroll.problems.windows.recent import NoWindowError
 from unroll.serving import predict
 from unroll.serving.predict import output_file, raw_input, series_parts
-from unroll.serving.predict.input_file import Input, Share, opened
+from unroll.serving.predict.input_file import Input, opened, share
 from unroll.serving.predict.raw_input import Rows
 
 
@@ -366,9 +366,9 @@ def test_the_share_that_is_read_is_told(
 ) -> None:
     monkeypatch.setenv("UNROLL_PROGRESS", "plain")
     monkeypatch.setattr("unroll.serving.predict.input_file.SHOWN_EVERY_S", 0.0)
-    with Share("predict moods", 200) as shown:
-        shown.update(50, 1234)
-        shown.update(300, 2000)
+    with share("predict moods", 200) as update:
+        update(50, 1234)
+        update(300, 2000)
     assert capsys.readouterr().err == (
         "predict moods: 25% of 200 bytes read · 1,234 answers\npredict moods: 100% of 200 bytes read · 2,000 answers\n"
     )

@@ -1,8 +1,7 @@
 """Requests that wait together go through the network together: one thread for each task, one queue before it.
 
-There is no time to wait for company: a request that comes to an idle network is answered at once, and while the network
-is busy those that come gather behind it and are taken next, all at once. So one client never waits for others, and the
-more there are, the larger the batches.
+Nothing waits to fill a batch: a request to an idle network is answered at once; those that arrive while the network is
+busy are answered next, all at once. So a single client never waits, and the more clients, the larger the batches.
 """
 
 import logging
@@ -52,7 +51,7 @@ class Batcher:
         self._thread.start()
 
     def submit(self, records: Records, predictor: "Predictor") -> "Future[pd.DataFrame]":
-        """Where the answer will be; raises RequestError where too many wait already."""
+        """The answer, later; raises RequestError where too many requests wait already."""
         waiting = Waiting(records, predictor)
         with self._changed:
             if not self._open or len(self._queue) >= self._limits.waiting:
@@ -65,7 +64,7 @@ class Batcher:
         return len(self._queue)
 
     def close(self) -> None:
-        """Answer what waits, then end."""
+        """Answer the waiting requests, then end."""
         with self._changed:
             self._open = False
             self._changed.notify()
@@ -115,7 +114,7 @@ def answer(batch: Sequence[Waiting]) -> None:
 
 
 def _fault(error: Exception) -> RequestError:
-    """The caller's to mend where the problem says so; anything else is a fault of ours, and its traceback is kept."""
+    """A faulty input where the problem says so; anything else is a fault of ours, logged with its traceback."""
     if isinstance(error, RequestError):
         return error
     if isinstance(error, UnrollError):

@@ -1,11 +1,11 @@
-"""What one client may take of the server: sizes, counts, times. All are far above what a fair request needs."""
+"""How much one client may use of the server: sizes, counts, times, all far above what a fair request needs."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of requests; whoever goes beyond one is answered with the status in brackets."""
+    """Bounds of requests; one that exceeds a bound is answered with the status in brackets."""
 
     body_bytes: int = 1 << 20
     """Of one request's body (413)."""
@@ -38,9 +38,4 @@ class Limits:
 
     def public(self) -> dict[str, int]:
         """What a client should know."""
-        return {
-            "body_bytes": self.body_bytes,
-            "rows": self.rows,
-            "cell_characters": self.cell_characters,
-            "tokens": self.tokens,
-        }
+        return {name: asdict(self)[name] for name in ("body_bytes", "rows", "cell_characters", "tokens")}

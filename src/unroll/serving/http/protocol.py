@@ -1,4 +1,4 @@
-"""HTTP with time limits: uvicorn bounds how long an idle connection is kept, and this one how slowly it may speak."""
+"""HTTP with time limits: uvicorn bounds idle connections, this also those that send or read too slowly."""
 
 import asyncio
 import socket
@@ -20,7 +20,7 @@ def bounded(limits: Limits) -> "type[Bounded]":
 
 
 def _crowded(app: Any) -> Any:
-    """The application, told that this connection is one too many: it refuses as it refuses all else."""
+    """The application, which refuses this connection as one too many in its usual way."""
 
     async def refusing(scope: Any, receive: Any, send: Any) -> None:
         await app({**scope, CROWDED: True}, receive, send)
@@ -44,9 +44,7 @@ class Bounded(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The first headers are awaited; an answer of two parts must not wait for the client to confirm the first."""
         super().connection_made(transport)
-        if (
-            len(self.connections) > self.most
-        ):  # uvicorn's own limit answers in plain text, and those who came before too
+        if len(self.connections) > self.most:  # uvicorn's own limit answers in plain text, and refuses older ones too
             self.app = _crowded(self.app)
         # asyncio does this for sockets that name their protocol; those of socket.create_server do not
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -84,9 +82,9 @@ class Bounded(H11Protocol):
         self._go_on()
         super().resume_writing()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own says less
-        """Refuse what is no HTTP, as all else is refused."""
-        fault = RequestError("bad_request", "no HTTP request that can be read, or headers that are too large")
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own text says less
+        """Refuse what is not HTTP in the usual way."""
+        fault = RequestError("bad_request", "not a readable HTTP request, or headers that are too large")
         body = fault.body()
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))),
                    ("Connection", "close")]  # fmt: skip

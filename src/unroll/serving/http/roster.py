@@ -1,4 +1,4 @@
-"""Which model answers for each task: the registry's champion, taken up when it changes, while the old one goes on.
+"""Which model answers for each task: the registry's champion, replaced while the server runs when it changes.
 
 A new champion is loaded beside the old one, held against its hash, and must answer a trial; only then does it take the
 old one's place. One that fails is logged, and tried again later.
@@ -94,7 +94,7 @@ def _example(path: Path, inputs: Inputs) -> list[dict[str, Any]] | None:
 
 @dataclass
 class Slot:
-    """What is known of one task."""
+    """The state of one task."""
 
     batcher: Batcher
     current: Served | None = None
@@ -105,11 +105,11 @@ class Slot:
     retry_at: float = field(default=0.0, repr=False)
 
 
-def names(root: Path, asked: Iterable[str]) -> list[str]:
-    """The tasks that are asked for, else all of the project's; raises ConfigError for one that is not there."""
-    params, wanted = Params(root / "params.yaml"), list(dict.fromkeys(asked))
-    params.require_tasks(wanted)
-    return wanted or params.tasks()
+def names(root: Path, tasks: Iterable[str]) -> list[str]:
+    """The tasks, each once, or all of the project where there are none; raises ConfigError for an unknown one."""
+    params, chosen = Params(root / "params.yaml"), list(dict.fromkeys(tasks))
+    params.require_tasks(chosen)
+    return chosen or params.tasks()
 
 
 class Roster:
@@ -117,7 +117,7 @@ class Roster:
 
     def __init__(self, root: Path, tasks: Iterable[str], limits: Limits, measures: Measures, threads: int) -> None:
         self.root, self.limits, self.measures = root, limits, measures
-        self._slots = {task: Slot(self._batcher(task, threads)) for task in tasks}
+        self.slots: Mapping[str, Slot] = {task: Slot(self._batcher(task, threads)) for task in tasks}
         self._ended = threading.Event()
         self._unreadable: str | None = None
         self._seen = False  # the registry's file, if it has one
@@ -132,23 +132,18 @@ class Roster:
         self._thread.start()
 
     def close(self) -> None:
-        """Answer what waits, then end all threads."""
+        """Answer the waiting requests, then end all threads."""
         self._ended.set()
-        for slot in self._slots.values():
+        for slot in self.slots.values():
             slot.batcher.close()
         if self._thread.is_alive():
             self._thread.join(timeout=5)
 
-    @property
-    def slots(self) -> Mapping[str, Slot]:
-        """All tasks."""
-        return self._slots
-
     def served(self, task: str) -> Served:
         """The model that answers for a task; raises RequestError where there is none."""
-        slot = self._slots.get(task)
+        slot = self.slots.get(task)
         if slot is None:
-            raise RequestError("not_found", f"{task!r:.60}: no such task; expected one of {', '.join(self._slots)}")
+            raise RequestError("not_found", f"{task!r:.60}: no such task; expected one of {', '.join(self.slots)}")
         if slot.current is not None:
             return slot.current
         if self._polled and slot.champion is None and self._unreadable is None:
@@ -158,21 +153,31 @@ class Roster:
         raise RequestError("not_ready", f"{task}: {slot.failed[1] if slot.failed else 'its champion is being loaded'}")
 
     def submit(self, served: Served, rows: Records) -> "Future[pd.DataFrame]":
-        """Where the answer of ``served`` will be; raises RequestError where too many wait."""
-        return self._slots[served.task].batcher.submit(rows, served.predictor)
+        """The answer of ``served``, later; raises RequestError where too many requests wait."""
+        return self.slots[served.task].batcher.submit(rows, served.predictor)
 
     def state(self) -> dict[str, Any]:
         """``ready`` where every champion is loaded, or an older one answers for it; and what is wrong, if anything."""
-        tasks = {task: self.state_of(task) for task in self._slots}
+        tasks = {task: self.state_of(task) for task in self.slots}
         states = [each["state"] for each in tasks.values()]
         ready = self._polled and self._unreadable is None and "loading" not in states and "failed" not in states
-        ready = ready or (self._polled and all(slot.current for slot in self._slots.values()))
+        ready = ready or (self._polled and all(slot.current for slot in self.slots.values()))
         registry = {"registry": self._unreadable} if self._unreadable else {}
         return {"ready": ready, "tasks": tasks, **registry}
 
     def state_of(self, task: str) -> dict[str, Any]:
         """Of one task: ready, stale (an older model answers), loading, failed, or none where there is no champion."""
-        return _state(self._slots[task], self._polled)
+        slot = self.slots[task]
+        version, champion = slot.current.version if slot.current else None, slot.champion
+        if slot.failed:
+            champion, reason = slot.failed
+            name = "stale" if slot.current else "failed"
+            return {"state": name, "version": version, "champion": champion, "reason": reason}
+        if champion is None:
+            return {"state": "none" if self._polled else "loading", "version": version}
+        if version != champion:
+            return {"state": "stale" if version else "loading", "version": version, "champion": champion}
+        return {"state": "ready", "version": version}
 
     def _watch(self) -> None:
         import torch
@@ -183,27 +188,27 @@ class Roster:
             self._ended.wait(POLL_S)
 
     def poll(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """One look at the registry, and what follows from it."""
+        """Read the champions from the registry, and load those that are new."""
         try:
             champions = snapshot.champions(self.root)
         except UnrollError as error:
-            self._tell_unreadable(str(error))
+            self._note_unreadable(str(error))
             return
         except Exception:
             LOG.exception("the registry cannot be read")
-            self._tell_unreadable("the registry cannot be read; the server's log has the reason")
+            self._note_unreadable("the registry cannot be read; the server's log has the reason")
             return
         path = backend.database(self.root)
         there = path is not None and path.is_file()
         if path is not None and not there and self._seen:
-            self._tell_unreadable(f"{path.name}: not there any more")  # which says nothing of who is champion
+            self._note_unreadable(f"{path.name}: no longer there")  # which does not mean that there is no champion
             return
         self._seen = there
         self._unreadable = None
-        for task, slot in self._slots.items():
+        for task, slot in self.slots.items():
             slot.champion = champions.get(task)
         self._polled = True
-        for task, slot in self._slots.items():
+        for task, slot in self.slots.items():
             if self._ended.is_set():
                 return
             self._follow(task, slot, clock)
@@ -214,7 +219,7 @@ class Roster:
             slot.failed = None
             return
         if champion is None:
-            LOG.warning("%s: no champion any more; the one before is taken out", task)
+            LOG.warning("%s: no longer a champion; the previous one is unloaded", task)
             slot.current, slot.failed = None, None
             self.measures.version(task, None)
             return
@@ -223,36 +228,22 @@ class Roster:
         try:
             served = Served.load(self.root, task, self.limits)
         except UnrollError as error:
-            self._tell_failed(task, slot, champion, str(error), clock)
+            self._note_failed(task, slot, champion, str(error), clock)
         except Exception as error:
             LOG.exception("%s: version %s cannot be loaded", task, champion)
-            self._tell_failed(task, slot, champion, f"{type(error).__name__} while it was loaded", clock)
+            self._note_failed(task, slot, champion, f"{type(error).__name__} while it was loaded", clock)
         else:
             slot.current, slot.failed = served, None
             self.measures.version(task, served.version)
             LOG.info("%s: version %s answers (%s…)", task, served.version, served.model_hash[:12])
 
-    def _tell_failed(self, task: str, slot: Slot, version: int, reason: str, clock: Callable[[], float]) -> None:
+    def _note_failed(self, task: str, slot: Slot, version: int, reason: str, clock: Callable[[], float]) -> None:
         slot.failed, slot.retry_at = (version, reason), clock() + RETRY_S
         self.measures.failed(task)
-        goes_on = f"; version {slot.current.version} goes on answering" if slot.current else ""
-        LOG.error("%s: version %s is champion and cannot be used: %s%s", task, version, reason, goes_on)
+        fallback = f"; version {slot.current.version} keeps answering" if slot.current else ""
+        LOG.error("%s: version %s is the champion but cannot be used: %s%s", task, version, reason, fallback)
 
-    def _tell_unreadable(self, reason: str) -> None:
+    def _note_unreadable(self, reason: str) -> None:
         if reason != self._unreadable:
-            LOG.error("no new champions are looked for: %s", reason)
+            LOG.error("new champions cannot be looked up: %s", reason)
         self._unreadable = reason
-
-
-def _state(slot: Slot, polled: bool) -> dict[str, Any]:
-    """Of one task: ready, stale (an older model answers), loading, failed, or none where there is no champion."""
-    version = slot.current.version if slot.current else None
-    if slot.failed:
-        champion, reason = slot.failed
-        name = "stale" if slot.current else "failed"
-        return {"state": name, "version": version, "champion": champion, "reason": reason}
-    if slot.champion is None:
-        return {"state": "none" if polled else "loading", "version": version}
-    if version != slot.champion:
-        return {"state": "stale" if version else "loading", "version": version, "champion": slot.champion}
-    return {"state": "ready", "version": version}

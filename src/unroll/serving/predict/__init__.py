@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -12,7 +11,7 @@ from unroll.model.predictor import Predictor
 from unroll.registry import versions
 from unroll.serving import loading
 from unroll.serving.predict import input_file, output_file, own_files, own_reading, raw_input, series_parts
-from unroll.serving.predict.input_file import Input, Share
+from unroll.serving.predict.input_file import Input
 from unroll.serving.predict.output_file import Format
 from unroll.serving.predict.raw_input import Rows
 from unroll.stages.common.task import Task
@@ -84,12 +83,11 @@ class _Work:
         Raises UnorderedError where a series has to be.
         """
         count = 0
-        with ExitStack() as stack:
-            progress = stack.enter_context(Share(f"predict {self.task.name}", self.source.path.stat().st_size))
+        with input_file.share(f"predict {self.task.name}", self.source.path.stat().st_size) as update:
             for part in self._parts(held):
                 output_file.require_finite(part, count, self.source.name)
                 count += len(part)
-                progress.update(self.source.position, count)
+                update(self.source.position, count)
                 yield part
 
     def _parts(self, held: bool) -> "Iterator[pd.DataFrame]":

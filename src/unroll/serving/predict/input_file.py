@@ -1,8 +1,8 @@
-"""The input as a file: the one that is named, or standard input put into one, and how far it has been read."""
+"""The input as a file, which standard input is copied to, and how far it has been read."""
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,28 +16,31 @@ MAX_BYTES = 1 << 36
 """The most that an input may hold, unpacked."""
 
 
-class Share(Bars):
-    """A context that shows which share of an input is answered."""
+@contextmanager
+def share(title: str, size: int) -> Iterator[Callable[[int, int], None]]:
+    """Show which share of an input is answered; yields what takes the bytes read and the answers so far.
 
-    def __init__(self, title: str, size: int) -> None:
-        from rich.progress import BarColumn, DownloadColumn, TaskProgressColumn, TimeRemainingColumn
+    ``UNROLL_PROGRESS`` fixes how, as for a training.
+    """
+    from rich.progress import BarColumn, DownloadColumn, TaskProgressColumn, TimeRemainingColumn
 
-        bar, remaining = BarColumn(bar_width=24), TimeRemainingColumn()
-        super().__init__(TITLE, bar, TaskProgressColumn(), DownloadColumn(), TEXT, remaining, transient=True)
-        self._title, self._size = title, max(size, 1)
-        self._bar = self.add_bar(title, self._size)
+    size = max(size, 1)
+    columns = TITLE, BarColumn(bar_width=24), TaskProgressColumn(), DownloadColumn(), TEXT, TimeRemainingColumn()
+    with Bars(*columns, transient=True) as bars:
+        bar = bars.add_bar(title, size)
 
-    def update(self, position: int, answers: int) -> None:
-        """Show that the bytes before ``position`` are read, and so many answers given."""
-        position = min(position, self._size)
-        self.update_bar(self._bar, f"{answers:,} answers", position)
-        read = f"{position / self._size:.0%} of {self._size:,} bytes read"
-        self.print_plain(f"{self._title}: {read} · {answers:,} answers", SHOWN_EVERY_S)
+        def update(position: int, answers: int) -> None:
+            position = min(position, size)
+            bars.update_bar(bar, f"{answers:,} answers", position)
+            read = f"{position / size:.0%} of {size:,} bytes read"
+            bars.print_plain(f"{title}: {read} · {answers:,} answers", SHOWN_EVERY_S)
+
+        yield update
 
 
 @dataclass
 class Input:
-    """A file of raw input; ``name`` is how messages call it, ``position`` the bytes of it that have been read."""
+    """A file of raw input; messages call it ``name``; ``position`` is the number of bytes read so far."""
 
     path: Path
     name: str
@@ -53,8 +56,8 @@ class Input:
 def opened(source: str, stream: BinaryIO | None = None) -> Iterator[Input]:
     """The file ``source``, or what ``stream`` holds (standard input) where ``source`` is ``-``.
 
-    A stream is put into a temporary file: its columns are told from its first part, and it may be read twice. Raises
-    DataError for what is not there and for more than MAX_BYTES.
+    A stream is copied to a temporary file: its format is inferred from its first part, and it may be read twice.
+    Raises DataError for a missing file and for more than MAX_BYTES.
     """
     if source != STANDARD_INPUT:
         path = Path(source)

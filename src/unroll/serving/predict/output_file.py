@@ -16,18 +16,20 @@ if TYPE_CHECKING:
 Format = Literal["csv", "jsonl", "parquet", "text"]
 ENDINGS: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet", ".txt": "text"}
 SAME: tuple[Format, ...] = ("jsonl", "text")
-"""Formats of an input whose answers are written like it where nothing else is said; those of all others as CSV."""
+"""Formats of an input whose answers have the same format by default; for all others it is CSV."""
 FLOATS = "%.9g"
-"""As many digits as a number of 32 bits has."""
+"""The digits of a 32-bit number."""
 TIMES = "%Y-%m-%dT%H:%M:%S"
 _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r"})
 
 
 def require_possible(output: Path | None, given: Format | None, source: str) -> None:
-    """Raise ConfigError for a file that cannot be written, an ending that is none of the formats, or another format."""
+    """Raise ConfigError for a file that cannot be written, an unknown ending, or one that ``--format`` contradicts."""
     if output is None:
         if given == "parquet":
-            raise ConfigError("--format: parquet is no text; expected csv, jsonl or text, or --output FILE.parquet")
+            raise ConfigError(
+                "--format: parquet is not a text format; expected csv, jsonl or text, or --output FILE.parquet"
+            )
         return
     ending = output.suffix.lower()
     if ending not in ENDINGS:
@@ -46,23 +48,23 @@ def require_possible(output: Path | None, given: Format | None, source: str) -> 
         raise ConfigError(f"--output: {output} is the input itself; expected another file")
 
 
-def format_of(output: Path | None, given: Format | None, asked_in: str | None, of_texts: bool) -> Format:
-    """The format asked for, by ``--format`` or the ending; else that of the input where it is one of SAME, and CSV.
+def format_of(output: Path | None, given: Format | None, input_format: str | None, takes_texts: bool) -> Format:
+    """The format that ``--format`` or the ending names; else that of the input where it is one of SAME, or CSV.
 
-    Raises ConfigError for lines of text where the questions are no texts (``of_texts``): an answer is several columns.
+    Raises ConfigError for lines of text unless the model ``takes_texts``: other answers have several columns.
     """
     if output is not None:
         given = ENDINGS[output.suffix.lower()]
-    implied: Format = next((name for name in SAME if name == asked_in), "csv")
-    found = given or implied
-    if found == "text" and not of_texts:
+    implied: Format = next((name for name in SAME if name == input_format), "csv")
+    chosen = given or implied
+    if chosen == "text" and not takes_texts:
         what = "--output: a .txt" if output else "--format: text"
         raise ConfigError(f"{what} is for answers to texts, one a line; expected csv, jsonl or parquet")
-    return found
+    return chosen
 
 
 def write(answers: "Iterator[pd.DataFrame]", kind: Format, output: Path | None, out: TextIO) -> None:
-    """Write to ``output``, or to ``out``, once all answers are there: of a faulty input nothing is written."""
+    """Write to ``output``, or to ``out``, once all answers are complete: for a faulty input nothing is written."""
     if output is not None:
         with store.atomic_file(output) as temporary:
             _WRITERS[kind](answers, temporary)
@@ -87,12 +89,12 @@ def _copy(path: Path, out: TextIO) -> None:
 
 
 def without_zone(answer: "pd.DataFrame") -> "pd.DataFrame":
-    """The same with times that name no zone, for an input whose times name none."""
+    """The same with times without a zone, for an input whose times have none."""
     return answer.assign(time=answer["time"].dt.tz_convert(None)) if "time" in answer else answer
 
 
 def require_finite(answer: "pd.DataFrame", before: int, file: str) -> None:
-    """Raise DataError where a number of an answer, of which ``before`` stood in earlier parts, is not finite."""
+    """Raise DataError where a number of an answer is not finite; ``before`` answers stood in earlier parts."""
     import numpy as np
 
     for name in answer.select_dtypes("floating"):

@@ -32,9 +32,9 @@ ANSWERED = ("labelled_text", "pairs")
 
 
 def block(task: Task, reader: Path | None) -> FilesConfig:
-    """The block with all that was found: as it came with the model, as ingest left it, or by another look.
+    """The complete block: as it came with the model, as ingest left it, or inferred again.
 
-    ``reader`` is the file that a registered model brings along.
+    ``reader`` is the file that comes with a registered model.
     """
     _, given = task.dataset()
     assert isinstance(given, FilesConfig)  # noqa: S101 - of the dataset files alone
@@ -55,7 +55,7 @@ def block(task: Task, reader: Path | None) -> FilesConfig:
 
 
 def names_zone(task: Task, source: Input, reader: Path | None) -> bool:
-    """Whether the times of a series' file tell the zone that they are in, or the block tells one beside UTC."""
+    """Whether the times in a file of a series have a zone, or the block names one other than UTC."""
     config = block(task, reader)
     if not isinstance(config.time, TimeColumns):
         return False
@@ -89,7 +89,7 @@ def written(source: Input, config: FilesConfig, line: str) -> Reading:
 
 
 def _is_lines(source: Input, how: Reading, own: Reading, config: FilesConfig, line: str) -> bool:
-    """Whether these are lines of text for a task whose texts stand in tables: a name may tell, else the columns do."""
+    """Whether these are lines of text for a task whose texts stand in tables, by the name or else by the columns."""
     if config.kind not in OF_TEXTS or how.format not in DELIMITED or own.format != "text":
         return False
     as_table = how.model_copy(update={"format": "csv", "encoding": own.encoding})
@@ -105,8 +105,8 @@ def _is_cut_otherwise(source: Input, how: Reading, own: Reading, columns: Set[st
     if own.delimiter is None or own.delimiter == how.delimiter:
         return False
     by_block, by_look = (
-        reading.columns(source.path, how.model_copy(update={"format": "csv", **found}), source.name)
-        for found in ({}, {"delimiter": own.delimiter, "quote": own.quote})
+        reading.columns(source.path, how.model_copy(update={"format": "csv", **change}), source.name)
+        for change in ({}, {"delimiter": own.delimiter, "quote": own.quote})
     )
     if not how.header:
         return len(by_block) == 1 < len(by_look)

@@ -1,4 +1,4 @@
-// Requests to this server; the token, where one is asked for, stays in this tab.
+// Requests to this server; the token, where the server has one, stays in this tab.
 
 import { askToken } from "./token.js";
 
@@ -18,8 +18,8 @@ async function request(path, token, options = {}) {
 }
 
 async function refusal(response) {
-  const told = await response.json().catch(() => null);
-  return new Error(told?.error?.message ?? `The server said ${response.status}.`);
+  const refused = await response.json().catch(() => null);
+  return new Error(refused?.error?.message ?? `The server said ${response.status}.`);
 }
 
 /** Keeps a token that the server takes, and throws for another. */
@@ -75,10 +75,10 @@ export function asker(task, show, clear, tell) {
     }
     try {
       const begun = performance.now();
-      const told = await predict(task, records);
+      const reply = await predict(task, records);
       if (mine === number) {
         tell(null);
-        show(told, performance.now() - begun);
+        show(reply, performance.now() - begun);
       }
     } catch (error) {
       if (mine === number) {

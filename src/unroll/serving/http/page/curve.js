@@ -18,7 +18,7 @@ export function curvePanel(task, state) {
 
   const box = alertBox();
   const result = bars();
-  const show = (told, took) => { state(told.version, took); result.show(told.answers[0]); };
+  const show = (reply, took) => { state(reply.version, took); result.show(reply.answers[0]); };
   const clear = () => { state(); result.clear(); };
   const ask = asker(task.task, show, clear, box.tell);
   const run = later(() => ask([Object.fromEntries(names.map((name, step) => [name, values[step]]))]), 60);
@@ -74,7 +74,7 @@ export function curvePanel(task, state) {
     draw();
   });
 
-  const use = (found) => () => { values = [...found]; draw(); run(); };
+  const use = (curve) => () => { values = [...curve]; draw(); run(); };
   const picks = [
     ...samples.map((sample, number) => [`Measured ${number + 1}`, sample]),
     ["Flat", Array(steps).fill(Math.max(low, 0))],

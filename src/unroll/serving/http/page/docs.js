@@ -16,9 +16,9 @@ function columns(schema) {
     few.length < rows.length ? h("p", { class: "quiet small" }, `and so on: ${rows.length} columns in all`) : null);
 }
 
-function operation(path, verb, told, schemas) {
-  const parts = [h("h3", {}, h("span", { class: "verb" }, verb.toUpperCase()), h("code", {}, path)), h("p", {}, told.summary)];
-  const body = told.requestBody?.content["application/json"];
+function operation(path, verb, about, schemas) {
+  const parts = [h("h3", {}, h("span", { class: "verb" }, verb.toUpperCase()), h("code", {}, path)), h("p", {}, about.summary)];
+  const body = about.requestBody?.content["application/json"];
   if (body) {
     const name = (body.schema.$ref ?? body.schema.properties.records.items.$ref).split("/").at(-1);
     const example = JSON.stringify(body.example);
@@ -32,7 +32,7 @@ function operation(path, verb, told, schemas) {
 try {
   const document_ = await get("/openapi.json");
   for (const [path, verbs] of Object.entries(document_.paths)) {
-    for (const [verb, told] of Object.entries(verbs)) main.append(operation(path, verb, told, document_.components.schemas));
+    for (const [verb, about] of Object.entries(verbs)) main.append(operation(path, verb, about, document_.components.schemas));
   }
 } catch (error) {
   const box = alertBox();

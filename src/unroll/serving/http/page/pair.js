@@ -9,9 +9,9 @@ export function pairPanel(task, state) {
   const answer = h("p", { class: "answer" });
   const said = h("p", { class: "quiet" });
   let truth = null;
-  const ask = asker(task.task, (told, took) => {
-    const [one] = told.answers;
-    state(told.version, took);
+  const ask = asker(task.task, (reply, took) => {
+    const [one] = reply.answers;
+    state(reply.version, took);
     answer.textContent = one.answer;
     const right = truth === null ? "" : one.answer === truth ? "✓ right, " : `✗ it is ${truth}, `;
     said.textContent = `${right}probability ${percent(one.probability)}`;

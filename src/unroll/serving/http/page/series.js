@@ -21,9 +21,9 @@ export function seriesPanel(task, state) {
   const said = h("p", { class: "small quiet", "aria-live": "polite" });
   const table = h("div", { class: "scroll" });
   const result = bars();
-  const ask = asker(task.task, (told, took) => {
-    answers = told.answers;
-    state(told.version, took);
+  const ask = asker(task.task, (reply, took) => {
+    answers = reply.answers;
+    state(reply.version, took);
     forecasts ? tell() : result.show(answers.at(-1));
     draw();
   }, () => {
@@ -58,7 +58,7 @@ export function seriesPanel(task, state) {
   function draw() {
     const past = own().map((row, number, all) => ({ row, step: number - all.length + 1, value: row[variable] }));
     const ahead = cone();
-    const known = past.filter((one) => typeof one.value === "number");  // rows of one's own may hold anything
+    const known = past.filter((one) => typeof one.value === "number");  // rows of the user's own may hold anything
     if (!known.length) return svg.replaceChildren();
     const edges = ahead.flatMap((one) => [one.low_95 ?? one[about.target], one.high_95 ?? one[about.target]]);
     const values = [...known.map((one) => one.value), ...edges];

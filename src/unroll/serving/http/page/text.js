@@ -8,7 +8,7 @@ export function textPanel(task, state) {
   const result = bars();
   const text = h("textarea", { maxlength: task.inputs.properties.text.maxLength, rows: 4 });
   const empty = () => !text.value.trim();
-  const show = (told, took) => { state(told.version, took); result.show(told.answers[0]); };
+  const show = (reply, took) => { state(reply.version, took); result.show(reply.answers[0]); };
   const clear = () => { state(); result.clear(empty() ? "Write a text, and the answer appears here." : undefined); };
   const ask = asker(task.task, show, clear, box.tell);
   const run = () => ask(empty() ? null : [{ text: text.value }]);

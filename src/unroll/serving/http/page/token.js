@@ -1,4 +1,4 @@
-// The token that the server was started with: asked for in place of the page, which stays as it was behind the form.
+// The server's token: a form for it takes the place of the page, which stays as it is behind it.
 
 import { alertBox, field, h } from "./dom.js";
 
@@ -19,16 +19,16 @@ export function askToken(keep) {
         secret.select();
         return;
       }
-      asked.remove();
+      panel.remove();
       main.hidden = false;
       (focused !== document.body && focused.isConnected ? focused : main).focus();
       done();
     };
     const form = h("form", { class: "sheet", onsubmit: enter }, h("p", {}, "This server asks for its token."), h("div", { class: "row" },
       field("Token", secret), h("button", { class: "main" }, "Enter")));
-    const asked = h("main", { tabindex: -1 }, h("h2", {}, "Who is there?"), form, box.node);
+    const panel = h("main", { tabindex: -1 }, h("h2", {}, "Who is there?"), form, box.node);
     main.hidden = true;
-    main.before(asked);
+    main.before(panel);
     secret.focus();
   });
 }
