@@ -224,7 +224,7 @@ def test_a_folder_that_is_no_project_of_dvc_is_told(root: Path) -> None:
     import shutil
 
     shutil.rmtree(root / ".dvc")
-    assert faults(root)["dvc"] == "no folder .dvc: this is no project of DVC → dvc init"
+    assert faults(root)["dvc"] == "no folder .dvc: this is not a DVC project → dvc init"
 
 
 def test_stale_stages_and_a_failed_run_are_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
