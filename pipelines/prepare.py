@@ -9,12 +9,12 @@ from unroll.stages.validate import validate
 
 def prepare(task: Task) -> None:
     """Write ``data/prepared/<task>/`` and check it: no leak between splits, no window across a gap."""
-    problem, config = task.problem(), task.prepare_config()
+    preparation, config = task.problem().preparation, task.prepare_config()
     with store.atomic_folder(task.layout.prepared) as folder:
         path = task.layout.validated / "table.parquet"
-        table = store.read_table(path, problem.columns(config), problem.coded(config))
-        store.write_json(folder / "meta.json", problem.prepare(table, config, folder))
-        validate.validate_prepared(problem.check(Prepared.load(folder), config), task.layout)
+        table = store.read_table(path, preparation.columns(config), preparation.coded(config))
+        store.write_json(folder / "meta.json", preparation.prepare(table, config, folder))
+        validate.validate_prepared(preparation.check(Prepared.load(folder), config), task.layout)
 
 
 if __name__ == "__main__":

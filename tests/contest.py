@@ -60,14 +60,14 @@ class Contest:
         config = trained_project.PREPARE | {"test_from": "2015-02-10", "validation_from": "2015-02-05"} | prepare
         with store.atomic_folder(layout.prepared) as folder:
             frame = store.read_table(layout.validated / "table.parquet")
-            meta = problem.prepare(frame, problem.Prepare.model_validate(config), folder)
+            meta = problem.preparation.prepare(frame, problem.Prepare.model_validate(config), folder)
             store.write_json(folder / "meta.json", meta)
         prepared = Prepared.load(layout.prepared)
         block = trained_project.MODEL | {"hidden": 2, "linear": [rows]}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(1)
-            model = problem.model(problem.Model.model_validate(block), prepared.meta)
-        problem.begin(model, prepared)
+            model = problem.learning.model(problem.Model.model_validate(block), prepared.meta)
+        problem.learning.begin(model, prepared)
         model.eval()
         store.write_tensors(layout.model / "weights.safetensors", model.state_dict())
         train = {"seed": 1, "threads": 1, "batch_size": 64}
@@ -78,13 +78,13 @@ class Contest:
         store.write_json(layout.model / "config.json", written)
         store.write_text(layout.model / "history.csv", "epoch,train_loss\n1,3.0\n")
         with torch.inference_mode():
-            scores = problem.score(model, prepared, "test", 64)
+            scores = problem.scoring.score(model, prepared, "test", 64)
         store.write_json(layout.reports / "metrics.json", self.metrics(prepared, scores))
         return scores
 
     @staticmethod
     def metrics(prepared: Prepared, scores: Scores) -> dict[str, Any]:
-        found = scores.summary(lambda sums: problems.load("forecasting").metrics(sums, prepared.meta), SEED)
+        found = scores.summary(lambda sums: problems.load("forecasting").scoring.metrics(sums, prepared.meta), SEED)
         rows = scores.table()
         truth = rows["truth"].to_numpy()
         persistence = 1 - np.mean(np.diff(truth) ** 2) / truth.var()

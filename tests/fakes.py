@@ -10,8 +10,12 @@ from unroll.core import store
 from unroll.core.config import Config, PrepareConfig
 from unroll.core.layout import Layout
 from unroll.core.scores import Scores
-from unroll.problems.common.base import Asked, Batch, Check, Figure, Loss, Meta, Prepared, Problem, Split
+from unroll.problems.common.answering import Answering
+from unroll.problems.common.base import Batch, Meta, Prepared, Problem, Split
 from unroll.problems.common.inputs import Inputs
+from unroll.problems.common.learning import Learning, Loss
+from unroll.problems.common.preparation import Check, Preparation, Questions
+from unroll.problems.common.scoring import Figure, Scoring
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,30 +34,20 @@ class LineModel(Config):
     inputs: int
 
 
-class Line(Problem[LinePrepare, LineModel]):
-    """Fits a straight line.
-
-    The rest of the docstring is not for the card.
-    """
-
-    Prepare = LinePrepare
-    Model = LineModel
-    takes = "series"
-    headline = "mse"
-    higher_is_better = False
-    unit = "points"
-
+class Preparing(Preparation[LinePrepare, LineModel]):
     def prepare(
         self, table: "pd.DataFrame", config: LinePrepare, folder: Path, fitted: Meta | None = None
     ) -> dict[str, Any]:
         raise NotImplementedError
 
-    def asked(self, prepared: Prepared, split: Split, metric: str) -> Asked:
+    def questions(self, prepared: Prepared, split: Split, metric: str) -> Questions:
         raise NotImplementedError
 
     def check(self, prepared: Prepared, config: LinePrepare) -> Check:
         raise NotImplementedError
 
+
+class Fitting(Learning[LineModel]):
     def train_batches(self, prepared: Prepared, batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
         raise NotImplementedError
 
@@ -67,6 +61,12 @@ class Line(Problem[LinePrepare, LineModel]):
         from torch import nn
 
         return nn.Linear(config.inputs, 1)
+
+
+class Measuring(Scoring[LinePrepare]):
+    headline = "mse"
+    higher_is_better = False
+    unit = "points"
 
     def score(self, model: "nn.Module", prepared: Prepared, split: Split, batch_size: int) -> Scores:
         import torch
@@ -90,6 +90,16 @@ class Line(Problem[LinePrepare, LineModel]):
         frame = scores.table()
         yield Figure("points", "scatter", "Guess against truth", frame, "truth", "truth, m", "guess, m")
 
+    def _scores(self, prepared: Prepared, guess: np.ndarray) -> Scores:
+        import pandas as pd
+
+        y = np.asarray(prepared.arrays["y"])
+        statistics = np.stack([np.ones_like(y), (guess - y) ** 2, np.zeros_like(y)], axis=1)
+        side = np.where(np.asarray(prepared.arrays["x"]) < 0, "left", "right")
+        return Scores(statistics, BLOCK, pd.DataFrame({"truth": y, "guess": guess}), {"by_side": side})
+
+
+class Reading(Answering):
     def predict(self, model: "nn.Module", meta: Meta, frame: "pd.DataFrame") -> "pd.DataFrame":
         raise NotImplementedError
 
@@ -102,13 +112,18 @@ class Line(Problem[LinePrepare, LineModel]):
     def example(self, prepared: Prepared) -> "pd.DataFrame":
         raise NotImplementedError
 
-    def _scores(self, prepared: Prepared, guess: np.ndarray) -> Scores:
-        import pandas as pd
 
-        y = np.asarray(prepared.arrays["y"])
-        statistics = np.stack([np.ones_like(y), (guess - y) ** 2, np.zeros_like(y)], axis=1)
-        side = np.where(np.asarray(prepared.arrays["x"]) < 0, "left", "right")
-        return Scores(statistics, BLOCK, pd.DataFrame({"truth": y, "guess": guess}), {"by_side": side})
+def line() -> Problem[LinePrepare, LineModel]:
+    return Problem(
+        about="Fits a straight line.",
+        Prepare=LinePrepare,
+        Model=LineModel,
+        takes="series",
+        preparation=Preparing(),
+        learning=Fitting(),
+        scoring=Measuring(),
+        answering=Reading(),
+    )
 
 
 def write_trained(root: Path, weight: float = 1.9, bias: float = 0.0) -> Layout:

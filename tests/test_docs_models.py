@@ -17,7 +17,7 @@ from unroll.core.layout import Layout
 from unroll.core.params import BLOCKS, Params
 from unroll.pipeline import check
 from unroll.problems.forecasting.config import ForecastingModel, LinearModel, StateSpaceModel
-from unroll.problems.sequence_to_sequence.build import SequenceToSequenceModel
+from unroll.problems.sequence_to_sequence.config import SequenceToSequenceModel
 from unroll.stages.common.task import Task
 from unroll.workbench.compare.grid import plan
 

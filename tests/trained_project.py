@@ -52,7 +52,7 @@ def make(root: Path, seed: int = 1) -> Task:
     problem = problems.load("forecasting")
     prepare = problem.Prepare.model_validate(PREPARE)
     layout.prepared.mkdir(parents=True, exist_ok=True)
-    store.write_json(layout.prepared / "meta.json", problem.prepare(series(), prepare, layout.prepared))
+    store.write_json(layout.prepared / "meta.json", problem.preparation.prepare(series(), prepare, layout.prepared))
     write_model(task, seed)
     store.write_json(layout.reports / "metrics.json", METRICS)
     store.write_text(layout.reports / "model_card.md", "# A card\n")
@@ -79,7 +79,9 @@ def network(task: Task, seed: int = 1) -> nn.Module:
     problem = problems.load("forecasting")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        built: nn.Module = problem.model(problem.Model.model_validate(MODEL), Prepared.load(task.layout.prepared).meta)
+        built: nn.Module = problem.learning.model(
+            problem.Model.model_validate(MODEL), Prepared.load(task.layout.prepared).meta
+        )
     return built.eval()
 
 

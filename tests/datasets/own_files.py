@@ -154,8 +154,10 @@ def prepare(layout: Layout, case: str, **changed: Any) -> Prepared:
     """What the stage prepare does."""
     problem, prepare_config, _ = tables.CASES[case].open(**changed)
     path = layout.validated / "table.parquet"
-    table = store.read_table(path, problem.columns(prepare_config), problem.coded(prepare_config))
+    table = store.read_table(
+        path, problem.preparation.columns(prepare_config), problem.preparation.coded(prepare_config)
+    )
     with store.atomic_folder(layout.prepared) as folder:
-        store.write_json(folder / "meta.json", problem.prepare(table, prepare_config, folder))
-        validation.validate_prepared(problem.check(Prepared.load(folder), prepare_config), layout)
+        store.write_json(folder / "meta.json", problem.preparation.prepare(table, prepare_config, folder))
+        validation.validate_prepared(problem.preparation.check(Prepared.load(folder), prepare_config), layout)
     return Prepared.load(layout.prepared)

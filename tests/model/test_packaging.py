@@ -59,11 +59,13 @@ def served(task: Task) -> PyFuncModel:
 
 def expected(task: Task, frame: pd.DataFrame) -> pd.DataFrame:
     """The answer of the network itself, which has never been written and read."""
-    return problems.load("forecasting").predict(network(task), Prepared.load(task.layout.prepared).meta, frame)
+    return problems.load("forecasting").answering.predict(
+        network(task), Prepared.load(task.layout.prepared).meta, frame
+    )
 
 
 def example(task: Task) -> pd.DataFrame:
-    return problems.load("forecasting").example(Prepared.load(task.layout.prepared))
+    return problems.load("forecasting").answering.example(Prepared.load(task.layout.prepared))
 
 
 def small_model(root: Path, problem: str) -> PyFuncModel:
@@ -72,9 +74,9 @@ def small_model(root: Path, problem: str) -> PyFuncModel:
 
     layout, case = Layout(root, "small"), tables.CASES[problem]
     meta = case.run(layout.prepared).meta
-    found, _, config = case.open()
+    opened, _, config = case.open()
     torch.manual_seed(0)
-    store.write_tensors(layout.model / "weights.safetensors", found.model(config, meta).state_dict())
+    store.write_tensors(layout.model / "weights.safetensors", opened.learning.model(config, meta).state_dict())
     blocks = {"problem": problem, "model": config.model_dump(mode="json"), "meta": meta}
     store.write_json(layout.model / "config.json", blocks)
 
@@ -222,7 +224,7 @@ def test_the_signature_is_raw_input_and_answer(served: PyFuncModel) -> None:
 def test_nothing_is_pickled(task: Task) -> None:
     files = [path for path in (task.layout.root / "mlartifacts").rglob("*") if path.is_file()]
     names = {path.name for path in files}
-    assert {"MLmodel", "serving_model.py", "weights.safetensors", "config.json"} <= names
+    assert {"MLmodel", "mlflow_model.py", "weights.safetensors", "config.json"} <= names
     assert not {path for path in files if path.suffix in {".pkl", ".pickle", ".pt", ".pth", ".joblib", ".bin", ".pyc"}}
     for path in files:
         assert not path.read_bytes().startswith(b"\x80"), f"{path} starts as a pickle does"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from fakes import Line, write_trained
+from fakes import line, write_trained
 from problems import tables
 
 from unroll import problems
@@ -15,10 +15,10 @@ from unroll.core.errors import ConfigError, StoreError
 from unroll.model.trained import Trained
 
 
-def only_line(name: str) -> Line:
+def only_line(name: str) -> object:
     if name != "line":
         raise ConfigError(f"prepare.problem: {name!r} is not allowed; expected one of line")
-    return Line()
+    return line()
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_loads_the_network_with_its_weights(folder: Path) -> None:
     assert trained.model(torch.tensor([[3.0]])).item() == 6.5
     assert not trained.model.training
     assert trained.meta["examples"]["train"] == 1000
-    assert isinstance(trained.problem, Line)
+    assert trained.problem.about == "Fits a straight line."
 
 
 def test_missing_files(folder: Path) -> None:
@@ -103,7 +103,7 @@ def older(folder: Path, block: dict[str, Any], trained_as: dict[str, Any]) -> to
     case = tables.CASES["forecasting"]
     prepared, problem = case.run(folder / "prepared"), problems.load("forecasting")
     config = problem.Model.model_validate(trained_as)
-    model = problem.solve(config, prepared) or problem.model(config, prepared.meta)
+    model = problem.learning.solve(config, prepared) or problem.learning.model(config, prepared.meta)
     store.write_tensors(folder / "weights.safetensors", model.state_dict())
     store.write_json(folder / "config.json", {"problem": "forecasting", "model": block, "meta": dict(prepared.meta)})
     return model

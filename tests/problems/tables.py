@@ -3,14 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import small_samples
 
+import unroll
 from unroll import problems
 from unroll.core import store
+from unroll.core.params import Params
 from unroll.problems.common.base import Prepared, Problem
+from unroll.stages.common.task import Task
 
 WORDS = [
     "late",
@@ -115,7 +120,7 @@ class Case:
         """What ``prepare`` makes of the table in ``folder``."""
         problem, config, _ = self.open(**changed)
         folder.mkdir(parents=True, exist_ok=True)
-        meta = problem.prepare(self.table() if table is None else table, config, folder)
+        meta = problem.preparation.prepare(self.table() if table is None else table, config, folder)
         store.write_json(folder / "meta.json", meta)
         return Prepared.load(folder)
 
@@ -254,3 +259,24 @@ CASES = {
         },
     ),
 }
+
+
+ROOT = Path(unroll.__file__).parents[2]
+"""The project whose code is tested: this one, or a copy with a problem of its own."""
+
+
+def case(name: str) -> Case:
+    """The small task of a problem: the one above, else its first task of params.yaml on a sample of the dataset."""
+    if name in CASES:
+        return CASES[name]
+    params = Params(ROOT / "params.yaml")
+    tasks = [task for task in params.tasks() if params.value(task, "prepare.problem") == name]
+    assert tasks, f"problem {name}: expected a task in params.yaml that shows what it does"
+    task = Task.open(ROOT, tasks[0])
+    dataset = params.value(task.name, "data.dataset")
+    return Case(lambda: _sample(dataset), task.prepare_config().model_dump(), task.model_config().model_dump())
+
+
+def _sample(dataset: str) -> pd.DataFrame:
+    with TemporaryDirectory() as folder:
+        return small_samples.table(dataset, Path(folder)).table

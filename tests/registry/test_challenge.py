@@ -16,7 +16,7 @@ from unroll.core import store
 from unroll.core.config import GateConfig
 from unroll.core.errors import DataError
 from unroll.core.scores import DRAWS, SEED, Scores, advantage
-from unroll.problems.common.base import Asked
+from unroll.problems.common.preparation import Questions
 from unroll.registry import challenge, register
 from unroll.registry.snapshot import Evaluation
 from unroll.tracking import runs
@@ -76,10 +76,10 @@ def _guesses(config: dict[str, Any], weights: Path, arrays: Any, meta: Any) -> n
     from unroll.problems.common.base import Prepared
 
     problem = problems.load("forecasting")
-    model = problem.model(problem.Model.model_validate(config["model"]), config["meta"])
+    model = problem.learning.model(problem.Model.model_validate(config["model"]), config["meta"])
     model.load_state_dict(store.read_tensors(weights)[0])
     with torch.inference_mode():
-        found = problem.score(model.eval(), Prepared(arrays, meta), "test", 64)
+        found = problem.scoring.score(model.eval(), Prepared(arrays, meta), "test", 64)
     return found.table()["guess"].to_numpy()
 
 
@@ -134,7 +134,7 @@ def score_of_itself(met: Contest, folder: Path, **prepare: Any) -> float:
     problem = champion.problem
     table = store.read_table(met.task.layout.validated / "table.parquet")
     config = problem.Prepare.model_validate(champion.config["prepare"])
-    meta = problem.prepare(table, config, place)
+    meta = problem.preparation.prepare(table, config, place)
     guess = _guesses(champion.config, folder / "champion/weights.safetensors", store.read_arrays(place), meta)
     last = meta["examples"]["test"] - len(guess)
     assert last == 0
@@ -237,32 +237,34 @@ def test_a_short_test_part_says_so(met: Contest, folder: Path) -> None:
 
 def test_rows_are_matched_by_key_and_truths_must_agree() -> None:
     keys = np.arange(100)
-    here = Asked({"x": 1}, keys, keys * 1.0)
-    there = Asked({"x": 1}, keys[::-1][:95], keys[::-1][:95] * 1.0)
+    here = Questions({"x": 1}, keys, keys * 1.0)
+    there = Questions({"x": 1}, keys[::-1][:95], keys[::-1][:95] * 1.0)
     ours, theirs = challenge.common(here, there)
     assert np.array_equal(keys[ours], there.key_N[theirs])
     assert (np.diff(ours) > 0).all()
     with pytest.raises(DataError, match=r"^1 of 95 test rows have another truth, such as np\.float64\(7\.5\) there"):
         challenge.common(here, replace(there, truth_N=np.where(there.key_N == 7, 7.5, there.truth_N)))
     texts = np.array(["a", "b", None], dtype=object)
-    assert len(challenge.common(Asked({}, keys[:3], texts), Asked({}, keys[:3], texts[[0, 1, 0]]))[0]) == 3
+    assert len(challenge.common(Questions({}, keys[:3], texts), Questions({}, keys[:3], texts[[0, 1, 0]]))[0]) == 3
     with pytest.raises(DataError, match=r"^1 of 3 test rows have another truth, such as 'c' there and 'a' here$"):
-        challenge.common(Asked({}, keys[:3], texts), Asked({}, keys[:3], np.array(["c", "b", "z"], dtype=object)))
+        challenge.common(
+            Questions({}, keys[:3], texts), Questions({}, keys[:3], np.array(["c", "b", "z"], dtype=object))
+        )
     with pytest.raises(DataError, match=r"^x is None there and 1 here$"):
-        challenge.common(here, Asked({}, keys, keys * 1.0))
+        challenge.common(here, Questions({}, keys, keys * 1.0))
 
 
 def test_fingerprints_tell_keys_truths_and_questions_apart() -> None:
     keys = np.arange(4)
-    first = Asked({"a": 1}, keys, keys * 0.5)
+    first = Questions({"a": 1}, keys, keys * 0.5)
     others = [
-        Asked({"a": 2}, keys, keys * 0.5),
-        Asked({"a": 1}, keys + 1, keys * 0.5),
-        Asked({"a": 1}, keys, keys * 0.25),
-        Asked({"a": 1}, keys, np.array(["0", "1", "2", None], dtype=object)),
+        Questions({"a": 2}, keys, keys * 0.5),
+        Questions({"a": 1}, keys + 1, keys * 0.5),
+        Questions({"a": 1}, keys, keys * 0.25),
+        Questions({"a": 1}, keys, np.array(["0", "1", "2", None], dtype=object)),
     ]
     assert len({challenge.fingerprint(each) for each in [first, *others]}) == 5
-    assert challenge.fingerprint(Asked({"a": 1}, keys.astype(np.int32), keys * 0.5)) == challenge.fingerprint(first)
+    assert challenge.fingerprint(Questions({"a": 1}, keys.astype(np.int32), keys * 0.5)) == challenge.fingerprint(first)
 
 
 def test_the_paired_interval_is_that_of_scipy() -> None:

@@ -239,7 +239,7 @@ def test_reading_needs_no_mlflow(project: Contest) -> None:
     """As ``unroll repro`` does where nothing is to be done."""
     code = (
         "import sys, pathlib\n"
-        "from unroll.registry import register, versions\n"
+        "from unroll.registry import register, snapshot\n"
         f"assert register.is_published(pathlib.Path.cwd(), {NAME!r})\n"
         f"assert snapshot.read(pathlib.Path.cwd(), {NAME!r}).aliases['champion'] == 2\n"
         "assert not {'mlflow', 'torch'} & set(sys.modules)\n"

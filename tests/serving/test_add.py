@@ -37,7 +37,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         layout = Layout(root, name)
         meta = case.run(layout.prepared, frame).meta
         torch.manual_seed(1)
-        store.write_tensors(layout.model / "weights.safetensors", problem.model(config, meta).state_dict())
+        store.write_tensors(layout.model / "weights.safetensors", problem.learning.model(config, meta).state_dict())
         blocks = {"problem": "sequence_to_sequence", "model": case.model, "meta": meta}
         store.write_json(layout.model / "config.json", blocks)
     return root

@@ -40,7 +40,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         problem, _, model_config = case.open()
         prepared = case.run(root / "data" / name, level=level)
         torch.manual_seed(1)
-        model = problem.model(model_config, prepared.meta)
+        model = problem.learning.model(model_config, prepared.meta)
         folder = Layout(root, name).model
         store.write_tensors(folder / "weights.safetensors", model.state_dict())
         config = {"problem": "language_model", "model": case.model, "meta": prepared.meta}
@@ -79,7 +79,7 @@ def test_the_text_is_what_predict_gives(root: Path) -> None:
     for name in ("verse", "words"):
         trained = Trained.load(Layout(root, name).model)
         asked = pd.DataFrame([{"text": "my seat", **given}])
-        (answer,) = trained.problem.predict(trained.model, trained.meta, asked)["continuation"]
+        (answer,) = trained.problem.answering.predict(trained.model, trained.meta, asked)["continuation"]
         assert drawn(root, name, "my seat", **given) == answer
 
 

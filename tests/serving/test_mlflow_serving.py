@@ -49,9 +49,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write(layout: Layout) -> None:
     case = tables.CASES[layout.task]
     meta = case.run(layout.prepared).meta
-    found, _, config = case.open()
+    opened, _, config = case.open()
     torch.manual_seed(0)
-    store.write_tensors(layout.model / "weights.safetensors", found.model(config, meta).state_dict())
+    store.write_tensors(layout.model / "weights.safetensors", opened.learning.model(config, meta).state_dict())
     blocks = {"problem": layout.task, "model": config.model_dump(mode="json"), "meta": meta}
     store.write_json(layout.model / "config.json", blocks)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import BLOCK, POINTS, TASK, Line, write_trained
+from fakes import BLOCK, POINTS, TASK, Measuring, line, write_trained
 
 from unroll import problems
 from unroll.core import store
@@ -25,7 +25,7 @@ from unroll.stages.evaluate import evaluate
 
 @pytest.fixture(autouse=True)
 def _line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(problems, "load", lambda name: Line())
+    monkeypatch.setattr(problems, "load", lambda name: line())
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_a_model_of_other_data_is_refused(layout: Layout) -> None:
 
 def test_a_baseline_on_other_rows_is_a_fault(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     short = Scores(np.ones((POINTS - 1, 3)), BLOCK)
-    monkeypatch.setattr(Line, "baselines", lambda *_: {"short": short})
+    monkeypatch.setattr(Measuring, "baselines", lambda *_: {"short": short})
     with pytest.raises(ValueError, match="baseline short"):
         evaluated(layout)
 

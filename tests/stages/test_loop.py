@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from unroll.core.config import TrainConfig
 from unroll.core.errors import TrainingError
-from unroll.problems.common.base import Batch, Loss
+from unroll.problems.common.base import Batch
+from unroll.problems.common.learning import Loss
 from unroll.stages.train import loop
 from unroll.stages.train import optimizer as optimization
 from unroll.stages.train.checkpoint import Checkpoint

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import TASK, Line, write_trained
+from fakes import TASK, line, write_trained
 from rich.console import Console
 
 from unroll import problems
@@ -19,7 +19,7 @@ from unroll.stages.evaluate import evaluate, model_card
 
 @pytest.fixture
 def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
-    monkeypatch.setattr(problems, "load", lambda name: Line())
+    monkeypatch.setattr(problems, "load", lambda name: line())
     layout = write_trained(tmp_path)
     evaluate.evaluate(Task.open(tmp_path, TASK))
     return layout

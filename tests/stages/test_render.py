@@ -15,7 +15,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure as Canvas
 from matplotlib.transforms import BboxBase
 
-from unroll.problems.common.base import Figure
+from unroll.problems.common.scoring import Figure
 from unroll.stages.evaluate.figures import canvas as canvases
 from unroll.stages.evaluate.figures import render, series_plots, text_plots
 

@@ -21,7 +21,7 @@ from unroll.core.errors import ConfigError, StoreError, ValidationError
 from unroll.core.expectation import Expectation
 from unroll.core.layout import Layout
 from unroll.datasets.common.base import Dataset, Parsed, Rejected
-from unroll.problems.common.base import Check
+from unroll.problems.common.preparation import Check
 from unroll.stages.validate import validate
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Great Expectations', of its own and of pandas

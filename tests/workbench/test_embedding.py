@@ -57,7 +57,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         layout, case = Layout(root, name), tables.CASES[name]
         prepared, (problem, _, model) = case.run(layout.prepared), case.open()
         torch.manual_seed(3)
-        network = problem.model(model, prepared.meta)
+        network = problem.learning.model(model, prepared.meta)
         store.write_tensors(layout.model / "weights.safetensors", network.state_dict())
         block = model.model_dump(mode="json")
         store.write_json(layout.model / "config.json", {"problem": name, "model": block, "meta": prepared.meta})
@@ -132,9 +132,9 @@ def test_a_vector_of_zeros_has_no_neighbours(planted: Path) -> None:
 def test_symbols_stand_for_the_rows_of_an_embedding(name: str, tmp_path: Path) -> None:
     case = tables.CASES[name]
     prepared, (problem, _, model) = case.run(tmp_path), case.open()
-    symbols, groups = problem.symbols(prepared.meta), problem.symbol_groups(prepared)
+    symbols, groups = problem.embedding.symbols(prepared.meta), problem.embedding.groups(prepared)
     if symbols:
-        assert len(problem.model(model, prepared.meta).get_submodule("embedding").weight) == len(symbols)
+        assert len(problem.learning.model(model, prepared.meta).get_submodule("embedding").weight) == len(symbols)
         named = [symbol for symbol in symbols if symbol]
         assert len(set(named)) == len(named) > 0
     assert len(groups) in (0, len(symbols))
@@ -145,7 +145,7 @@ def test_a_tasks_vectors_are_its_networks(name: str, project: Path) -> None:
     task = Task.open(project, name)
     found = Embedding.of_task(task)
     weights = store.read_tensors(task.layout.model / "weights.safetensors")[0]["embedding.weight"]
-    symbols = task.problem().symbols(Prepared.load(task.layout.prepared).meta)
+    symbols = task.problem().embedding.symbols(Prepared.load(task.layout.prepared).meta)
     for name, vector in zip(found.names, found.vectors_ND, strict=True):
         assert torch.equal(weights[symbols.index(name)], torch.from_numpy(vector))
     a, b = found.names[:2]
@@ -233,7 +233,7 @@ def test_a_map_shows_the_most_frequent_and_lies_among_the_reports(
     assert said.split() == [str(folder / "pca.png"), str(folder / "pca.csv")]
     frame = pd.read_csv(folder / "pca.csv")
     task = Task.open(project, "language_model")
-    frequent = task.problem().symbols(Prepared.load(task.layout.prepared).meta)[1:8]
+    frequent = task.problem().embedding.symbols(Prepared.load(task.layout.prepared).meta)[1:8]
     assert frame["name"].tolist() == [embedding.shown(name) for name in frequent]
     call(tmp_path, monkeypatch, "map", "--vectors", str(planted), "--words", "40", "--method", "pca")
     assert len(pd.read_csv(tmp_path / "pca.csv")) == 40

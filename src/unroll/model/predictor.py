@@ -24,12 +24,12 @@ class Predictor:
     @cached_property
     def inputs(self) -> Inputs:
         """The columns that ``predict`` takes, with texts of any length."""
-        return self.trained.problem.inputs(self.trained.meta, sys.maxsize)
+        return self.trained.problem.answering.inputs(self.trained.meta, sys.maxsize)
 
     @property
     def optional_inputs(self) -> Sequence[str]:
         """Columns that ``predict`` takes and ``example`` lacks."""
-        return self.trained.problem.optional_inputs
+        return self.trained.problem.answering.optional_inputs
 
     @classmethod
     def load(cls, folder: Path) -> "Predictor":
@@ -38,14 +38,14 @@ class Predictor:
 
     def example(self, prepared: Prepared) -> "pd.DataFrame":
         """A small raw input that ``predict`` takes."""
-        return self.trained.problem.example(prepared)
+        return self.trained.problem.answering.example(prepared)
 
     def predict(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """The answer to raw input; raises DataError that names the row and column of a faulty one."""
         import torch
 
         with torch.inference_mode():
-            return self.trained.problem.predict(self.trained.model, self.trained.meta, frame)
+            return self.trained.problem.answering.predict(self.trained.model, self.trained.meta, frame)
 
     def predict_all(self, frames: "Sequence[pd.DataFrame]") -> "list[pd.DataFrame]":
         """The answers to several raw inputs of the same columns, in one pass through the network where it can be.
@@ -55,4 +55,4 @@ class Predictor:
         import torch
 
         with torch.inference_mode():
-            return self.trained.problem.predict_all(self.trained.model, self.trained.meta, frames)
+            return self.trained.problem.answering.predict_all(self.trained.model, self.trained.meta, frames)

@@ -53,7 +53,7 @@ class Trained:
         if not path.is_file():
             raise StoreError(f"{path}: not there; expected the weights that the stage train wrote (run: unroll repro)")
         tensors, _ = store.read_tensors(path)
-        model = problem.model(model_config, config["meta"])
+        model = problem.learning.model(model_config, config["meta"])
         _require_fit(path, tensors, model)
         model.load_state_dict(tensors)
         return cls(problem, model.cpu().eval(), config)

@@ -65,7 +65,7 @@ def pair_faults(task: Task) -> list[str]:
     Or against a file that prepare names.
     """
     problem, prepare, model = task.problem(), task.prepare_config(), task.model_config()
-    fault = problem.disagreement(prepare, model) or problem.file_fault(prepare, model, task.layout.root)
+    fault = problem.disagreement(prepare, model) or problem.preparation.file_fault(prepare, model, task.layout.root)
     return [fault] if fault else []
 
 
@@ -79,12 +79,12 @@ def _gate_faults(task: Task) -> list[str]:
     """Names in the gate that the problem's metrics and baselines do not have."""
     gate, problem, key = task.gate_config(), task.problem(), f"{task.params.path}: tasks.{task.name}.gate"
     faults = []
-    names = problem.metric_keys(task.prepare_config())
+    names = problem.scoring.metric_keys(task.prepare_config())
     if gate.metric not in names:
         faults.append(f"{key}.metric: {gate.metric!r} is not allowed; expected one of {', '.join(names)}")
     for name in gate.baselines:
-        if name not in problem.baseline_names:
-            known = ", ".join(problem.baseline_names)
+        if name not in problem.scoring.baseline_names:
+            known = ", ".join(problem.scoring.baseline_names)
             faults.append(f"{key}.baselines: {name!r} is not allowed; expected some of {known}")
     return faults
 

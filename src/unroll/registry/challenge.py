@@ -23,7 +23,8 @@ from unroll.core.errors import DataError, UnrollError
 from unroll.core.layout import Layout
 from unroll.core.scores import Scores, advantage
 from unroll.model.trained import Trained
-from unroll.problems.common.base import Asked, Prepared
+from unroll.problems.common.base import Prepared
+from unroll.problems.common.preparation import Questions
 from unroll.registry.snapshot import Evaluation
 
 BATCH = 256
@@ -109,23 +110,23 @@ class Contestant:
 
     trained: Trained
     prepared: Prepared
-    asked: Asked
+    asked: Questions
 
     @classmethod
     def of(cls, trained: Trained, prepared: Prepared, metric: str) -> "Contestant":
         """On the test part."""
-        return cls(trained, prepared, trained.problem.asked(prepared, "test", metric))
+        return cls(trained, prepared, trained.problem.preparation.questions(prepared, "test", metric))
 
     def scores(self) -> Scores:
         """What the model scores on each test row."""
         import torch
 
         with torch.inference_mode():
-            return self.trained.problem.score(self.trained.model, self.prepared, "test", BATCH)
+            return self.trained.problem.scoring.score(self.trained.model, self.prepared, "test", BATCH)
 
     def value(self, metric: str) -> Callable[[np.ndarray], np.ndarray]:
         """The metric of summed statistics."""
-        return lambda sums: self.trained.problem.metrics(sums, self.trained.meta)[metric]
+        return lambda sums: self.trained.problem.scoring.metrics(sums, self.trained.meta)[metric]
 
 
 class _Undecided(Exception):  # noqa: N818 - an outcome
@@ -247,7 +248,7 @@ def blocks_needed(confidence: float) -> int:
     return math.ceil(math.log2(2 / (1 - confidence)) - 1e-9)
 
 
-def common(ours: Asked, theirs: Asked) -> tuple[np.ndarray, np.ndarray]:
+def common(ours: Questions, theirs: Questions) -> tuple[np.ndarray, np.ndarray]:
     """The places (M,) in either model's test rows of those that both answer.
 
     Raises DataError if these are few, if the questions differ, or if the truths differ.
@@ -287,10 +288,10 @@ def _differ(ours_M: np.ndarray, theirs_M: np.ndarray) -> np.ndarray:
 def rows_of(layout: Layout, metric: str) -> str:
     """The fingerprint of the task's own test rows."""
     problem = problems.load(str(_problem(layout.model)))
-    return fingerprint(problem.asked(Prepared.load(layout.prepared), "test", metric))
+    return fingerprint(problem.preparation.questions(Prepared.load(layout.prepared), "test", metric))
 
 
-def fingerprint(asked: Asked) -> str:
+def fingerprint(asked: Questions) -> str:
     """The SHA-256 over what is asked, row by row; equal if rows and truths are the same to the last bit."""
     import hashlib
 
@@ -314,6 +315,8 @@ def _prepared_for(trained: Trained, ours: Contestant, layout: Layout, place: Pat
         return ours.prepared
     problem = trained.problem
     prepare = problem.Prepare.model_validate(config)
-    table = store.read_table(layout.validated / "table.parquet", problem.columns(prepare), problem.coded(prepare))
-    meta = problem.prepare(table, prepare, place, trained.meta)
+    preparation = problem.preparation
+    path = layout.validated / "table.parquet"
+    table = store.read_table(path, preparation.columns(prepare), preparation.coded(prepare))
+    meta = preparation.prepare(table, prepare, place, trained.meta)
     return Prepared(store.read_arrays(place), meta)

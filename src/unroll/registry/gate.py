@@ -169,13 +169,14 @@ def judge(metrics: Mapping[str, Any], gate: GateConfig) -> Judgement:
 
     Raises ConfigError where the gate names a metric or a baseline that is not there.
     """
-    value = _metric(metrics["test"], "gate.metric", gate.metric)
+    value = _metric(metrics["test"], gate.metric, "")
     baselines = {}
     for name in gate.baselines:
         if name not in metrics["baselines"]:
             there = ", ".join(metrics["baselines"]) or "none"
-            raise ConfigError(f"gate.baselines: {name!r} is not in metrics.json; expected one of: {there}")
-        baselines[name] = _metric(metrics["baselines"][name], f"gate.metric: baseline {name}", gate.metric)
+            message = f"{name!r} is not in metrics.json; expected one of: {there}"
+            raise ConfigError(message, key="gate.baselines")
+        baselines[name] = _metric(metrics["baselines"][name], gate.metric, f"baseline {name}: ")
     return Judgement(gate.metric, value, gate.threshold, gate.direction, gate.margin, gate.confidence, baselines)
 
 
@@ -306,8 +307,9 @@ def _apart(value: float | None, other: float | None) -> tuple[str, str]:
     return texts[0], texts[1]
 
 
-def _metric(values: Mapping[str, Any], key: str, name: str) -> float | None:
+def _metric(values: Mapping[str, Any], name: str, where: str) -> float | None:
     there = [k for k, v in values.items() if isinstance(v, int | float | None) and not k.endswith(("_low", "_high"))]
     if name not in there:
-        raise ConfigError(f"{key}: {name!r} is not in metrics.json; expected one of: {', '.join(there) or 'none'}")
+        expected = ", ".join(there) or "none"
+        raise ConfigError(f"{where}{name!r} is not in metrics.json; expected one of: {expected}", key="gate.metric")
     return None if values[name] is None else float(values[name])

@@ -48,10 +48,11 @@ def register(task: Task, run_id: str) -> Verdict:
 
 def _judge(task: Task) -> Judgement:
     """The task's files as they are now, against threshold and baselines."""
+    metrics, config = store.read_json(task.layout.reports / "metrics.json"), task.gate_config()
     try:
-        return gate.judge(store.read_json(task.layout.reports / "metrics.json"), task.gate_config())
+        return gate.judge(metrics, config)
     except ConfigError as error:
-        raise ConfigError(f"{task.params.path}: tasks.{task.name}.{error}") from None
+        raise ConfigError(error.message, file=task.params.path, key=f"tasks.{task.name}.{error.key}") from None
 
 
 def _register(client: "MlflowClient", task: Task, run_id: str, judgement: Judgement) -> Verdict:

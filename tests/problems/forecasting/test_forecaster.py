@@ -11,7 +11,7 @@ from sklearn.metrics import mean_pinball_loss
 
 from problems.forecasting.test_least_squares import weights_by_hand
 from unroll.core.config import Cell, RecurrentConfig
-from unroll.problems.forecasting.network.distribution import Outlook, Shape, between
+from unroll.problems.forecasting.network.distribution import ForecastDistribution, Shape, between
 from unroll.problems.forecasting.network.forecaster import Forecaster, GaussianHead, Head, QuantileHead, ValueHead
 
 
@@ -164,10 +164,10 @@ def test_levels_between_are_those_of_a_normal_distribution() -> None:
 def test_bands_stretch_from_the_median_and_hold_each_other() -> None:
     model = forecaster(shape(3, 3, 0), config("gru", 4))
     quantiles = torch.tensor([-2.0, -1.0, 0.5, 1.0, 4.0]).expand(1, 2, 5)
-    outlook = Outlook(torch.zeros(1, 2), quantiles)
-    assert model.bands(outlook)[0, 0].tolist() == [[-1.0, -2.0], [1.0, 4.0]]
+    distribution = ForecastDistribution(torch.zeros(1, 2), quantiles)
+    assert model.bands(distribution)[0, 0].tolist() == [[-1.0, -2.0], [1.0, 4.0]]
     model.stretch_H2K[0] = torch.tensor([[2.0, 1.0], [1.0, 0.0]])  # the wide band's high edge falls to the median
-    assert model.bands(outlook)[0, 0].tolist() == [[-2.5, -2.5], [1.0, 1.0]]
+    assert model.bands(distribution)[0, 0].tolist() == [[-2.5, -2.5], [1.0, 1.0]]
 
 
 def test_the_expert_moves_forecast_and_quantiles_by_its_share() -> None:
@@ -180,7 +180,7 @@ def test_the_expert_moves_forecast_and_quantiles_by_its_share() -> None:
     both.expert.load_state_dict({"weights_HLF": weights_HLF, "bias_H": bias_H, "deviation_H": torch.ones(2)})
     expert_BH = np.einsum("blf,hlf->bh", x_BLF[..., :3].numpy(), weights_HLF.numpy()) + bias_H.numpy()
     ahead_BAC = torch.zeros(5, 6, 0)
-    plain, moved = (model.eval().outlook(x_BLF, ahead_BAC) for model in (alone, both))
+    plain, moved = (model.eval().distribution(x_BLF, ahead_BAC) for model in (alone, both))
     mean_BH = plain.mean_BH.detach().numpy()
     np.testing.assert_allclose(moved.mean_BH.detach(), 0.75 * mean_BH + 0.25 * expert_BH, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(both(x_BLF).detach(), moved.mean_BH.detach(), rtol=1e-5)

@@ -22,8 +22,8 @@ from unroll.core import store
 from unroll.core.config import TrainConfig
 from unroll.core.errors import DataError
 from unroll.core.scores import Scores
-from unroll.problems.common.base import Prepared
-from unroll.problems.forecasting import PROBLEM, SPLITS
+from unroll.problems.common.base import SPLITS, Prepared
+from unroll.problems.forecasting import PROBLEM
 from unroll.problems.windows import arrays as _series
 from unroll.stages.train import train as trainer
 from unroll.stages.train.loop import Epoch
@@ -51,7 +51,7 @@ def raw() -> pd.DataFrame:
 
 def network(prepared: Prepared) -> torch.nn.Module:
     torch.manual_seed(0)
-    model = PROBLEM.model(CASE.open()[2], prepared.meta)
+    model = PROBLEM.learning.model(CASE.open()[2], prepared.meta)
     for member in model.members:
         torch.nn.init.normal_(member.head.weight, std=0.3)  # so that it is not persistence
     return model
@@ -80,7 +80,7 @@ def test_windows_are_those_of_the_raw_table(prepared: Prepared, raw: pd.DataFram
     wide = raw.swaplevel(axis=1)[
         [("north", "a_ug_m3"), ("north", "b_ug_m3"), ("south", "a_ug_m3"), ("south", "b_ug_m3")]
     ]
-    batches = list(PROBLEM.batches(prepared, split, 50))
+    batches = list(PROBLEM.learning.batches(prepared, split, 50))
     x_NLF = np.concatenate([batch["x_BLF"].numpy() for batch in batches])
     y_N = np.concatenate([batch["y_BH"].numpy()[:, 0] for batch in batches])
     assert x_NLF.shape == (len(ends), LAG, 4 + 4)
@@ -100,15 +100,17 @@ def test_no_value_after_train_enters_the_scaler_or_train(tmp_path: Path, prepare
     table.loc[later, ["a_ug_m3", "b_ug_m3"]] *= 100
     changed = CASE.run(tmp_path, table)
     assert changed.meta["scaler"] == prepared.meta["scaler"]
-    for ours, theirs in zip(PROBLEM.batches(changed, "train", 64), PROBLEM.batches(prepared, "train", 64), strict=True):
+    for ours, theirs in zip(
+        PROBLEM.learning.batches(changed, "train", 64), PROBLEM.learning.batches(prepared, "train", 64), strict=True
+    ):
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
 @pytest.mark.parametrize("split", SPLIT_NAMES)
 def test_metrics_are_those_of_sklearn(prepared: Prepared, raw: pd.DataFrame, split: str) -> None:
-    scores = PROBLEM.score(network(prepared), prepared, split, 32)
+    scores = PROBLEM.scoring.score(network(prepared), prepared, split, 32)
     rows = scores.table()
-    found = PROBLEM.metrics(scores.sums(), prepared.meta)
+    found = PROBLEM.scoring.metrics(scores.sums(), prepared.meta)
     truth = raw[("a_ug_m3", "south")].loc[rows["time"]].to_numpy(dtype=np.float64)
     last = raw[("a_ug_m3", "south")].loc[rows["time"] - HORIZON * HOUR].to_numpy(dtype=np.float64)
     np.testing.assert_allclose(rows["truth"], truth, rtol=1e-5)
@@ -123,18 +125,18 @@ def test_r2_keeps_its_digits_far_from_zero(tmp_path: Path) -> None:
     table = tables.series()
     table["a_ug_m3"] = (1e6 + table["a_ug_m3"].astype(np.float64).round()).astype(np.float32)
     far = CASE.run(tmp_path, table)
-    scores = PROBLEM.score(network(far), far, "test", 32)
+    scores = PROBLEM.scoring.score(network(far), far, "test", 32)
     rows = scores.table()
-    found = PROBLEM.metrics(scores.sums(), far.meta)["r2"]
+    found = PROBLEM.scoring.metrics(scores.sums(), far.meta)["r2"]
     assert found == pytest.approx(r2_score(rows["truth"], rows["guess"]), rel=1e-9)
 
 
 def test_metrics_of_many_sums_at_once_are_those_of_each(prepared: Prepared) -> None:
-    scores = PROBLEM.score(network(prepared), prepared, "test", 32)
+    scores = PROBLEM.scoring.score(network(prepared), prepared, "test", 32)
     drawn = scores.resampled_sums(seed=0)[:5]
-    together = PROBLEM.metrics(drawn, prepared.meta)
+    together = PROBLEM.scoring.metrics(drawn, prepared.meta)
     for number in range(5):
-        alone = PROBLEM.metrics(drawn[number], prepared.meta)
+        alone = PROBLEM.scoring.metrics(drawn[number], prepared.meta)
         assert {name: value[number] for name, value in together.items()} == pytest.approx(alone)
 
 
@@ -169,7 +171,7 @@ def guesses(scores: Scores) -> pd.Series:
 @pytest.mark.parametrize("split", SPLIT_NAMES)
 def test_baselines_are_a_search_in_the_raw_table(prepared: Prepared, raw: pd.DataFrame, split: str) -> None:
     target = raw[("a_ug_m3", "south")].astype(np.float64)
-    baselines = PROBLEM.baselines(prepared, split)
+    baselines = PROBLEM.scoring.baselines(prepared, split)
     ends = pd.DatetimeIndex(legal_ends(raw, *CUTS[split]))
     last = target.loc[ends].to_numpy()
     np.testing.assert_allclose(guesses(baselines["persistence"]), last, rtol=1e-5)
@@ -186,8 +188,8 @@ def test_baselines_are_a_search_in_the_raw_table(prepared: Prepared, raw: pd.Dat
 
 
 def test_persistence_has_no_skill(prepared: Prepared) -> None:
-    scores = PROBLEM.baselines(prepared, "test")["persistence"]
-    assert PROBLEM.metrics(scores.sums(), prepared.meta)["skill"] == pytest.approx(0)
+    scores = PROBLEM.scoring.baselines(prepared, "test")["persistence"]
+    assert PROBLEM.scoring.metrics(scores.sums(), prepared.meta)["skill"] == pytest.approx(0)
 
 
 # ---- prediction
@@ -195,8 +197,8 @@ def test_persistence_has_no_skill(prepared: Prepared) -> None:
 
 def test_the_example_is_forecast_as_the_first_row_of_the_score(prepared: Prepared) -> None:
     model = network(prepared)
-    answer = PROBLEM.predict(model, prepared.meta, PROBLEM.example(prepared))
-    first = PROBLEM.score(model, prepared, "test", 32).table().iloc[0]
+    answer = PROBLEM.answering.predict(model, prepared.meta, PROBLEM.answering.example(prepared))
+    first = PROBLEM.scoring.score(model, prepared, "test", 32).table().iloc[0]
     assert list(answer.columns) == ["time", "site", "a_ug_m3"]
     assert answer["time"].tolist() == [first["time"]]
     assert answer["site"].tolist() == ["south"]
@@ -205,18 +207,18 @@ def test_the_example_is_forecast_as_the_first_row_of_the_score(prepared: Prepare
 
 def test_raw_rows_are_forecast_as_in_the_score(prepared: Prepared) -> None:
     model, table = network(prepared), tables.series()
-    answer = PROBLEM.predict(model, prepared.meta, table).set_index("time")["a_ug_m3"]
+    answer = PROBLEM.answering.predict(model, prepared.meta, table).set_index("time")["a_ug_m3"]
     for split in SPLITS:
-        scored = guesses(PROBLEM.score(model, prepared, split, 32))
+        scored = guesses(PROBLEM.scoring.score(model, prepared, split, 32))
         np.testing.assert_allclose(answer.loc[scored.index], scored, rtol=1e-5)
     assert answer.index[-1] == table["time"].max() + HORIZON * HOUR  # beyond what is known
 
 
 def test_faulty_input_names_row_and_column(prepared: Prepared) -> None:
-    frame = PROBLEM.example(prepared).astype({"b_ug_m3": object})
+    frame = PROBLEM.answering.example(prepared).astype({"b_ug_m3": object})
     frame.loc[7, "b_ug_m3"] = "x"
     with pytest.raises(DataError, match=r"^input: row 8, column b_ug_m3: 'x'; expected a number$"):
-        PROBLEM.predict(network(prepared), prepared.meta, frame)
+        PROBLEM.answering.predict(network(prepared), prepared.meta, frame)
 
 
 # ---- several horizons, heads and models
@@ -243,26 +245,26 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 @pytest.fixture(scope="module")
 def simple(several: Prepared) -> Mapping[str, Scores]:
-    return PROBLEM.baselines(several, "test")
+    return PROBLEM.scoring.baselines(several, "test")
 
 
 def made(kind: str, several: Prepared) -> Any:
     config = PROBLEM.Model.model_validate(KINDS[kind])
     torch.manual_seed(0)
-    model = PROBLEM.solve(config, several) or PROBLEM.model(config, several.meta)
-    PROBLEM.begin(model, several)
+    model = PROBLEM.learning.solve(config, several) or PROBLEM.learning.model(config, several.meta)
+    PROBLEM.learning.begin(model, several)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-    PROBLEM.finish(model, several)
+    PROBLEM.learning.finish(model, several)
     return model
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_scored_at_every_horizon_as_sklearn_does(several: Prepared, raw: pd.DataFrame, kind: str) -> None:
-    scores = PROBLEM.score(made(kind, several), several, "test", 32)
-    found, rows = PROBLEM.metrics(scores.sums(), several.meta), scores.table()
-    assert tuple(found) == PROBLEM.metric_keys(CASE.open(horizon=HORIZONS)[1])
+    scores = PROBLEM.scoring.score(made(kind, several), several, "test", 32)
+    found, rows = PROBLEM.scoring.metrics(scores.sums(), several.meta), scores.table()
+    assert tuple(found) == PROBLEM.scoring.metric_keys(CASE.open(horizon=HORIZONS)[1])
     target = raw[("a_ug_m3", "south")]
     for horizon, end in zip(HORIZONS, ("", "_3", "_6"), strict=True):
         truth = target.loc[rows["time"] + (horizon - 1) * HOUR].to_numpy()
@@ -276,8 +278,8 @@ def test_every_kind_is_scored_at_every_horizon_as_sklearn_does(several: Prepared
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_calibrated_bands_cover_validation(several: Prepared, kind: str) -> None:
-    scores = PROBLEM.score(made(kind, several), several, "validation", 32)
-    found = PROBLEM.metrics(scores.sums(), several.meta)
+    scores = PROBLEM.scoring.score(made(kind, several), several, "validation", 32)
+    found = PROBLEM.scoring.metrics(scores.sums(), several.meta)
     for band in (50, 80, 95):
         for end in ("", "_3", "_6"):
             assert found[f"coverage_{band}{end}"] >= band / 100 - 0.01
@@ -289,12 +291,12 @@ def test_every_kind_answers_raw_rows_as_in_the_score_and_comes_back_from_a_file(
 ) -> None:
     model = made(kind, several)
     store.write_tensors(tmp_path / "w.safetensors", model.state_dict())
-    other = PROBLEM.model(PROBLEM.Model.model_validate(KINDS[kind]), several.meta)
+    other = PROBLEM.learning.model(PROBLEM.Model.model_validate(KINDS[kind]), several.meta)
     other.load_state_dict(store.read_tensors(tmp_path / "w.safetensors")[0])
-    answer = PROBLEM.predict(other, several.meta, PROBLEM.example(several))
+    answer = PROBLEM.answering.predict(other, several.meta, PROBLEM.answering.example(several))
     assert list(answer.columns) == ["time", "site", "horizon", "a_ug_m3", *EDGES]
     assert answer["horizon"].tolist() == HORIZONS
-    first = PROBLEM.score(model, several, "test", 32).table().iloc[0]
+    first = PROBLEM.scoring.score(model, several, "test", 32).table().iloc[0]
     assert answer["time"].tolist() == [first["time"] + (horizon - 1) * HOUR for horizon in HORIZONS]
     expected = [first["guess"], first["guess_3"], first["guess_6"]]
     np.testing.assert_allclose(answer["a_ug_m3"], expected, rtol=1e-4)
@@ -304,8 +306,8 @@ def test_every_kind_answers_raw_rows_as_in_the_score_and_comes_back_from_a_file(
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_has_its_pictures(several: Prepared, simple: Mapping[str, Scores], kind: str) -> None:
     model = made(kind, several)
-    scores = PROBLEM.score(model, several, "test", 32)
-    found = {figure.name: figure for figure in PROBLEM.figures(model, several, scores, simple)}
+    scores = PROBLEM.scoring.score(model, several, "test", 32)
+    found = {figure.name: figure for figure in PROBLEM.scoring.figures(model, several, scores, simple)}
     assert {"forecast", "bands", "cone", "coverage", "by_horizon", "autocorrelation"} <= set(found)
     cone = found["cone"].frame.set_index("steps")
     assert cone.index.tolist() == list(range(1 - LAG, 7))
@@ -321,8 +323,11 @@ def test_paths_have_a_cone_with_the_last_step_as_the_only_horizon(
 ) -> None:
     alone = CASE.run(tmp_path, horizon=6)
     model = made(kind, alone)
-    scores = PROBLEM.score(model, alone, "test", 32)
-    found = {figure.name: figure for figure in PROBLEM.figures(model, alone, scores, PROBLEM.baselines(alone, "test"))}
+    scores = PROBLEM.scoring.score(model, alone, "test", 32)
+    found = {
+        figure.name: figure
+        for figure in PROBLEM.scoring.figures(model, alone, scores, PROBLEM.scoring.baselines(alone, "test"))
+    }
     assert ("cone" in found) is cone
     if cone:
         frame = found["cone"].frame.set_index("steps").loc[1:]
@@ -337,9 +342,9 @@ def test_legends_of_bands_say_what_was_measured_on_the_rows_of_that_horizon(
     several: Prepared, simple: Mapping[str, Scores], raw: pd.DataFrame, picture: str, end: str, ahead: str
 ) -> None:
     model = made("gaussian", several)
-    scores = PROBLEM.score(model, several, "test", 32)
-    found = {figure.name: figure for figure in PROBLEM.figures(model, several, scores, simple)}[picture]
-    answer = PROBLEM.predict(model, several.meta, tables.series()) if end else None
+    scores = PROBLEM.scoring.score(model, several, "test", 32)
+    found = {figure.name: figure for figure in PROBLEM.scoring.figures(model, several, scores, simple)}[picture]
+    answer = PROBLEM.answering.predict(model, several.meta, tables.series()) if end else None
     rows = scores.table()
     for band in (50, 80, 95):
         if answer is None:
@@ -353,8 +358,8 @@ def test_legends_of_bands_say_what_was_measured_on_the_rows_of_that_horizon(
 
 
 def test_a_weighted_expert_is_iterated_from_one_weight_a_row(several: Prepared) -> None:
-    model = PROBLEM.model(PROBLEM.Model.model_validate(KINDS["weighted"]), several.meta)
-    PROBLEM.begin(model, several)
+    model = PROBLEM.learning.model(PROBLEM.Model.model_validate(KINDS["weighted"]), several.meta)
+    PROBLEM.learning.begin(model, several)
     weights_HLF = model.expert.weights_HLF.numpy()
     order = LAG - int(np.flatnonzero(np.abs(weights_HLF).max(axis=(0, 2)))[0])
     values = several.arrays["values"].astype(np.float64)
@@ -364,7 +369,7 @@ def test_a_weighted_expert_is_iterated_from_one_weight_a_row(several: Prepared) 
     design = np.concatenate([*(values[last - lag] for lag in range(order)), ones], axis=1)
     weights = weights_by_hand(design, values[last + 1], np.concatenate([values[last], ones], axis=1))
     one_step = Ridge(alpha=1.0, fit_intercept=False).fit(design, values[last + 1], sample_weight=weights)
-    batch = next(iter(PROBLEM.batches(several, "test", 50)))
+    batch = next(iter(PROBLEM.learning.batches(several, "test", 50)))
     found = model.expert(batch["x_BLF"]).numpy()
     window = list(batch["x_BLF"][:, -order:, : values.shape[1]].double().numpy().transpose(1, 0, 2))
     for step in range(1, max(HORIZONS) + 1):
@@ -383,9 +388,9 @@ def test_a_state_space_model_forecasts_a_series_that_never_settles(tmp_path: Pat
     one = table.assign(a_ug_m3=values[trend])[lambda rows: rows["site"] == "south"]
     made = CASE.run(tmp_path, one, sites=["south"], variables=["a_ug_m3"], horizon=[1, 3, 6])
     block = {"kind": "state_space", "states": 2, "iterations": 20, "tolerance": 0.0, "rows": 300}
-    model = PROBLEM.solve(PROBLEM.Model.model_validate(block), made)
+    model = PROBLEM.learning.solve(PROBLEM.Model.model_validate(block), made)
     assert model is not None
-    found = PROBLEM.metrics(PROBLEM.score(model, made, "test", 64).sums(), made.meta)
+    found = PROBLEM.scoring.metrics(PROBLEM.scoring.score(model, made, "test", 64).sums(), made.meta)
     assert found["skill_6"] > beats, found  # over persistence, on values beyond all of train
 
 
@@ -420,10 +425,10 @@ def test_a_state_space_model_knows_the_calendar_of_the_hours_ahead(tmp_path: Pat
     found, rows_of = {}, {}
     for inputs in ("calendar", "none"):
         config = PROBLEM.Model.model_validate({**block, "inputs": inputs})
-        model = PROBLEM.solve(config, made)
+        model = PROBLEM.learning.solve(config, made)
         assert model is not None
-        scores = PROBLEM.score(model, made, "test", 64)
-        found[inputs], rows_of[inputs] = PROBLEM.metrics(scores.sums(), made.meta), scores.table()
+        scores = PROBLEM.scoring.score(model, made, "test", 64)
+        found[inputs], rows_of[inputs] = PROBLEM.scoring.metrics(scores.sums(), made.meta), scores.table()
     assert PROBLEM.Model.model_validate(block).inputs == "calendar"  # type: ignore[attr-defined]
     assert found["calendar"]["rmse_24"] < 0.75 * found["none"]["rmse_24"], found
     assert found["calendar"]["rmse"] < found["none"]["rmse"]
@@ -442,13 +447,13 @@ def test_a_state_space_model_knows_the_calendar_of_the_hours_ahead(tmp_path: Pat
 
 
 def test_a_solved_model_has_a_history_of_one_row(several: Prepared) -> None:
-    model = PROBLEM.solve(PROBLEM.Model.model_validate(KINDS["var"]), several)
+    model = PROBLEM.learning.solve(PROBLEM.Model.model_validate(KINDS["var"]), several)
     assert model is not None
     told: list[Epoch] = []
     config = TrainConfig(**TRAIN)
     history = trainer.judge_solved(model, PROBLEM, several, config, lambda epoch, *_: told.append(epoch))
     assert history.epochs == told
-    rows = PROBLEM.score(model, several, "validation", 32).table()
+    rows = PROBLEM.scoring.score(model, several, "validation", 32).table()
     assert history.best.validation_metric == pytest.approx(r2_score(rows["truth"], rows["guess"]), abs=1e-5)
     deviation = several.meta["scaler"]["deviation"][2]
     squares = [
@@ -462,7 +467,7 @@ def test_baselines_of_several_horizons_are_those_of_single_ones(
     several: Prepared, simple: Mapping[str, Scores], tmp_path: Path
 ) -> None:
     alone = CASE.run(tmp_path, horizon=6)  # the same windows: they reach as far
-    for name, single in PROBLEM.baselines(alone, "test").items():
+    for name, single in PROBLEM.scoring.baselines(alone, "test").items():
         np.testing.assert_allclose(simple[name].table()["guess_6"], single.table()["guess"], rtol=1e-6, err_msg=name)
 
 
@@ -524,7 +529,7 @@ def test_keys_of_classical_models_are_strict(block: dict[str, Any], message: str
 @pytest.mark.parametrize(("stride", "lag", "horizon"), [(1, 6, 2), (4, 6, 2), (7, 3, 5), (30, 24, 24)])
 def test_good_windows_pass_the_check(tmp_path: Path, stride: int, lag: int, horizon: int) -> None:
     made = CASE.run(tmp_path, stride=stride, lag=lag, horizon=horizon)
-    check = PROBLEM.check(made, CASE.open(stride=stride, lag=lag, horizon=horizon)[1])
+    check = PROBLEM.preparation.check(made, CASE.open(stride=stride, lag=lag, horizon=horizon)[1])
     report = validate.check(check.facts, check.expectations, title="prepared")
     assert report.failed("critical") == []
 
@@ -545,7 +550,7 @@ def test_a_leak_is_found(prepared: Prepared, split: str, earlier: int, later: in
     arrays = {**prepared.arrays, f"{split}_ranges": ranges[-1:][ranges[-1:, 1] > 0]}
     if earlier:
         arrays[f"{split}_ranges"] = ranges[:1]
-    check = PROBLEM.check(Prepared(arrays, prepared.meta), CASE.open()[1])
+    check = PROBLEM.preparation.check(Prepared(arrays, prepared.meta), CASE.open()[1])
     report = validate.check(check.facts, check.expectations, title="prepared")
     assert reason in [outcome.reason for outcome in report.failed("critical")]
 
@@ -553,7 +558,7 @@ def test_a_leak_is_found(prepared: Prepared, split: str, earlier: int, later: in
 def test_a_window_across_a_gap_in_time_is_found(prepared: Prepared) -> None:
     seconds = np.array(prepared.arrays["seconds"])
     seconds[100:] += 3600
-    check = PROBLEM.check(Prepared({**prepared.arrays, "seconds": seconds}, prepared.meta), CASE.open()[1])
+    check = PROBLEM.preparation.check(Prepared({**prepared.arrays, "seconds": seconds}, prepared.meta), CASE.open()[1])
     report = validate.check(check.facts, check.expectations, title="prepared")
     assert "a window crosses a gap in time" in [outcome.reason for outcome in report.failed("critical")]
 
@@ -624,9 +629,9 @@ def test_many_missing_values_are_told_and_too_many_are_critical(tmp_path: Path) 
         problem, prepare, _ = CASE.open()
         folder = tmp_path / str(share)
         folder.mkdir()
-        meta = problem.prepare(holed, prepare, folder)
+        meta = problem.preparation.prepare(holed, prepare, folder)
         store.write_json(folder / "meta.json", meta)
-        check = problem.check(Prepared.load(folder), prepare)
+        check = problem.preparation.check(Prepared.load(folder), prepare)
         judged = [one for one in check.expectations if one.kwargs.get("column") == "window_share"]
         return {one.severity for one in judged if check.facts["window_share"].min() < one.kwargs["min_value"]}
 
@@ -654,10 +659,10 @@ def test_a_test_part_that_never_changes_has_no_r2(tmp_path: Path) -> None:
     table.loc[table["time"] >= CASE.prepare["test_from"], "a_ug_m3"] = np.float32(20.1)
     constant = CASE.run(tmp_path, table)
     for scores in (
-        PROBLEM.score(network(constant), constant, "test", 32),
-        *PROBLEM.baselines(constant, "test").values(),
+        PROBLEM.scoring.score(network(constant), constant, "test", 32),
+        *PROBLEM.scoring.baselines(constant, "test").values(),
     ):
-        found = PROBLEM.metrics(scores.sums(), constant.meta)
+        found = PROBLEM.scoring.metrics(scores.sums(), constant.meta)
         assert np.isnan(found["r2"])
         assert np.isfinite(found["rmse"])
 
@@ -675,10 +680,11 @@ for folder in sys.argv[1:]:  # the small one first: all that is imported and set
     folder = Path(folder)
     config = PROBLEM.Prepare.model_validate(store.read_json(folder / "prepare.json"))
     (folder / "out").mkdir()
-    table = store.read_table(folder / "table.parquet", PROBLEM.columns(config), PROBLEM.categories)
-    meta = PROBLEM.prepare(table, config, folder / "out")
+    preparation = PROBLEM.preparation
+    table = store.read_table(folder / "table.parquet", preparation.columns(config), preparation.categories)
+    meta = preparation.prepare(table, config, folder / "out")
     store.write_json(folder / "out" / "meta.json", meta)
-    PROBLEM.check(Prepared.load(folder / "out"), config)
+    PROBLEM.preparation.check(Prepared.load(folder / "out"), config)
     print(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text()).group(1))
 """
 

@@ -42,10 +42,10 @@ def test_untrained_it_is_a_random_walk() -> None:
             found = paths_BPA[number, :, step].numpy()
             assert found.mean() == pytest.approx(x_BLF[number, -1, 1].item(), abs=4 * deviation / np.sqrt(20_000))
             assert found.std() == pytest.approx(deviation, rel=0.03)
-    outlook = model.outlook(x_BLF, ahead(2))
+    distribution = model.distribution(x_BLF, ahead(2))
     for column, horizon in enumerate((1, 3)):
         expected = x_BLF[:, -1, 1, None].numpy() + d * np.sqrt(horizon) * stats.norm.ppf(LEVELS)
-        np.testing.assert_allclose(outlook.quantiles_BHQ[:, column].numpy(), expected, atol=0.03)
+        np.testing.assert_allclose(distribution.quantiles_BHQ[:, column].numpy(), expected, atol=0.03)
 
 
 def test_a_path_is_the_network_fed_with_its_own_draws() -> None:
@@ -92,9 +92,9 @@ def test_the_noise_has_its_distribution_and_is_the_same_each_time(student: bool)
 def test_no_forecast_depends_on_the_windows_beside_it() -> None:
     model = stirred(sampler(members=2, trajectories=10, calendar=1))
     x_BLF, ahead_BAC = torch.randn(6, 5, 3), ahead(6, 1)
-    whole = model.outlook(x_BLF, ahead_BAC)
+    whole = model.distribution(x_BLF, ahead_BAC)
     for row in range(6):
-        alone = model.outlook(x_BLF[row : row + 1], ahead_BAC[row : row + 1])
+        alone = model.distribution(x_BLF[row : row + 1], ahead_BAC[row : row + 1])
         torch.testing.assert_close(alone.quantiles_BHQ[0], whole.quantiles_BHQ[row], rtol=1e-4, atol=1e-5)
 
 
@@ -102,7 +102,7 @@ def test_the_cone_is_calibrated_at_every_step() -> None:
     model = sampler(trajectories=50)
     x_1LF, ahead_1AC = torch.randn(1, 5, 2), ahead(1)
     model.stretch_H2K[0], model.stretch_H2K[1] = 1.0, 3.0
-    cone, plain = model.cone(x_1LF, ahead_1AC), model.outlook(x_1LF, ahead_1AC)
+    cone, plain = model.cone(x_1LF, ahead_1AC), model.distribution(x_1LF, ahead_1AC)
     assert cone.steps == (1, 2, 3)
     assert cone.paths_PA.shape == (8, 3)
     np.testing.assert_allclose(cone.edges_A2K[[0, 2]].numpy(), model.bands(plain)[0].numpy(), rtol=1e-4, atol=1e-5)

@@ -35,7 +35,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 def network(prepared: Prepared, **changed: Any) -> Any:
     torch.manual_seed(0)
-    model = PROBLEM.model(MODEL.model_copy(update=changed), prepared.meta)
+    model = PROBLEM.learning.model(MODEL.model_copy(update=changed), prepared.meta)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -98,11 +98,13 @@ def test_overlapping_splits_and_unknown_characters_are_found(prepared: Prepared)
     bounds = prepared.meta["bounds"]
     low, high = bounds["validation"]
     overlapping = {**bounds, "validation": [low - 3, high]}
-    facts = PROBLEM.check(replace(prepared, meta={**prepared.meta, "bounds": overlapping}), CONFIG).facts.iloc[0]
+    facts = PROBLEM.preparation.check(
+        replace(prepared, meta={**prepared.meta, "bounds": overlapping}), CONFIG
+    ).facts.iloc[0]
     assert facts["tokens_not_in_one_split"] == 3
     ids = prepared.arrays["ids"].copy()
     ids[high : high + 7] = 0
-    facts = PROBLEM.check(replace(prepared, arrays={"ids": ids}), CONFIG).facts.iloc[0]
+    facts = PROBLEM.preparation.check(replace(prepared, arrays={"ids": ids}), CONFIG).facts.iloc[0]
     assert facts["test_unknown_share"] == pytest.approx(7 / (len(TEXT) - high))
     assert facts["train_unknown_share"] == 0
 
@@ -115,7 +117,7 @@ def test_streams_read_on_from_batch_to_batch(streams: int, prepared: Prepared) -
     end = prepared.meta["bounds"]["train"][1]
     ids, counts, starts = prepared.arrays["ids"][:end], set(), set()
     for seed in range(12):
-        batches = list(PROBLEM.train_batches(prepared, streams, np.random.default_rng(seed)))
+        batches = list(PROBLEM.learning.train_batches(prepared, streams, np.random.default_rng(seed)))
         counts.add(len(batches))
         assert {tuple(batch["x_BT"].shape) for batch in batches[:-1]} == {(streams, 16)}
         x, y = (np.concatenate([batch[name] for batch in batches], axis=1) for name in ("x_BT", "y_BT"))
@@ -131,7 +133,7 @@ def test_streams_read_on_from_batch_to_batch(streams: int, prepared: Prepared) -
 def test_too_little_text_for_the_streams(prepared: Prepared) -> None:
     end = prepared.meta["bounds"]["train"][1]
     with pytest.raises(DataError) as error:
-        next(iter(PROBLEM.train_batches(prepared, end, np.random.default_rng(0))))
+        next(iter(PROBLEM.learning.train_batches(prepared, end, np.random.default_rng(0))))
     assert str(error.value) == (
         f"text: {end} characters in train; expected more than prepare.bptt 16 and one for each of train.batch_size "
         f"{end} streams"
@@ -141,7 +143,7 @@ def test_too_little_text_for_the_streams(prepared: Prepared) -> None:
 @pytest.mark.parametrize("split", SPLITS)
 def test_every_character_of_a_split_is_asked_for_once(split: Split, prepared: Prepared) -> None:
     low, high = prepared.meta["bounds"][split]
-    batches = list(PROBLEM.batches(prepared, split, 99))
+    batches = list(PROBLEM.learning.batches(prepared, split, 99))
     x, y = (np.concatenate([batch[name][0] for batch in batches]) for name in ("x_BT", "y_BT"))
     first = max(low, 1)
     assert np.array_equal(y, prepared.arrays["ids"][first:high])
@@ -165,15 +167,15 @@ def test_stepped_equals_unrolled(cell: str, prepared: Prepared) -> None:
 
 
 def test_the_state_of_a_loss_is_carried_into_the_next(prepared: Prepared) -> None:
-    model, batches = network(prepared), list(PROBLEM.train_batches(prepared, 4, np.random.default_rng(0)))[:5]
+    model, batches = network(prepared), list(PROBLEM.learning.train_batches(prepared, 4, np.random.default_rng(0)))[:5]
     joined = {name: torch.cat([batch[name] for batch in batches], dim=1) for name in batches[0]}
-    whole, total, state = PROBLEM.loss(model, joined), 0.0, None
+    whole, total, state = PROBLEM.learning.loss(model, joined), 0.0, None
     for batch in batches:
-        found = PROBLEM.loss(model, batch, state)
+        found = PROBLEM.learning.loss(model, batch, state)
         total, state = total + found.total.item(), found.state
         assert found.count == batch["y_BT"].numel()
     assert total == pytest.approx(whole.total.item(), rel=1e-5)
-    assert total != pytest.approx(sum(PROBLEM.loss(model, batch).total.item() for batch in batches), rel=1e-5)
+    assert total != pytest.approx(sum(PROBLEM.learning.loss(model, batch).total.item() for batch in batches), rel=1e-5)
 
 
 def test_score_is_the_loss_of_the_whole_part_in_bits(prepared: Prepared) -> None:
@@ -183,20 +185,20 @@ def test_score_is_the_loss_of_the_whole_part_in_bits(prepared: Prepared) -> None
     with torch.no_grad():
         chances = model(ids[None, :-1])[0][0].softmax(-1)
     bits = -torch.log2(chances[torch.arange(high - low), ids[1:]]).numpy()
-    scores = PROBLEM.score(model, prepared, "test", 4)
+    scores = PROBLEM.scoring.score(model, prepared, "test", 4)
     np.testing.assert_allclose(scores.statistics_NK[:, 1], bits, rtol=1e-4)
-    found = PROBLEM.metrics(scores.sums(), prepared.meta)
+    found = PROBLEM.scoring.metrics(scores.sums(), prepared.meta)
     assert found["bits_per_character"] == pytest.approx(bits.mean(), rel=1e-5)
     assert found["perplexity"] == pytest.approx(2 ** bits.mean(), rel=1e-5)
     assert scores.block == 500
 
 
 def test_groups_and_places_are_those_of_the_text(prepared: Prepared) -> None:
-    scores = PROBLEM.score(network(prepared), prepared, "test", 4)
+    scores = PROBLEM.scoring.score(network(prepared), prepared, "test", 4)
     low, high = prepared.meta["bounds"]["test"]
     names = {" ": "space", "\n": "line break"}
     assert scores.groups["by_kind"].tolist() == [names.get(character, "letter") for character in TEXT[low:high]]
-    by_kind = PROBLEM.breakdown(scores, prepared.meta)["by_kind"]
+    by_kind = PROBLEM.scoring.breakdown(scores, prepared.meta)["by_kind"]
     together = sum(group["count"] * group["bits_per_character"] for group in by_kind.values())
     assert together / (high - low) == pytest.approx(scores.statistics_NK[:, 1].mean())
 
@@ -205,8 +207,10 @@ def test_unigram_bits_are_those_of_the_frequencies(prepared: Prepared) -> None:
     low, high = prepared.meta["bounds"]["test"]
     train = TEXT[: prepared.meta["bounds"]["train"][1]]
     expected = np.mean([-np.log2(train.count(character) / len(train)) for character in TEXT[low:high]])
-    baselines = PROBLEM.baselines(prepared, "test")
-    bits = {name: PROBLEM.metrics(b.sums(), prepared.meta)["bits_per_character"] for name, b in baselines.items()}
+    baselines = PROBLEM.scoring.baselines(prepared, "test")
+    bits = {
+        name: PROBLEM.scoring.metrics(b.sums(), prepared.meta)["bits_per_character"] for name, b in baselines.items()
+    }
     assert bits["unigram"] == pytest.approx(expected, abs=0.005)
     assert bits["ngram"] < bits["unigram"] - 1
 
@@ -218,16 +222,16 @@ def test_training_beats_the_frequencies_and_samples_words_of_the_text(prepared: 
     )  # fmt: skip
     model = trainer.build(PROBLEM, MODEL.model_copy(update={"hidden": 48, "embedding": 12}), prepared, config)
     trainer.fit_network(model, PROBLEM, prepared, config, lambda *_: None)
-    scores, baselines = PROBLEM.score(model, prepared, "test", 4), PROBLEM.baselines(prepared, "test")
+    scores, baselines = PROBLEM.scoring.score(model, prepared, "test", 4), PROBLEM.scoring.baselines(prepared, "test")
     reached, unigram = (
-        PROBLEM.metrics(of.sums(), prepared.meta)["bits_per_character"] for of in (scores, baselines["unigram"])
+        PROBLEM.scoring.metrics(of.sums(), prepared.meta)["bits_per_character"] for of in (scores, baselines["unigram"])
     )
     assert reached < unigram - 1.5
     asked = pd.DataFrame({"text": ["my seat was "], "length": [120], "temperature": [0.2]})
-    (verse,) = PROBLEM.predict(model, prepared.meta, asked)["continuation"]
+    (verse,) = PROBLEM.answering.predict(model, prepared.meta, asked)["continuation"]
     words = verse.split()[:-1]
     assert sum(word in tables.WORDS for word in words) > 0.7 * len(words)
-    figures = {figure.name: figure for figure in PROBLEM.figures(model, prepared, scores, baselines)}
+    figures = {figure.name: figure for figure in PROBLEM.scoring.figures(model, prepared, scores, baselines)}
     assert list(figures) == ["samples", "bits_by_kind", "bits_by_place"]
     headings = figures["samples"].frame["heading"].tolist()
     assert headings == ["temperature 0.2", "temperature 0.4", "temperature 0.8", "temperature 1.0"]
@@ -238,7 +242,7 @@ def test_training_beats_the_frequencies_and_samples_words_of_the_text(prepared: 
     kinds = figures["bits_by_kind"].frame
     assert list(kinds) == ["kind", "value", "low", "high", "count"]
     assert kinds["count"].sum() == len(scores.statistics_NK)
-    again = next(iter(PROBLEM.figures(model, prepared, scores, baselines)))
+    again = next(iter(PROBLEM.scoring.figures(model, prepared, scores, baselines)))
     pd.testing.assert_frame_equal(again.frame, figures["samples"].frame)
     rows = scores.table()
     by_place = figures["bits_by_place"].frame.set_index("place")
@@ -284,12 +288,12 @@ def test_drawn_characters_follow_the_softmax(prepared: Prepared) -> None:
 def test_continuations_can_be_repeated_and_differ_by_seed(prepared: Prepared) -> None:
     model = network(prepared)
     frame = pd.DataFrame({"text": ["A late €", "a late €", "a late €"], "seed": [1, 1, 2], "length": [50, 50, 30]})
-    first, same, other = PROBLEM.predict(model, prepared.meta, frame)["continuation"]
+    first, same, other = PROBLEM.answering.predict(model, prepared.meta, frame)["continuation"]
     assert first == same  # in lower case, with an unknown character
     assert (len(first), len(other)) == (50, 30)
     assert first[:30] != other
     assert set(first) <= set(prepared.meta["symbols"])
-    (default,) = PROBLEM.predict(model, prepared.meta, frame[["text"]].head(1))["continuation"]
+    (default,) = PROBLEM.answering.predict(model, prepared.meta, frame[["text"]].head(1))["continuation"]
     assert len(default) == 200
 
 
@@ -313,8 +317,8 @@ def test_texts_that_are_drawn_side_by_side_are_those_of_each_alone(changed: Any,
             "top_k": [0, 0, 5] * 4,
         }
     )
-    alone = [PROBLEM.predict(model, prepared.meta, frame[row : row + 1]) for row in range(12)]
-    together = PROBLEM.predict_all(model, prepared.meta, [frame[:1], frame[1:5], frame[5:]])
+    alone = [PROBLEM.answering.predict(model, prepared.meta, frame[row : row + 1]) for row in range(12)]
+    together = PROBLEM.answering.predict_all(model, prepared.meta, [frame[:1], frame[1:5], frame[5:]])
     assert [len(each) for each in together] == [1, 4, 7]
     expected = pd.concat(alone, ignore_index=True)
     pd.testing.assert_frame_equal(pd.concat(together, ignore_index=True), expected)
@@ -335,12 +339,12 @@ def test_texts_that_are_drawn_side_by_side_are_those_of_each_alone(changed: Any,
 )
 def test_faulty_input_is_named(frame: pd.DataFrame, message: str, prepared: Prepared) -> None:
     with pytest.raises(DataError) as error:
-        PROBLEM.predict(network(prepared), prepared.meta, frame)
+        PROBLEM.answering.predict(network(prepared), prepared.meta, frame)
     assert str(error.value) == message
 
 
 def test_the_example_is_a_line_of_the_test_part(prepared: Prepared) -> None:
-    (line,) = PROBLEM.example(prepared)["text"]
+    (line,) = PROBLEM.answering.example(prepared)["text"]
     low, high = prepared.meta["bounds"]["test"]
     assert line == TEXT[low:high].split("\n")[1] + "\n"
 
@@ -368,7 +372,7 @@ def test_words_marks_and_line_ends_are_tokens(of_words: Prepared) -> None:
     assert "<unk>" in found
     assert of_words.arrays["characters"].sum() == len(MARKED)
     assert (meta["tight_before"], meta["tight_behind"]) == ([",", "."], [])
-    report = PROBLEM.check(of_words, CONFIG).facts.iloc[0]
+    report = PROBLEM.preparation.check(of_words, CONFIG).facts.iloc[0]
     assert report["test_tokens"] == len(tokens) - meta["bounds"]["test"][0]
     assert report["test_unknown_share"] == pytest.approx(
         found[meta["bounds"]["test"][0] :].count("<unk>") / report["test_tokens"]
@@ -385,16 +389,20 @@ def test_bits_per_character_share_those_of_words_and_spell_unknown_ones(of_words
     unknown = [token for token, number in zip(tokens[low:high], ids[low:high], strict=True) if number == 0]
     spelled = words.spelling(unknown, tokens[: of_words.meta["bounds"]["train"][1]]).sum()
     characters = len(MARKED) - of_words.arrays["characters"][:low].sum()
-    scores = PROBLEM.score(model, of_words, "test", 4)
-    found = PROBLEM.metrics(scores.sums(), of_words.meta)
+    scores = PROBLEM.scoring.score(model, of_words, "test", 4)
+    found = PROBLEM.scoring.metrics(scores.sums(), of_words.meta)
     assert found["bits_per_word"] == pytest.approx(bits.mean(), rel=1e-4)
     assert found["perplexity"] == pytest.approx(2 ** bits.mean(), rel=1e-4)
     assert spelled > 0
     assert found["bits_per_character"] == pytest.approx((bits.sum() + spelled) / characters, rel=1e-4)
     config = CONFIG.model_copy(update={"level": "word"})
-    assert set(found) == set(PROBLEM.metric_keys(config)) == {*PROBLEM.metric_keys(CONFIG), "bits_per_word"}
-    baselines = PROBLEM.baselines(of_words, "test")
-    by_name = {name: PROBLEM.metrics(of.sums(), of_words.meta) for name, of in baselines.items()}
+    assert (
+        set(found)
+        == set(PROBLEM.scoring.metric_keys(config))
+        == {*PROBLEM.scoring.metric_keys(CONFIG), "bits_per_word"}
+    )
+    baselines = PROBLEM.scoring.baselines(of_words, "test")
+    by_name = {name: PROBLEM.scoring.metrics(of.sums(), of_words.meta) for name, of in baselines.items()}
     train = Counter(ids[: of_words.meta["bounds"]["train"][1]].tolist())
     expected = np.mean([-np.log2(train[int(number)] / train.total()) for number in ids[low:high]])
     assert by_name["unigram"]["bits_per_word"] == pytest.approx(expected, abs=0.01)
@@ -403,25 +411,25 @@ def test_bits_per_character_share_those_of_words_and_spell_unknown_ones(of_words
 
 def test_figures_and_predictions_of_words(of_words: Prepared) -> None:
     model = network(of_words)
-    (line,) = PROBLEM.example(of_words)["text"]
+    (line,) = PROBLEM.answering.example(of_words)["text"]
     assert re.sub(f"[{verse.LOST}]", "x", line).endswith(".\n")
     assert " ." not in line
     assert " ," not in line
-    scores, baselines = PROBLEM.score(model, of_words, "test", 4), PROBLEM.baselines(of_words, "test")
-    figures = {figure.name: figure for figure in PROBLEM.figures(model, of_words, scores, baselines)}
+    scores, baselines = PROBLEM.scoring.score(model, of_words, "test", 4), PROBLEM.scoring.baselines(of_words, "test")
+    figures = {figure.name: figure for figure in PROBLEM.scoring.figures(model, of_words, scores, baselines)}
     kinds = figures["bits_by_kind"].frame.set_index("kind")
     assert set(kinds.index) <= {"word", "mark", "line break", "unknown"}
     marks = scores.table()["bits"][scores.table()["kind"] == "mark"]
     assert kinds["value"]["mark"] == pytest.approx(marks.mean())
     assert figures["bits_by_place"].x_label == "word of the line"
     asked = pd.DataFrame({"text": ["the late", "the late "], "length": 12, "temperature": 2.0})
-    answer, spaced = PROBLEM.predict(model, of_words.meta, asked)["continuation"]
+    answer, spaced = PROBLEM.answering.predict(model, of_words.meta, asked)["continuation"]
     assert answer.removeprefix(" ") == spaced
     assert len(re.findall(r"\w+|[.,]|\n", answer)) == 12
     assert not re.search(r" [.,\n]|\n |  ", answer)
     assert set(re.findall(r"\w+", answer)) <= set(tables.WORDS)
     with pytest.raises(DataError, match="column text: ' '; expected a text that is not empty"):
-        PROBLEM.predict(model, of_words.meta, pd.DataFrame({"text": [" "]}))
+        PROBLEM.answering.predict(model, of_words.meta, pd.DataFrame({"text": [" "]}))
 
 
 # ---- random pieces
@@ -433,7 +441,7 @@ def test_random_pieces_cover_the_text_once_in_any_order(batch_size: int, tmp_pat
     end, starts, counts = prepared.meta["bounds"]["train"][1], set(), set()
     ids = prepared.arrays["ids"][:end].astype(np.int64)
     for seed in range(8):
-        batches = list(PROBLEM.train_batches(prepared, batch_size, np.random.default_rng(seed)))
+        batches = list(PROBLEM.learning.train_batches(prepared, batch_size, np.random.default_rng(seed)))
         counts.add(len(batches))
         begins = np.concatenate([batch["starts_B"] for batch in batches])
         for name, offset in (("x_BT", 0), ("y_BT", 1)):
@@ -452,23 +460,25 @@ def test_random_pieces_cover_the_text_once_in_any_order(batch_size: int, tmp_pat
 def test_no_state_is_carried_between_random_pieces(tmp_path: Path) -> None:
     prepared = CASE.run(tmp_path, partition="random")
     model = network(prepared)
-    first, second = list(PROBLEM.train_batches(prepared, 6, np.random.default_rng(0)))[:2]
-    assert PROBLEM.loss(model, first).state is None
+    first, second = list(PROBLEM.learning.train_batches(prepared, 6, np.random.default_rng(0)))[:2]
+    assert PROBLEM.learning.loss(model, first).state is None
     sequential = {name: second[name] for name in ("x_BT", "y_BT")}
-    assert PROBLEM.loss(model, sequential).state is not None
+    assert PROBLEM.learning.loss(model, sequential).state is not None
     states: list[Any] = []
     model.register_forward_pre_hook(lambda _, given: states.append(given[1]))
     train(model, prepared, 2)
     assert states
     seen = [state for state in states if state is not None]  # validation reads on
-    assert len(states) - len(seen) >= 2 * len(list(PROBLEM.train_batches(prepared, 4, np.random.default_rng(0))))
+    assert len(states) - len(seen) >= 2 * len(
+        list(PROBLEM.learning.train_batches(prepared, 4, np.random.default_rng(0)))
+    )
 
 
 def test_too_little_text_for_pieces(prepared: Prepared, tmp_path: Path) -> None:
     end = prepared.meta["bounds"]["train"][1]
     found = CASE.run(tmp_path, partition="random", bptt=end)
     with pytest.raises(DataError) as error:
-        next(iter(PROBLEM.train_batches(found, 4, np.random.default_rng(0))))
+        next(iter(PROBLEM.learning.train_batches(found, 4, np.random.default_rng(0))))
     assert (
         str(error.value) == f"text: {end} characters in train; expected more than prepare.bptt {end} and as many again"
     )
@@ -485,7 +495,7 @@ def train(model: Any, prepared: Prepared, epochs: int) -> Any:
         seed=1, threads=1, device="cpu", precision="float32", epochs=epochs, batch_size=4, optimizer="adam",
         learning_rate=0.01, momentum=0.9, weight_decay=0.0, schedule="one_cycle", clip_norm=1.0, patience=None,
     )  # fmt: skip
-    PROBLEM.begin(model, prepared)
+    PROBLEM.learning.begin(model, prepared)
     return trainer.fit_network(model, PROBLEM, prepared, config, lambda *_: None)
 
 
@@ -494,33 +504,35 @@ def train(model: Any, prepared: Prepared, epochs: int) -> Any:
 def test_every_architecture_learns_scores_and_goes_on(level: str, changed: dict[str, Any], tmp_path: Path) -> None:
     prepared = CASE.run(tmp_path, level=level)
     torch.manual_seed(0)
-    model = PROBLEM.model(MODEL.model_validate({**CASE.model, "hidden": 12, **changed}), prepared.meta)
+    model = PROBLEM.learning.model(MODEL.model_validate({**CASE.model, "hidden": 12, **changed}), prepared.meta)
     history = train(model, prepared, 3)
     assert history.epochs[-1].train_loss < history.epochs[0].train_loss - 0.05
-    scores, baselines = PROBLEM.score(model, prepared, "test", 4), PROBLEM.baselines(prepared, "test")
+    scores, baselines = PROBLEM.scoring.score(model, prepared, "test", 4), PROBLEM.scoring.baselines(prepared, "test")
     total, state, count = 0.0, None, 0
     with torch.no_grad():
-        for batch in PROBLEM.batches(prepared, "test", 4):
-            loss = PROBLEM.loss(model, batch, state)
+        for batch in PROBLEM.learning.batches(prepared, "test", 4):
+            loss = PROBLEM.learning.loss(model, batch, state)
             total, state, count = total + loss.total.item(), loss.state, count + loss.count
     assert scores.sums()[:2] == pytest.approx([count, total / np.log(2)], rel=1e-4)
-    names = [figure.name for figure in PROBLEM.figures(model, prepared, scores, baselines)]
+    names = [figure.name for figure in PROBLEM.scoring.figures(model, prepared, scores, baselines)]
     assert names == ["samples", "bits_by_kind", "bits_by_place"]
     frame = pd.DataFrame({"text": ["the late"], "length": [30]})
-    first, same = (PROBLEM.predict(model, prepared.meta, frame)["continuation"][0] for _ in range(2))
+    first, same = (PROBLEM.answering.predict(model, prepared.meta, frame)["continuation"][0] for _ in range(2))
     assert first == same
 
 
 def test_a_split_is_scored_by_windows_one_by_one(prepared: Prepared) -> None:
     torch.manual_seed(0)
-    model = PROBLEM.model(MODEL.model_validate({**CASE.model, **WINDOW}), prepared.meta).eval()
+    model = PROBLEM.learning.model(MODEL.model_validate({**CASE.model, **WINDOW}), prepared.meta).eval()
     low, high = prepared.meta["bounds"]["validation"]
     ids, bits = torch.from_numpy(prepared.arrays["ids"].astype(np.int64)), []
     with torch.no_grad():
         for at in range(low, high):
             scores, _ = model(ids[None, max(low - 1, at - 8) : at])
             bits.append(-scores[0, -1].log_softmax(-1)[ids[at]].item() / np.log(2))
-    np.testing.assert_allclose(PROBLEM.score(model, prepared, "validation", 4).statistics_NK[:, 1], bits, rtol=1e-3)
+    np.testing.assert_allclose(
+        PROBLEM.scoring.score(model, prepared, "validation", 4).statistics_NK[:, 1], bits, rtol=1e-3
+    )
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_prepare_keeps_the_vectors_of_the_words_it_knows(prepared: Prepared, fil
 
 
 def test_facts_tell_how_many_words_have_a_vector(prepared: Prepared) -> None:
-    check = PROBLEM.check(prepared, CONFIG)
+    check = PROBLEM.preparation.check(prepared, CONFIG)
     facts, ids, found = check.facts.iloc[0], prepared.arrays["ids"], prepared.arrays["vectors_found"]
     assert facts["vocabulary_words"] == len(prepared.meta["symbols"])
     assert facts["vocabulary_words_with_a_vector"] == 5
@@ -99,20 +99,22 @@ def test_a_frozen_model_is_loaded_without_the_file(prepared: Prepared, tmp_path:
     model = build(prepared, vectors="frozen").eval()
     store.write_tensors(tmp_path / "w.safetensors", model.state_dict())
     meta = json.loads(json.dumps(prepared.meta))
-    other = PROBLEM.model(PROBLEM.Model.model_validate({**CARRIED, "vectors": "frozen"}), meta)
+    other = PROBLEM.learning.model(PROBLEM.Model.model_validate({**CARRIED, "vectors": "frozen"}), meta)
     other.load_state_dict(store.read_tensors(tmp_path / "w.safetensors")[0])
     asked = pd.DataFrame({"text": ["the crew lost"], "length": [20]})
-    pd.testing.assert_frame_equal(PROBLEM.predict(model, meta, asked), PROBLEM.predict(other, meta, asked))
+    pd.testing.assert_frame_equal(
+        PROBLEM.answering.predict(model, meta, asked), PROBLEM.answering.predict(other, meta, asked)
+    )
 
 
 def test_another_file_is_seen(prepared: Prepared, file: Path, tmp_path: Path) -> None:
     config = CONFIG.model_copy(update={"level": "word", "vectors": "mine.txt"})
-    assert PROBLEM.files_changed(config, prepared.meta, tmp_path)  # it is not there
+    assert PROBLEM.preparation.files_changed(config, prepared.meta, tmp_path)  # it is not there
     (tmp_path / "mine.txt").write_bytes(file.read_bytes())
-    assert not PROBLEM.files_changed(config, prepared.meta, tmp_path)
+    assert not PROBLEM.preparation.files_changed(config, prepared.meta, tmp_path)
     (tmp_path / "mine.txt").write_bytes(file.read_bytes() + b"more 1 2 3 4\n")
-    assert PROBLEM.files_changed(config, prepared.meta, tmp_path)
-    assert not PROBLEM.files_changed(CONFIG, prepared.meta, tmp_path)
+    assert PROBLEM.preparation.files_changed(config, prepared.meta, tmp_path)
+    assert not PROBLEM.preparation.files_changed(CONFIG, prepared.meta, tmp_path)
 
 
 def test_what_does_not_fit_together_is_named(prepared: Prepared, tmp_path: Path) -> None:

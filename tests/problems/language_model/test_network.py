@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from unroll.core.config import RecurrentConfig
-from unroll.problems.language_model.network import DIRECT_SCALE, CarriedModel, DirectScores, WindowModel, asked
+from unroll.problems.language_model.network import DIRECT_SCALE, CarriedModel, DirectScores, WindowModel, predicted
 
 V, W = 9, 5
 
@@ -88,13 +88,13 @@ def test_nothing_before_the_window_matters_and_all_in_it_does() -> None:
 def test_while_training_every_strideth_token_is_predicted(stride: int) -> None:
     model = windows(stride)
     whole, _ = model(ids())
-    assert torch.equal(asked(model, ids()), ids())
+    assert torch.equal(predicted(model, ids()), ids())
     scores, _ = model.train()(ids())
     places = list(range(16, -1, -stride))[::-1]
     torch.testing.assert_close(scores, whole[:, places], rtol=1e-4, atol=1e-5)
-    assert torch.equal(asked(model, ids()), ids()[:, places])
+    assert torch.equal(predicted(model, ids()), ids()[:, places])
     carried = CarriedModel(V, 3, 0.0, config()).train()
-    assert torch.equal(asked(carried, ids()), ids())
+    assert torch.equal(predicted(carried, ids()), ids())
 
 
 # ---- direct scores

@@ -19,7 +19,7 @@ from unroll.core.layout import Layout
 from unroll.core.params import Params
 from unroll.problems.common.base import Prepared
 from unroll.problems.sequence_to_sequence import PROBLEM, SequenceToSequencePrepare
-from unroll.problems.sequence_to_sequence.build import SequenceToSequenceModel, TeacherForcing
+from unroll.problems.sequence_to_sequence.config import SequenceToSequenceModel, TeacherForcing
 from unroll.stages.evaluate.figures import render
 from unroll.stages.train import train as trainer
 from unroll.stages.train.checkpoint import Checkpoint
@@ -55,7 +55,7 @@ def prepare(folder: Path, table: pd.DataFrame, **changed: Any) -> Prepared:
         "reverse_source": False, "max_unknown_share": 0.0, **changed,
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    meta = PROBLEM.prepare(table, SequenceToSequencePrepare.model_validate(values), folder)
+    meta = PROBLEM.preparation.prepare(table, SequenceToSequencePrepare.model_validate(values), folder)
     store.write_json(folder / "meta.json", meta)
     return Prepared.load(folder)
 
@@ -75,8 +75,8 @@ def fit(
 
 
 def exact(network: torch.nn.Module, prepared: Prepared) -> float:
-    scores = PROBLEM.score(network, prepared, "test", 64)
-    return float(PROBLEM.metrics(scores.sums(), prepared.meta)["exact_match"])
+    scores = PROBLEM.scoring.score(network, prepared, "test", 64)
+    return float(PROBLEM.scoring.metrics(scores.sums(), prepared.meta)["exact_match"])
 
 
 def table(rows: list[tuple[str, str]]) -> pd.DataFrame:
@@ -95,30 +95,36 @@ def sums(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 def test_it_trains_is_scored_and_answers(values: dict[str, Any], sums: Prepared) -> None:
     network, history = fit(sums, model(**values))
     assert history.epochs[-1].train_loss < history.epochs[0].train_loss
-    scores = PROBLEM.score(network, sums, "test", 7)
+    scores = PROBLEM.scoring.score(network, sums, "test", 7)
     rows = scores.table()
-    answer = PROBLEM.predict(network, sums.meta, rows.rename(columns={"question": "source"})[["source"]])
+    answer = PROBLEM.answering.predict(network, sums.meta, rows.rename(columns={"question": "source"})[["source"]])
     assert answer["answer"].tolist() == rows["guess"].tolist()
     np.testing.assert_allclose(answer["probability"], rows["probability"], rtol=1e-4)
     assert rows["probability"].between(0, 1).all()
-    figures = {figure.name: figure for figure in PROBLEM.figures(network, sums, scores, {})}
+    figures = {figure.name: figure for figure in PROBLEM.scoring.figures(network, sums, scores, {})}
     assert ("attention" in figures) is (values["architecture"] == "attention")
 
 
 def test_an_old_block_without_the_new_keys_is_the_network_of_before(sums: Prepared) -> None:
     config = SequenceToSequenceModel.model_validate(LSTM)
     assert config.architecture == "repeat"
-    names = set(PROBLEM.model(config, sums.meta).state_dict())
+    names = set(PROBLEM.learning.model(config, sums.meta).state_dict())
     assert {name.split(".")[0] for name in names} == {"encoder", "decoder", "head"}
     old = {key: value for key, value in sums.meta.items() if key not in ("source_unit", "sources", "unequal_lengths")}
-    assert PROBLEM.predict(PROBLEM.model(config, old), old, pd.DataFrame({"source": ["1+2"]})).shape == (1, 2)
+    assert PROBLEM.answering.predict(
+        PROBLEM.learning.model(config, old), old, pd.DataFrame({"source": ["1+2"]})
+    ).shape == (1, 2)
 
 
 def test_a_beam_is_at_least_as_probable_as_greedy_on_the_whole(sums: Prepared) -> None:
     torch.manual_seed(0)
-    greedy, beam = (PROBLEM.model(model(architecture="plain", beam_width=width), sums.meta) for width in (1, 5))
+    greedy, beam = (
+        PROBLEM.learning.model(model(architecture="plain", beam_width=width), sums.meta) for width in (1, 5)
+    )
     beam.load_state_dict(greedy.state_dict())
-    found = [PROBLEM.score(network, sums, "train", 64).table()["probability"].mean() for network in (greedy, beam)]
+    found = [
+        PROBLEM.scoring.score(network, sums, "train", 64).table()["probability"].mean() for network in (greedy, beam)
+    ]
     assert found[1] > found[0]
 
 
@@ -229,20 +235,20 @@ def test_a_label_for_every_step_is_learned(
     assert exact(network, prepared) > 0.99
     assert exact_of_baseline(prepared) < 0.05
     unseen = ["0111011101", "1"]
-    answer = PROBLEM.predict(network, prepared.meta, pd.DataFrame({"source": unseen}))["answer"].tolist()
+    answer = PROBLEM.answering.predict(network, prepared.meta, pd.DataFrame({"source": unseen}))["answer"].tolist()
     assert answer == [label(text) for text in unseen]
 
 
 def exact_of_baseline(prepared: Prepared) -> float:
-    found = [scores.sums() for scores in PROBLEM.baselines(prepared, "test").values()]
-    return max(float(PROBLEM.metrics(sums, prepared.meta)["exact_match"]) for sums in found)
+    found = [scores.sums() for scores in PROBLEM.scoring.baselines(prepared, "test").values()]
+    return max(float(PROBLEM.scoring.metrics(sums, prepared.meta)["exact_match"]) for sums in found)
 
 
 def test_the_loss_of_labels_is_a_mean_over_labels_alone(tmp_path: Path) -> None:
     prepared = prepare(tmp_path, table([(text, parities(text)) for text in bits(60, 9, seed=1)]))
-    network = PROBLEM.model(model(architecture="aligned"), prepared.meta)
-    (batch,) = PROBLEM.batches(prepared, "test", 1000)
-    loss = PROBLEM.loss(network, batch)
+    network = PROBLEM.learning.model(model(architecture="aligned"), prepared.meta)
+    (batch,) = PROBLEM.learning.batches(prepared, "test", 1000)
+    loss = PROBLEM.learning.loss(network, batch)
     assert loss.count == int(batch["lengths_B"].sum())
     scores = network(batch["source_BS"], batch["lengths_B"], int(batch["lengths_B"].max())).log_softmax(-1)
     total = 0.0
@@ -256,10 +262,10 @@ def test_a_pair_of_unequal_lengths_is_named(tmp_path: Path) -> None:
     rows[7] = (rows[7][0], "e")
     prepared = prepare(tmp_path, table(rows))
     with pytest.raises(DataError) as raised:
-        PROBLEM.model(model(architecture="aligned"), prepared.meta)
+        PROBLEM.learning.model(model(architecture="aligned"), prepared.meta)
     seen = f"row 7: source '{rows[7][0]}' has {len(rows[7][0])} characters, target 'e' 1; expected equal lengths"
     assert seen in str(raised.value)
-    PROBLEM.model(model(architecture="plain"), prepared.meta)
+    PROBLEM.learning.model(model(architecture="plain"), prepared.meta)
 
 
 # ---- one to many: a category starts an answer
@@ -299,10 +305,10 @@ def verse(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Prepared]:
 def test_a_category_is_one_symbol_that_stands_in_every_split(verse: tuple[Any, Prepared]) -> None:
     _, prepared = verse
     assert prepared.meta["sources"] == ["anapaest", "iamb", "trochee"]
-    (batch,) = PROBLEM.batches(prepared, "test", 1000)
+    (batch,) = PROBLEM.learning.batches(prepared, "test", 1000)
     assert batch["source_BS"].shape[1] == 1
     assert batch["source_BS"].unique().tolist() == [0, 1, 2]
-    check = PROBLEM.check(prepared, SequenceToSequencePrepare.model_validate({
+    check = PROBLEM.preparation.check(prepared, SequenceToSequencePrepare.model_validate({
         "problem": "x", "validation_share": 0.1, "test_share": 0.2, "seed": 1, "reverse_source": False,
         "max_unknown_share": 0.1, "source_unit": "whole",
     }))  # fmt: skip
@@ -313,24 +319,24 @@ def test_a_category_is_one_symbol_that_stands_in_every_split(verse: tuple[Any, P
 def test_drawn_answers_belong_to_their_category(verse: tuple[Any, Prepared]) -> None:
     network, prepared = verse
     asked = pd.DataFrame({"source": ["iamb", "trochee", "anapaest"] * 40, "temperature": 0.7, "seed": range(120)})
-    answer = PROBLEM.predict(network, prepared.meta, asked)
+    answer = PROBLEM.answering.predict(network, prepared.meta, asked)
     lines = [text.split("/")[0] for text in answer["answer"]]
     right = [name in metre(line) for name, line in zip(asked["source"], lines, strict=True)]
     assert np.mean(right) > 0.9
     assert len(set(answer["answer"])) > 30  # one category, many answers
     assert answer["probability"].between(0, 1).all()
-    pd.testing.assert_frame_equal(PROBLEM.predict(network, prepared.meta, asked), answer)
-    alone = PROBLEM.predict(network, prepared.meta, asked[5:6])
+    pd.testing.assert_frame_equal(PROBLEM.answering.predict(network, prepared.meta, asked), answer)
+    alone = PROBLEM.answering.predict(network, prepared.meta, asked[5:6])
     assert alone["answer"][0] == answer["answer"][5]
 
 
 def test_without_a_temperature_the_answer_is_searched_for(verse: tuple[Any, Prepared]) -> None:
     network, prepared = verse
     asked = pd.DataFrame({"source": ["iamb", "trochee"]})
-    found = PROBLEM.predict(network, prepared.meta, asked)
+    found = PROBLEM.answering.predict(network, prepared.meta, asked)
     for name, line in zip(asked["source"], found["answer"], strict=True):
         assert name in metre(line.split("/")[0])
-    mixed = PROBLEM.predict(network, prepared.meta, asked.assign(temperature=[0, 5.0], seed=3))
+    mixed = PROBLEM.answering.predict(network, prepared.meta, asked.assign(temperature=[0, 5.0], seed=3))
     assert mixed["answer"][0] == found["answer"][0]
     assert mixed["answer"][1] != found["answer"][1]
 
@@ -355,15 +361,17 @@ def test_without_a_temperature_the_answer_is_searched_for(verse: tuple[Any, Prep
 def test_a_faulty_request_is_named(verse: tuple[Any, Prepared], columns: dict[str, Any], message: str) -> None:
     network, prepared = verse
     with pytest.raises(DataError) as raised:
-        PROBLEM.predict(network, prepared.meta, pd.DataFrame({name: [value] for name, value in columns.items()}))
+        PROBLEM.answering.predict(
+            network, prepared.meta, pd.DataFrame({name: [value] for name, value in columns.items()})
+        )
     assert message in str(raised.value)
 
 
 def test_categories_are_groups_of_the_scores(verse: tuple[Any, Prepared]) -> None:
     network, prepared = verse
-    scores = PROBLEM.score(network, prepared, "test", 16)
-    assert set(PROBLEM.breakdown(scores, prepared.meta)["by_source"]) == {"anapaest", "iamb", "trochee"}
-    names = [figure.name for figure in PROBLEM.figures(network, prepared, scores, {})]
+    scores = PROBLEM.scoring.score(network, prepared, "test", 16)
+    assert set(PROBLEM.scoring.breakdown(scores, prepared.meta)["by_source"]) == {"anapaest", "iamb", "trochee"}
+    names = [figure.name for figure in PROBLEM.scoring.figures(network, prepared, scores, {})]
     assert names == ["questions", "error_by_source"]
 
 
@@ -378,7 +386,7 @@ def test_an_unknown_category_is_critical(tmp_path: Path) -> None:
         "max_unknown_share": 0.0, "source_unit": "whole",
     })  # fmt: skip
     with pytest.raises(ValidationError, match="a source that train does not have"):
-        validate.validate_prepared(PROBLEM.check(lost, config), Layout(tmp_path, "verse"))
+        validate.validate_prepared(PROBLEM.preparation.check(lost, config), Layout(tmp_path, "verse"))
 
 
 @pytest.mark.parametrize(
@@ -393,7 +401,7 @@ def test_an_architecture_that_does_not_fit_the_sources_is_named(
 ) -> None:
     prepared = prepare(tmp_path, verses(), source_unit="whole" if whole else "character", max_unknown_share=1.0)
     with pytest.raises(ConfigError, match=message):
-        PROBLEM.model(model(architecture=architecture), prepared.meta)
+        PROBLEM.learning.model(model(architecture=architecture), prepared.meta)
 
 
 def test_a_whole_source_has_no_order() -> None:
@@ -411,11 +419,11 @@ def test_a_whole_source_has_no_order() -> None:
 def test_maps_show_weights_at_the_characters_as_they_are_written(reverse: bool, tmp_path: Path) -> None:
     prepared = prepare(tmp_path, tables.pairs(), reverse_source=reverse)
     torch.manual_seed(0)
-    network: Any = PROBLEM.model(model(architecture="attention", attention="dot"), prepared.meta).eval()
+    network: Any = PROBLEM.learning.model(model(architecture="attention", attention="dot"), prepared.meta).eval()
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter)
-    scores = PROBLEM.score(network, prepared, "test", 64)
-    figure = {figure.name: figure for figure in PROBLEM.figures(network, prepared, scores, {})}["attention"]
+    scores = PROBLEM.scoring.score(network, prepared, "test", 64)
+    figure = {figure.name: figure for figure in PROBLEM.scoring.figures(network, prepared, scores, {})}["attention"]
     frame, first = figure.frame, scores.table().iloc[0]
     own = frame[frame["map"] == f"{first['question']} → {first['guess']}"]
     assert frame["map"].nunique() == 6
@@ -455,14 +463,14 @@ def test_an_answer_starts_from_a_vector(measured: tuple[Any, Prepared], tmp_path
     assert exact(network, prepared) > 0.9
     assert exact_of_baseline(prepared) < 0.3
     unseen = measured_verses(seed=9, count=50)
-    answer = PROBLEM.predict(network, prepared.meta, unseen[["source"]])
+    answer = PROBLEM.answering.predict(network, prepared.meta, unseen[["source"]])
     assert (answer["answer"] == unseen["target"]).mean() > 0.9
     store.write_tensors(tmp_path / "w.safetensors", network.state_dict())
-    again = PROBLEM.model(model(architecture="one_to_many", hidden=32), prepared.meta)
+    again = PROBLEM.learning.model(model(architecture="one_to_many", hidden=32), prepared.meta)
     again.load_state_dict(store.read_tensors(tmp_path / "w.safetensors")[0])
-    pd.testing.assert_frame_equal(PROBLEM.predict(again, prepared.meta, unseen[["source"]]), answer)
-    example = PROBLEM.example(prepared)
-    assert len(PROBLEM.predict(network, prepared.meta, example)) == len(example) == 3
+    pd.testing.assert_frame_equal(PROBLEM.answering.predict(again, prepared.meta, unseen[["source"]]), answer)
+    example = PROBLEM.answering.example(prepared)
+    assert len(PROBLEM.answering.predict(network, prepared.meta, example)) == len(example) == 3
 
 
 def test_numbers_reach_the_network_as_they_stand_in_the_table_and_are_scaled_by_train(
@@ -471,12 +479,12 @@ def test_numbers_reach_the_network_as_they_stand_in_the_table_and_are_scaled_by_
     network, prepared = measured
     raw = np.array([[float(part) for part in text.split()] for text in measured_verses()["source"]])
     for split in ("train", "validation", "test"):
-        seen = np.concatenate([batch["source_BS"].numpy() for batch in PROBLEM.batches(prepared, split, 7)])
+        seen = np.concatenate([batch["source_BS"].numpy() for batch in PROBLEM.learning.batches(prepared, split, 7)])
         np.testing.assert_allclose(seen, raw[prepared.arrays[split]], rtol=1e-6)
     train = raw[prepared.arrays["train"]]
     np.testing.assert_allclose(network.source.mean_D, train.mean(0), rtol=1e-5)
     np.testing.assert_allclose(network.source.deviation_D, train.std(0), rtol=1e-5)
-    batch = next(iter(PROBLEM.batches(prepared, "test", 5)))
+    batch = next(iter(PROBLEM.learning.batches(prepared, "test", 5)))
     _, (hidden, cell) = network.source(batch["source_BS"], batch["lengths_B"])
     weight, bias = (each.detach().numpy() for each in (network.source.start.weight, network.source.start.bias))
     scaled = (raw[prepared.arrays["test"][:5]] - train.mean(0)) / train.std(0)
@@ -493,16 +501,16 @@ def test_equal_vectors_stand_in_one_split_however_they_are_written(tmp_path: Pat
         "problem": "x", "validation_share": 0.1, "test_share": 0.2, "seed": 1, "reverse_source": False,
         "max_unknown_share": 0.0, "source_unit": "numbers",
     })  # fmt: skip
-    check = PROBLEM.check(prepared, config)
+    check = PROBLEM.preparation.check(prepared, config)
     assert validate.check(check.facts, check.expectations, title="prepared").failed("critical") == []
     assert validate.check(check.facts, check.expectations, title="prepared").failed("warning") == []
 
 
 def test_vectors_have_a_score_and_pictures(measured: tuple[Any, Prepared]) -> None:
     network, prepared = measured
-    scores = PROBLEM.score(network, prepared, "test", 16)
-    assert PROBLEM.breakdown(scores, prepared.meta) == {}
-    assert [figure.name for figure in PROBLEM.figures(network, prepared, scores, {})] == ["questions"]
+    scores = PROBLEM.scoring.score(network, prepared, "test", 16)
+    assert PROBLEM.scoring.breakdown(scores, prepared.meta) == {}
+    assert [figure.name for figure in PROBLEM.scoring.figures(network, prepared, scores, {})] == ["questions"]
 
 
 @pytest.mark.parametrize(
@@ -522,7 +530,7 @@ def test_a_faulty_number_is_named_by_its_row(
     network, prepared = measured
     asked = pd.DataFrame({"source": ["1 20", source]})
     with pytest.raises(DataError) as raised:
-        PROBLEM.predict(network, prepared.meta, asked)
+        PROBLEM.answering.predict(network, prepared.meta, asked)
     assert f"input: row 2, {message}" in str(raised.value)
     rows = measured_verses(count=30)
     rows.loc[17, "source"] = source
@@ -534,7 +542,7 @@ def test_a_faulty_number_is_named_by_its_row(
 @pytest.mark.parametrize("architecture", ["repeat", "plain", "aligned"])
 def test_only_one_to_many_starts_from_numbers(measured: tuple[Any, Prepared], architecture: str) -> None:
     with pytest.raises(ConfigError, match=f"{architecture}' reads symbols; expected one_to_many"):
-        PROBLEM.model(model(architecture=architecture), measured[1].meta)
+        PROBLEM.learning.model(model(architecture=architecture), measured[1].meta)
     with pytest.raises(ValueError, match="must be false where source_unit is numbers: numbers are not read one by one"):
         SequenceToSequencePrepare.model_validate({
             "problem": "x", "validation_share": 0.1, "test_share": 0.2, "seed": 1, "reverse_source": True,

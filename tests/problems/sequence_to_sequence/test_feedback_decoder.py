@@ -9,7 +9,12 @@ import torch
 from unroll.core.config import Cell, RecurrentConfig
 from unroll.nn import decoding
 from unroll.nn.attention import AdditiveAttention, DotAttention
-from unroll.problems.sequence_to_sequence.network.encoder_decoder import END, Answerer, EncoderDecoder, FeedbackDecoder
+from unroll.problems.sequence_to_sequence.network.encoder_decoder import (
+    END,
+    EncoderDecoder,
+    FeedbackDecoder,
+    SequenceNetwork,
+)
 from unroll.problems.sequence_to_sequence.network.source_encoders import CategorySource, SequenceSource
 from unroll.problems.sequence_to_sequence.network.source_views import Attended, FirstStateOnly, Peeking, SourceView
 from unroll.problems.sequence_to_sequence.network.step_labeller import StepLabeller
@@ -36,7 +41,7 @@ def build(
         "additive": Attended(HIDDEN, source.width, AdditiveAttention(HIDDEN, source.width, 4)),
         "dot": Attended(HIDDEN, source.width, DotAttention(HIDDEN, source.width)),
     }
-    network: Answerer
+    network: SequenceNetwork
     if kind == "repeat":
         network = EncoderDecoder(SOURCES, TARGETS, config, bidirectional)
     elif kind == "aligned":

@@ -16,9 +16,9 @@ from unroll.core.errors import ConfigError, DataError, ValidationError
 from unroll.core.layout import Layout
 from unroll.core.params import Params
 from unroll.core.scores import Scores
-from unroll.problems.common.base import Batch, Prepared
-from unroll.problems.sequence_to_sequence import PROBLEM, SPLITS, SequenceToSequenceModel, SequenceToSequencePrepare
-from unroll.problems.sequence_to_sequence import scores as answers
+from unroll.problems.common.base import SPLITS, Batch, Prepared
+from unroll.problems.sequence_to_sequence import PROBLEM, SequenceToSequenceModel, SequenceToSequencePrepare, figures
+from unroll.problems.sequence_to_sequence.scores import of_answers
 from unroll.stages.train.loop import fit
 from unroll.stages.validate import validate
 
@@ -33,7 +33,7 @@ def config(**changed: Any) -> SequenceToSequencePrepare:
 
 def prepare(folder: Path, table: pd.DataFrame, **changed: Any) -> Prepared:
     folder.mkdir(parents=True, exist_ok=True)
-    store.write_json(folder / "meta.json", PROBLEM.prepare(table, config(**changed), folder))
+    store.write_json(folder / "meta.json", PROBLEM.preparation.prepare(table, config(**changed), folder))
     return Prepared.load(folder)
 
 
@@ -57,7 +57,7 @@ def prepared(table: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture(scope="module")
 def network(prepared: Prepared) -> torch.nn.Module:
     torch.manual_seed(0)
-    network = PROBLEM.model(MODEL, prepared.meta)
+    network = PROBLEM.learning.model(MODEL, prepared.meta)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.6)
     return network
@@ -143,7 +143,7 @@ def test_shares_that_leave_no_train_are_refused(tmp_path: Path) -> None:
 
 
 def test_sound_data_pass_and_the_facts_are_counted(prepared: Prepared, tmp_path: Path) -> None:
-    check = PROBLEM.check(prepared, config())
+    check = PROBLEM.preparation.check(prepared, config())
     report = validate.validate_prepared(check, Layout(tmp_path, "sums"))
     assert not report.failures()
     facts = check.facts.iloc[0]
@@ -162,10 +162,10 @@ def test_a_leak_is_critical(prepared: Prepared, table: pd.DataFrame, tmp_path: P
     }
     leaked = Prepared({**prepared.arrays, **moved}, prepared.meta)
     with pytest.raises(ValidationError, match="stands in two splits"):
-        validate.validate_prepared(PROBLEM.check(leaked, config()), Layout(tmp_path, "sums"))
+        validate.validate_prepared(PROBLEM.preparation.check(leaked, config()), Layout(tmp_path, "sums"))
     lost = Prepared({**prepared.arrays, "test": prepared.arrays["test"][1:]}, prepared.meta)
     with pytest.raises(ValidationError, match="a pair in no or two splits"):
-        validate.validate_prepared(PROBLEM.check(lost, config()), Layout(tmp_path, "sums"))
+        validate.validate_prepared(PROBLEM.preparation.check(lost, config()), Layout(tmp_path, "sums"))
 
 
 def test_unknown_characters_are_counted_and_bounded(tmp_path: Path) -> None:
@@ -176,13 +176,13 @@ def test_unknown_characters_are_counted_and_bounded(tmp_path: Path) -> None:
     seen = prepare(tmp_path / "unknown", table)
     held = np.concatenate([seen.arrays["validation"], seen.arrays["test"]])
     assert row in held
-    share = PROBLEM.check(seen, config()).facts["unknown_character_share"][0]
+    share = PROBLEM.preparation.check(seen, config()).facts["unknown_character_share"][0]
     known = set("".join(table["source"][seen.arrays["train"]])) | {"x"}
     text = "".join(table["source"][held]) + "x" * len(held)
     assert share == pytest.approx(sum(character not in known for character in text) / len(text))
     with pytest.raises(ValidationError, match="characters that train does not have"):
-        validate.validate_prepared(PROBLEM.check(seen, config()), Layout(tmp_path, "t"))
-    lenient = PROBLEM.check(seen, config(max_unknown_share=0.5))
+        validate.validate_prepared(PROBLEM.preparation.check(seen, config()), Layout(tmp_path, "t"))
+    lenient = PROBLEM.preparation.check(seen, config(max_unknown_share=0.5))
     assert not validate.validate_prepared(lenient, Layout(tmp_path, "t")).failed("critical")
 
 
@@ -190,7 +190,7 @@ def test_unknown_characters_are_counted_and_bounded(tmp_path: Path) -> None:
 
 
 def test_an_epoch_has_every_pair_of_train_once_in_batches_of_like_length(prepared: Prepared) -> None:
-    batches = list(PROBLEM.train_batches(prepared, 8, np.random.default_rng(0)))
+    batches = list(PROBLEM.learning.train_batches(prepared, 8, np.random.default_rng(0)))
     characters = prepared.meta["source_characters"]
     seen = sorted(
         "".join(characters[number] for number in ids if number >= 0)[::-1]
@@ -202,29 +202,29 @@ def test_an_epoch_has_every_pair_of_train_once_in_batches_of_like_length(prepare
     padding = sum(int((batch["source_BS"] < 0).sum()) for batch in batches)
     unsorted = sum(
         int((batch["source_BS"] < 0).sum())
-        for batch in PROBLEM.batches(Prepared({**prepared.arrays, "test": rows}, prepared.meta), "test", 8)
+        for batch in PROBLEM.learning.batches(Prepared({**prepared.arrays, "test": rows}, prepared.meta), "test", 8)
     )
     assert padding < unsorted / 4
 
 
 def test_the_order_of_an_epoch_is_the_generators(prepared: Prepared) -> None:
     def order(seed: int) -> list[int]:
-        batches = PROBLEM.train_batches(prepared, 16, np.random.default_rng(seed))
+        batches = PROBLEM.learning.train_batches(prepared, 16, np.random.default_rng(seed))
         return [int(batch["source_BS"].sum()) for batch in batches]
 
     assert order(3) == order(3) != order(4)
 
 
 def test_answers_end_and_are_padded_beyond(prepared: Prepared) -> None:
-    (batch,) = PROBLEM.batches(prepared, "validation", 1000)
+    (batch,) = PROBLEM.learning.batches(prepared, "validation", 1000)
     for row, target in zip(prepared.arrays["validation"], batch["target_BT"].tolist(), strict=True):
         expected = [prepared.meta["target_characters"].index(c) + 1 for c in read(prepared, "target", row)] + [0]
         assert target == expected + [-1] * (len(target) - len(expected))
 
 
 def test_the_loss_is_cross_entropy_over_characters_and_ends(prepared: Prepared, network: torch.nn.Module) -> None:
-    (batch,) = PROBLEM.batches(prepared, "test", 1000)
-    loss = PROBLEM.loss(network, batch)
+    (batch,) = PROBLEM.learning.batches(prepared, "test", 1000)
+    loss = PROBLEM.learning.loss(network, batch)
     with torch.inference_mode():
         scores = network(batch["source_BS"], batch["lengths_B"], batch["target_BT"].shape[1]).double().numpy()
     total, count = 0.0, 0
@@ -239,11 +239,11 @@ def test_the_loss_is_cross_entropy_over_characters_and_ends(prepared: Prepared, 
 
 def test_a_padded_batch_has_the_loss_of_its_pairs_alone(prepared: Prepared, network: torch.nn.Module) -> None:
     def total(batches: list[Batch]) -> tuple[float, int]:
-        losses = [PROBLEM.loss(network, batch) for batch in batches]
+        losses = [PROBLEM.learning.loss(network, batch) for batch in batches]
         return sum(loss.total.item() for loss in losses), sum(loss.count for loss in losses)
 
-    together, together_count = total(list(PROBLEM.batches(prepared, "test", 1000)))
-    alone, alone_count = total(list(PROBLEM.batches(prepared, "test", 1)))
+    together, together_count = total(list(PROBLEM.learning.batches(prepared, "test", 1000)))
+    alone, alone_count = total(list(PROBLEM.learning.batches(prepared, "test", 1)))
     assert together == pytest.approx(alone, rel=1e-5)
     assert together_count == alone_count
 
@@ -252,34 +252,34 @@ def test_a_padded_batch_has_the_loss_of_its_pairs_alone(prepared: Prepared, netw
 
 
 def test_scores_count_what_a_person_would(prepared: Prepared, network: torch.nn.Module) -> None:
-    scores = PROBLEM.score(network, prepared, "test", 7)
+    scores = PROBLEM.scoring.score(network, prepared, "test", 7)
     rows = scores.table()
     assert rows["truth"].tolist() == [read(prepared, "target", row) for row in prepared.arrays["test"]]
     assert rows["question"].tolist() == [read(prepared, "source", row)[::-1] for row in prepared.arrays["test"]]
     for (truth, guess), found in zip(rows[["truth", "guess"]].to_numpy(), scores.statistics_NK, strict=True):
         right = sum(place < len(guess) and guess[place] == truth[place] for place in range(len(truth)))
         assert found.tolist() == [1, int(truth == guess), right, len(truth)]
-    pd.testing.assert_frame_equal(PROBLEM.score(network, prepared, "test", 64).table(), rows, atol=1e-6)
+    pd.testing.assert_frame_equal(PROBLEM.scoring.score(network, prepared, "test", 64).table(), rows, atol=1e-6)
 
 
 def test_metrics_are_shares_of_answers_and_of_true_digits() -> None:
     truths, guesses = ["579", "1000", "8"], ["579", "100", "81"]
-    scores = answers.scores(["123+456", "1+999", "4+4"], truths, guesses, None, "forward")
-    found = PROBLEM.metrics(scores.statistics_NK.sum(axis=0), {})
+    scores = of_answers(["123+456", "1+999", "4+4"], truths, guesses, None, "forward")
+    found = PROBLEM.scoring.metrics(scores.statistics_NK.sum(axis=0), {})
     assert found["exact_match"] == pytest.approx(1 / 3)
     assert found["digit_accuracy"] == pytest.approx((3 + 3 + 1) / 8)
     assert scores.groups["by_digits"].tolist() == [3, 3, 1]
     assert scores.groups["by_carries"].tolist() == [0, 3, 0]
-    by_group = scores.by_group(lambda sums: PROBLEM.metrics(sums, {}))
+    by_group = scores.by_group(lambda sums: PROBLEM.scoring.metrics(sums, {}))
     none = by_group["by_carries"]["0"]
     assert [none[key] for key in ("count", "exact_match", "digit_accuracy")] == [2, 0.5, 1.0]
     assert (none["exact_match_low"], none["exact_match_high"]) == (0, 1)
 
 
 def test_questions_are_grouped_by_length_where_they_are_no_sums() -> None:
-    scores = answers.scores(["abc", "a"], ["x", "y"], ["x", "z"], None, None)
+    scores = of_answers(["abc", "a"], ["x", "y"], ["x", "z"], None, None)
     assert {name: found.tolist() for name, found in scores.groups.items()} == {"by_length": [3, 1]}
-    mixed = answers.scores(["1+2", "one"], ["3", "1"], ["3", "1"], None, "forward")
+    mixed = of_answers(["1+2", "one"], ["3", "1"], ["3", "1"], None, "forward")
     assert mixed.groups["by_carries"].tolist() == [0, -1]
 
 
@@ -287,20 +287,20 @@ def test_reversed_questions_are_read_as_such(tmp_path: Path) -> None:
     table = tables.pairs().assign(source=[source[::-1] for source in tables.pairs()["source"]])
     prepared = prepare(tmp_path, table, reverse_source=False)
     assert prepared.meta["reading"] == "backward"
-    chance = PROBLEM.baselines(prepared, "test")["digit_chance"]
+    chance = PROBLEM.scoring.baselines(prepared, "test")["digit_chance"]
     plain = [question[::-1].split("+") for question in chance.table()["question"]]
     assert chance.groups["by_digits"].tolist() == [max(len(a), len(b)) for a, b in plain]
 
 
 def test_baselines_ignore_the_question(prepared: Prepared, table: pd.DataFrame) -> None:
-    baselines = PROBLEM.baselines(prepared, "test")
+    baselines = PROBLEM.scoring.baselines(prepared, "test")
     train, test = (table["target"][prepared.arrays[split]] for split in ("train", "test"))
     commonest = train.value_counts()
     assert set(baselines) == {"digit_chance", "most_frequent"}
     (guess,) = set(baselines["most_frequent"].table()["guess"])
     assert commonest[guess] == commonest.max()
     sums = baselines["most_frequent"].statistics_NK.sum(axis=0)
-    assert PROBLEM.metrics(sums, prepared.meta)["exact_match"] == pytest.approx((test == guess).mean())
+    assert PROBLEM.scoring.metrics(sums, prepared.meta)["exact_match"] == pytest.approx((test == guess).mean())
     assert baselines["digit_chance"].table()["guess"].nunique() == 1
 
 
@@ -311,8 +311,8 @@ def test_figures_show_wrong_answers_first_and_the_error_by_group(prepared: Prepa
     questions = [f"{a}+{b}" for a in range(5) for b in range(6, 9)]
     truths = [str(sum(map(int, question.split("+")))) for question in questions]
     guesses = ["0", *truths[1:4], "1", *truths[5:]]
-    scores = answers.scores(questions, truths, guesses, None, "forward")
-    table, digits, carries = PROBLEM.figures(network, prepared, scores, {})
+    scores = of_answers(questions, truths, guesses, None, "forward")
+    table, digits, carries = PROBLEM.scoring.figures(network, prepared, scores, {})
     assert table.frame["right"].tolist() == ["✗"] * 2 + ["✓"] * 10
     assert table.frame["question"].tolist()[:2] == [questions[0], questions[4]]
     assert (digits.frame["digits"].tolist(), digits.frame["value"].tolist()) == ([1], [pytest.approx(2 / 15)])
@@ -326,7 +326,7 @@ def test_the_interval_of_a_share_is_wilsons() -> None:
     from scipy.stats import binomtest
 
     for count, exact in [(20, 20), (50, 45), (5000, 4990), (3, 0)]:
-        found = answers.wrong_share(count, exact)
+        found = figures.wrong_share(count, exact)
         expected = binomtest(count - exact, count).proportion_ci(0.95, method="wilson")
         assert (found["low"], found["high"]) == (pytest.approx(expected.low), pytest.approx(expected.high))
 
@@ -335,8 +335,10 @@ def test_the_interval_of_a_share_is_wilsons() -> None:
 
 
 def test_predict_answers_as_score_does(prepared: Prepared, network: torch.nn.Module) -> None:
-    rows = PROBLEM.score(network, prepared, "test", 16).table()
-    answer = PROBLEM.predict(network, prepared.meta, rows[["question"]].rename(columns={"question": "source"}))
+    rows = PROBLEM.scoring.score(network, prepared, "test", 16).table()
+    answer = PROBLEM.answering.predict(
+        network, prepared.meta, rows[["question"]].rename(columns={"question": "source"})
+    )
     assert answer["answer"].tolist() == rows["guess"].tolist()
     np.testing.assert_allclose(answer["probability"], rows["probability"], rtol=1e-5)
 
@@ -350,10 +352,10 @@ def test_the_answer_takes_the_best_symbol_at_each_step_up_to_the_end(tmp_path: P
     lengths = set()
     for seed in range(20):
         torch.manual_seed(seed)
-        network = PROBLEM.model(MODEL, prepared.meta)
+        network = PROBLEM.learning.model(MODEL, prepared.meta)
         for parameter in network.parameters():
             torch.nn.init.normal_(parameter)
-        found = PROBLEM.predict(network, prepared.meta, pd.DataFrame({"source": ["aab"]})).iloc[0]
+        found = PROBLEM.answering.predict(network, prepared.meta, pd.DataFrame({"source": ["aab"]})).iloc[0]
         ids = torch.tensor([[prepared.meta["source_characters"].index(c) for c in "baa"]])
         with torch.inference_mode():
             chances = network(ids, torch.tensor([3]), steps)[0].double().softmax(-1).numpy()
@@ -370,12 +372,12 @@ def test_the_answer_takes_the_best_symbol_at_each_step_up_to_the_end(tmp_path: P
 
 
 def test_the_example_can_be_asked(prepared: Prepared, network: torch.nn.Module, table: pd.DataFrame) -> None:
-    example = PROBLEM.example(prepared)
+    example = PROBLEM.answering.example(prepared)
     assert example["source"].tolist() == table["source"][prepared.arrays["test"][:3]].tolist()
-    answer = PROBLEM.predict(network, prepared.meta, example)
+    answer = PROBLEM.answering.predict(network, prepared.meta, example)
     assert list(answer.columns) == ["answer", "probability"]
     assert answer["probability"].between(0, 1).all()
-    assert PROBLEM.predict(network, prepared.meta, example.head(0)).empty
+    assert PROBLEM.answering.predict(network, prepared.meta, example.head(0)).empty
 
 
 @pytest.mark.parametrize(
@@ -390,14 +392,16 @@ def test_the_example_can_be_asked(prepared: Prepared, network: torch.nn.Module, 
 )
 def test_a_faulty_question_is_named(prepared: Prepared, network: torch.nn.Module, source: Any, message: str) -> None:
     with pytest.raises(DataError) as raised:
-        PROBLEM.predict(network, prepared.meta, pd.DataFrame({"source": pd.Series(["1+2", source], dtype=object)}))
+        PROBLEM.answering.predict(
+            network, prepared.meta, pd.DataFrame({"source": pd.Series(["1+2", source], dtype=object)})
+        )
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
 def test_a_missing_column_is_named(prepared: Prepared, network: torch.nn.Module) -> None:
     with pytest.raises(DataError, match="column 'source' is missing; expected it among question"):
-        PROBLEM.predict(network, prepared.meta, pd.DataFrame({"question": ["1+2"]}))
+        PROBLEM.answering.predict(network, prepared.meta, pd.DataFrame({"question": ["1+2"]}))
 
 
 # ---- training
@@ -407,23 +411,25 @@ def test_a_small_network_learns_to_copy_backwards(tmp_path: Path) -> None:
     words = ["".join(letters) for letters in itertools.product("abcdef", repeat=3)]
     prepared = prepare(tmp_path, pairs(*((word, word[::-1]) for word in words)))
     torch.manual_seed(0)
-    network = PROBLEM.model(SequenceToSequenceModel(cell="gru", hidden=32, layers=1, dropout=0.0), prepared.meta)
+    network = PROBLEM.learning.model(
+        SequenceToSequenceModel(cell="gru", hidden=32, layers=1, dropout=0.0), prepared.meta
+    )
     train = TrainConfig(
         seed=0, threads=1, device="cpu", precision="float32", epochs=25, batch_size=16, optimizer="adam",
         learning_rate=0.02, momentum=0.9, weight_decay=0.0, schedule="one_cycle", clip_norm=1.0, patience=None,
     )  # fmt: skip
 
     def exact(scores: Scores) -> float:
-        return float(PROBLEM.metrics(scores.statistics_NK.sum(axis=0), prepared.meta)["exact_match"])
+        return float(PROBLEM.scoring.metrics(scores.statistics_NK.sum(axis=0), prepared.meta)["exact_match"])
 
     fit(
         network,
-        PROBLEM.loss,
-        lambda rng: PROBLEM.train_batches(prepared, 16, rng),
-        lambda: PROBLEM.batches(prepared, "validation", 64),
-        lambda model: exact(PROBLEM.score(model, prepared, "validation", 64)),
+        PROBLEM.learning.loss,
+        lambda rng: PROBLEM.learning.train_batches(prepared, 16, rng),
+        lambda: PROBLEM.learning.batches(prepared, "validation", 64),
+        lambda model: exact(PROBLEM.scoring.score(model, prepared, "validation", 64)),
         train,
         lambda epoch, seconds, units: None,
     )
-    assert exact(PROBLEM.score(network, prepared, "test", 64)) > 0.6
-    assert exact(PROBLEM.baselines(prepared, "test")["digit_chance"]) < 0.1
+    assert exact(PROBLEM.scoring.score(network, prepared, "test", 64)) > 0.6
+    assert exact(PROBLEM.scoring.baselines(prepared, "test")["digit_chance"]) < 0.1

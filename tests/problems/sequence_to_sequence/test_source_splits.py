@@ -69,7 +69,7 @@ def test_what_stands_in_a_later_part_too_is_left_out_of_the_earlier_one(name: st
     assert train not in rows_of(prepared)["train"]
     assert test in rows_of(prepared)["test"]
     problem, config, _ = case.open(**SOURCE, validation_share=None)
-    check = problem.check(prepared, config)
+    check = problem.preparation.check(prepared, config)
     report = validate.check(check.facts, check.expectations, title="prepared")
     assert report.failed("critical") == []
 
@@ -84,7 +84,7 @@ def test_groups_never_part(name: str, tmp_path: Path) -> None:
     assert all(groups)
     assert sum(map(len, groups)) == len(set().union(*groups))
     problem, config, _ = case.open(**changed)
-    check = problem.check(prepared, config)
+    check = problem.preparation.check(prepared, config)
     assert validate.check(check.facts, check.expectations, title="prepared").failed("critical") == []
 
 
@@ -93,7 +93,7 @@ def test_a_group_in_two_splits_is_found(tmp_path: Path) -> None:
     prepared = case.run(tmp_path, parted(case.table()), grouped=True)
     arrays = dict(prepared.arrays) | {"groups": np.zeros(len(prepared.arrays["labels"]), np.int32)}
     problem, config, _ = case.open(grouped=True)
-    check = problem.check(Prepared(arrays, prepared.meta), config)
+    check = problem.preparation.check(Prepared(arrays, prepared.meta), config)
     failed = validate.check(check.facts, check.expectations, title="prepared").failed("critical")
     assert [outcome.reason for outcome in failed] == ["a group in two splits"]
 
@@ -159,14 +159,14 @@ def test_a_short_series_is_answered_as_it_would_be_alone(tmp_path: Path) -> None
     assert prepared.meta["shortest"] == 7
     problem, _, model_config = CASE.open(**UNEVEN)
     torch.manual_seed(0)
-    model = problem.model(model_config, prepared.meta)
+    model = problem.learning.model(model_config, prepared.meta)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     raw = uneven().drop(columns="label")
-    together = problem.predict(model.eval(), prepared.meta, raw)
+    together = problem.answering.predict(model.eval(), prepared.meta, raw)
     alone = [
-        problem.predict(model, prepared.meta, raw.iloc[[row]].dropna(axis=1).reset_index(drop=True))
+        problem.answering.predict(model, prepared.meta, raw.iloc[[row]].dropna(axis=1).reset_index(drop=True))
         for row in range(0, len(raw), 9)
     ]
     pd.testing.assert_frame_equal(pd.concat(alone, ignore_index=True), together[::9].reset_index(drop=True), rtol=1e-4)
@@ -176,12 +176,12 @@ def test_what_lies_beyond_a_series_enters_nothing(tmp_path: Path) -> None:
     prepared = CASE.run(tmp_path, uneven(), **UNEVEN)
     problem, _, model_config = CASE.open(**UNEVEN)
     torch.manual_seed(0)
-    model = problem.model(model_config, prepared.meta).eval()
-    batch = next(iter(problem.batches(prepared, "train", 64)))
+    model = problem.learning.model(model_config, prepared.meta).eval()
+    batch = next(iter(problem.learning.batches(prepared, "train", 64)))
     beyond_BT = torch.arange(12) >= batch["lengths_B"][:, None]
     assert beyond_BT.any()
     other = {**batch, "x_BT": torch.where(beyond_BT, torch.tensor(1e3), batch["x_BT"])}
-    first, second = (problem.loss(model, each).total for each in (batch, other))
+    first, second = (problem.learning.loss(model, each).total for each in (batch, other))
     assert torch.allclose(first, second)
 
 
@@ -189,14 +189,14 @@ def test_series_of_several_lengths_train_and_are_judged(tmp_path: Path) -> None:
     prepared = CASE.run(tmp_path, uneven(), **UNEVEN)
     problem, _, model_config = CASE.open(**UNEVEN)
     torch.manual_seed(0)
-    model = problem.model(model_config, prepared.meta)
+    model = problem.learning.model(model_config, prepared.meta)
     history = trainer.fit_network(model, problem, prepared, TRAIN, lambda *_: None)
     assert history.epochs[-1].train_loss < history.epochs[0].train_loss
-    scores, baselines = problem.score(model, prepared, "test", 8), problem.baselines(prepared, "test")
+    scores, baselines = problem.scoring.score(model, prepared, "test", 8), problem.scoring.baselines(prepared, "test")
     assert all(len(each.statistics_NK) == len(scores.statistics_NK) for each in baselines.values())
-    assert len(list(problem.figures(model, prepared, scores, baselines))) == 3
-    example = problem.example(prepared)
-    assert problem.predict(model.eval(), prepared.meta, example).notna().all(axis=None)
+    assert len(list(problem.scoring.figures(model, prepared, scores, baselines))) == 3
+    example = problem.answering.example(prepared)
+    assert problem.answering.predict(model.eval(), prepared.meta, example).notna().all(axis=None)
 
 
 def test_series_with_holes_are_left_out_or_mended(tmp_path: Path) -> None:
@@ -206,12 +206,12 @@ def test_series_with_holes_are_left_out_or_mended(tmp_path: Path) -> None:
     mended = CASE.run(tmp_path / "mend", uneven(holes=5), **UNEVEN, missing="interpolate")
     assert sum(mended.meta["examples"].values()) == 90
     problem, _, model_config = CASE.open(**UNEVEN, missing="interpolate")
-    model = problem.model(model_config, mended.meta).eval()
+    model = problem.learning.model(model_config, mended.meta).eval()
     raw = uneven(holes=5).drop(columns="label")[10:12]
-    assert problem.predict(model, mended.meta, raw).notna().all(axis=None)
+    assert problem.answering.predict(model, mended.meta, raw).notna().all(axis=None)
     words = raw.astype(object)
     words.iloc[1, 2] = "high"
     with pytest.raises(DataError, match=r"^input: row 2, column t002: 'high'; expected a finite number$"):
-        problem.predict(model, mended.meta, words)
+        problem.answering.predict(model, mended.meta, words)
     with pytest.raises(DataError, match=r"^input: row 1, column t003: nan; expected a finite number$"):
-        problem.predict(model, left_out.meta, raw)
+        problem.answering.predict(model, left_out.meta, raw)

@@ -5,7 +5,8 @@ import pytest
 from sklearn.dummy import DummyClassifier
 from sklearn.neighbors import KNeighborsClassifier
 
-from unroll.problems.series_classification.baselines import majority, nearest_neighbour
+from unroll.problems.common.classification import majority
+from unroll.problems.series_classification.baselines import nearest_neighbour
 
 
 def test_majority_is_that_of_sklearn() -> None:

@@ -15,8 +15,8 @@ from problems import tables
 from unroll.core.errors import DataError
 from unroll.core.scores import Scores
 from unroll.problems.common import classification
-from unroll.problems.common.base import Prepared
-from unroll.problems.series_classification import PROBLEM, SPLITS
+from unroll.problems.common.base import SPLITS, Prepared
+from unroll.problems.series_classification import PROBLEM
 from unroll.stages.validate import validate
 
 torch.set_num_threads(1)  # a second one only waits for networks this small
@@ -38,7 +38,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 def network(prepared: Prepared) -> torch.nn.Module:
     torch.manual_seed(0)
-    return PROBLEM.model(CASE.open()[2], prepared.meta)
+    return PROBLEM.learning.model(CASE.open()[2], prepared.meta)
 
 
 # ---- splits and scaling
@@ -97,26 +97,26 @@ def test_columns_out_of_order_are_put_in_order(tmp_path: Path, prepared: Prepare
 
 @pytest.mark.parametrize("split", SPLIT_NAMES)
 def test_metrics_are_those_of_sklearn(prepared: Prepared, split: str) -> None:
-    scores = PROBLEM.score(network(prepared), prepared, split, 7)
+    scores = PROBLEM.scoring.score(network(prepared), prepared, split, 7)
     require_sklearn(prepared, scores)
-    for baseline in PROBLEM.baselines(prepared, split).values():
+    for baseline in PROBLEM.scoring.baselines(prepared, split).values():
         require_sklearn(prepared, baseline)
 
 
 def require_sklearn(prepared: Prepared, scores: Scores) -> None:
     rows, names = scores.table(), prepared.meta["classes"]
     truth, guess = rows["truth"], rows["guess"]
-    found = PROBLEM.metrics(scores.sums(), prepared.meta)
+    found = PROBLEM.scoring.metrics(scores.sums(), prepared.meta)
     assert found["accuracy"] == pytest.approx(accuracy_score(truth, guess))
     assert found["macro_f1"] == pytest.approx(f1_score(truth, guess, average="macro", zero_division=0))
     table = precision_recall_fscore_support(truth, guess, labels=names, zero_division=0)
-    by_class = PROBLEM.breakdown(scores, prepared.meta)["by_class"]
+    by_class = PROBLEM.scoring.breakdown(scores, prepared.meta)["by_class"]
     for number, name in enumerate(names):
         theirs = {
             key: column[number] for key, column in zip(("precision", "recall", "f1", "count"), table, strict=True)
         }
         assert {key: by_class[name][key] for key in theirs} == pytest.approx(theirs)
-    figure = next(iter(PROBLEM.figures(None, prepared, scores, {})))
+    figure = next(iter(PROBLEM.scoring.figures(None, prepared, scores, {})))
     matrix = figure.frame.pivot(index="truth", columns="guess", values="count").loc[names, names]
     np.testing.assert_array_equal(matrix, confusion_matrix(truth, guess, labels=names))
 
@@ -145,7 +145,7 @@ def test_more_than_255_of_a_kind_are_counted() -> None:
 @pytest.mark.parametrize("split", SPLIT_NAMES)
 def test_baselines_are_those_of_sklearn(prepared: Prepared, table: pd.DataFrame, split: str) -> None:
     train, asked = (table.loc[prepared.arrays[name]] for name in ("train", split))
-    baselines = PROBLEM.baselines(prepared, split)
+    baselines = PROBLEM.scoring.baselines(prepared, split)
     neighbour = KNeighborsClassifier(n_neighbors=1, algorithm="brute")
     neighbour.fit(train[STEPS].to_numpy(dtype=np.float64), train["label"])
     expected = neighbour.predict(asked[STEPS].to_numpy(dtype=np.float64))
@@ -157,9 +157,11 @@ def test_baselines_are_those_of_sklearn(prepared: Prepared, table: pd.DataFrame,
 
 
 def test_kernels_beat_the_majority_by_far(prepared: Prepared) -> None:
-    baselines = PROBLEM.baselines(prepared, "test")
-    assert set(baselines) == set(PROBLEM.baseline_names)
-    reached = {name: PROBLEM.metrics(scores.sums(), prepared.meta)["accuracy"] for name, scores in baselines.items()}
+    baselines = PROBLEM.scoring.baselines(prepared, "test")
+    assert set(baselines) == set(PROBLEM.scoring.baseline_names)
+    reached = {
+        name: PROBLEM.scoring.metrics(scores.sums(), prepared.meta)["accuracy"] for name, scores in baselines.items()
+    }
     assert reached["random_kernels"] > reached["majority"] + 0.3
 
 
@@ -168,8 +170,8 @@ def test_kernels_beat_the_majority_by_far(prepared: Prepared) -> None:
 
 def test_the_loss_is_the_cross_entropy_of_the_right_class(prepared: Prepared) -> None:
     model = network(prepared).eval()
-    batch = next(iter(PROBLEM.batches(prepared, "test", 9)))
-    found = PROBLEM.loss(model, batch)
+    batch = next(iter(PROBLEM.learning.batches(prepared, "test", 9)))
+    found = PROBLEM.learning.loss(model, batch)
     inputs = [batch[name] for name in ("x_BT", "words_G", "weights_G", "starts_B")]
     losses = []
     for scores in model.experts(*inputs):
@@ -183,7 +185,7 @@ def test_the_loss_is_the_cross_entropy_of_the_right_class(prepared: Prepared) ->
 def test_the_experts_are_mixed_as_validation_finds_best(prepared: Prepared) -> None:
     model = network(prepared).eval()
     truth = np.asarray(prepared.arrays["labels"][prepared.arrays["validation"]])
-    (batch,) = PROBLEM.batches(prepared, "validation", 1000)
+    (batch,) = PROBLEM.learning.batches(prepared, "validation", 1000)
     inputs = [batch[name] for name in ("x_BT", "words_G", "weights_G", "starts_B")]
 
     def loss(share: float) -> float:
@@ -193,48 +195,48 @@ def test_the_experts_are_mixed_as_validation_finds_best(prepared: Prepared) -> N
 
     model.bag.data += torch.randn(model.bag.shape, generator=torch.Generator().manual_seed(3))
     best = min((loss(share), share) for share in np.linspace(0, 1, 21))
-    PROBLEM.finish(model, prepared)
+    PROBLEM.learning.finish(model, prepared)
     assert model.recurrent_share.item() == pytest.approx(best[1])
 
 
 def test_raw_series_are_answered_as_in_the_score(prepared: Prepared, table: pd.DataFrame) -> None:
     model = network(prepared)
     raw = table.loc[prepared.arrays["test"]]
-    answer = PROBLEM.predict(model, prepared.meta, raw)
-    rows = PROBLEM.score(model, prepared, "test", 4).table()
+    answer = PROBLEM.answering.predict(model, prepared.meta, raw)
+    rows = PROBLEM.scoring.score(model, prepared, "test", 4).table()
     assert answer["label"].tolist() == rows["guess"].tolist()
     chances = answer[[f"probability_{name}" for name in ("1", "2", "10")]]
     np.testing.assert_allclose(chances.sum(axis=1), 1, rtol=1e-5)
     np.testing.assert_allclose(chances.max(axis=1), rows["probability"], rtol=1e-4)
-    example = PROBLEM.example(prepared)
+    example = PROBLEM.answering.example(prepared)
     np.testing.assert_allclose(example, raw[STEPS][:3], atol=1e-6)
 
 
 @pytest.mark.parametrize("value", ["x", "", None, np.nan, np.inf, "1e400"])
 def test_a_value_that_is_no_number_names_row_and_column(prepared: Prepared, value: Any) -> None:
-    frame = PROBLEM.example(prepared).astype(object)
+    frame = PROBLEM.answering.example(prepared).astype(object)
     frame.loc[1, "t007"] = value
     with pytest.raises(DataError) as caught:
-        PROBLEM.predict(network(prepared), prepared.meta, frame)
+        PROBLEM.answering.predict(network(prepared), prepared.meta, frame)
     assert str(caught.value) == f"input: row 2, column t007: {value!r}; expected a finite number"
 
 
 def test_a_missing_column_is_named(prepared: Prepared) -> None:
-    frame = PROBLEM.example(prepared).drop(columns=["t003", "t009"])
+    frame = PROBLEM.answering.example(prepared).drop(columns=["t003", "t009"])
     with pytest.raises(DataError, match=r"^input: column 't003' is missing; expected t000 … t011$"):
-        PROBLEM.predict(network(prepared), prepared.meta, frame)
+        PROBLEM.answering.predict(network(prepared), prepared.meta, frame)
 
 
 def test_no_rows_are_told(prepared: Prepared) -> None:
     with pytest.raises(DataError, match=r"^input: no rows; expected at least one series$"):
-        PROBLEM.predict(network(prepared), prepared.meta, PROBLEM.example(prepared)[:0])
+        PROBLEM.answering.predict(network(prepared), prepared.meta, PROBLEM.answering.example(prepared)[:0])
 
 
 # ---- checks, and what cannot serve
 
 
 def failures(prepared: Prepared, severity: str) -> list[str]:
-    check = PROBLEM.check(prepared, CASE.open()[1])
+    check = PROBLEM.preparation.check(prepared, CASE.open()[1])
     report = validate.check(check.facts, check.expectations, title="prepared")
     return [outcome.reason for outcome in report.failed(severity)]
 

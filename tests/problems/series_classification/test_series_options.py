@@ -71,16 +71,16 @@ def test_the_prepared_data_pass_their_check_and_the_example_is_answered(
 ) -> None:
     prepared = prepared_as(tmp_path, **changed)
     problem, config, model_config = CASE.open(**{**SHARES, **changed})
-    check = problem.check(prepared, config)
+    check = problem.preparation.check(prepared, config)
     failures = validate.check(check.facts, check.expectations, title="prepared").failed("critical")
     assert failures == [] or "missing" not in changed  # windows without any missing value are few here
-    model = problem.model(model_config, prepared.meta).eval()
-    example = problem.example(prepared)
-    answer = problem.predict(model, prepared.meta, example)
+    model = problem.learning.model(model_config, prepared.meta).eval()
+    example = problem.answering.example(prepared)
+    answer = problem.answering.predict(model, prepared.meta, example)
     assert len(answer) == 1
     assert answer.notna().all(axis=None)
     example.to_csv(tmp_path / "example.csv", index=False)
-    again = problem.predict(model, prepared.meta, pd.read_csv(tmp_path / "example.csv"))
+    again = problem.answering.predict(model, prepared.meta, pd.read_csv(tmp_path / "example.csv"))
     pd.testing.assert_frame_equal(again, answer, rtol=1e-4)
 
 
@@ -145,13 +145,15 @@ def test_a_word_that_train_does_not_have_is_answered_as_no_word(tmp_path: Path) 
     prepared = prepared_as(tmp_path, categories=["wind"])
     problem, _, model_config = CASE.open(**SHARES, categories=["wind"])
     torch.manual_seed(0)
-    model = problem.model(model_config, prepared.meta).eval()
+    model = problem.learning.model(model_config, prepared.meta).eval()
     with torch.no_grad():
         for parameter in model.parameters():  # a network begins with persistence
             parameter.add_(0.1 * torch.randn_like(parameter))
-    example = problem.example(prepared)
+    example = problem.answering.example(prepared)
     answers = [
-        problem.predict(model, prepared.meta, example.assign(wind=pd.array([word] * len(example), dtype="str")))
+        problem.answering.predict(
+            model, prepared.meta, example.assign(wind=pd.array([word] * len(example), dtype="str"))
+        )
         for word in ("N by E", None, "NW")
     ]
     pd.testing.assert_frame_equal(answers[0], answers[1])
@@ -172,21 +174,21 @@ def test_several_steps_one_by_one_go_without_the_words_of_the_future(tmp_path: P
     model_config = problem.Model.model_validate(
         {**CASE.model, "multi_step": "autoregressive", "head": "gaussian", "trajectories": 4}
     )
-    model = problem.model(model_config, prepared.meta)
-    batch = next(iter(problem.batches(prepared, "train", 8)))
+    model = problem.learning.model(model_config, prepared.meta)
+    batch = next(iter(problem.learning.batches(prepared, "train", 8)))
     assert batch["x_BLF"].shape[2] == batch["ahead_BAC"].shape[2] + len(prepared.meta["columns"])
-    assert torch.isfinite(problem.loss(model, batch).total)
-    assert len(problem.predict(model.eval(), prepared.meta, problem.example(prepared))) == 2
+    assert torch.isfinite(problem.learning.loss(model, batch).total)
+    assert len(problem.answering.predict(model.eval(), prepared.meta, problem.answering.example(prepared))) == 2
 
 
 def test_a_missing_category_column_is_told(tmp_path: Path) -> None:
     prepared = prepared_as(tmp_path, categories=["wind"])
     problem, _, model_config = CASE.open(**SHARES, categories=["wind"])
-    model = problem.model(model_config, prepared.meta).eval()
+    model = problem.learning.model(model_config, prepared.meta).eval()
     with pytest.raises(
         DataError, match=r"^input: column 'wind' is missing; expected time, site, a_ug_m3, b_ug_m3, wind$"
     ):
-        problem.predict(model, prepared.meta, problem.example(prepared).drop(columns="wind"))
+        problem.answering.predict(model, prepared.meta, problem.answering.example(prepared).drop(columns="wind"))
     with pytest.raises(DataError, match=r"^category 'rain' is not in the table; expected one of wind$"):
         prepared_as(tmp_path / "other", categories=["rain"])
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from unroll.problems.text_classification.baselines import majority, tfidf_logistic_regression
+from unroll.problems.common.classification import majority
+from unroll.problems.text_classification.baselines import tfidf_logistic_regression
 
 WORDS = ["gate", "flight", "crew", "bag", "seat", "the", "a", "my", "to", "at", "and", "was", "is"]
 

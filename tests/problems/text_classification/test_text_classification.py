@@ -17,7 +17,8 @@ from unroll.core.config import TrainConfig
 from unroll.core.errors import DataError
 from unroll.features import tokenization
 from unroll.features.vocabulary import Vocabulary
-from unroll.problems.common.base import Check, Prepared, Split
+from unroll.problems.common.base import Prepared, Split
+from unroll.problems.common.preparation import Check
 from unroll.stages.train import train as trainer
 
 CASE = tables.CASES["text_classification"]
@@ -32,7 +33,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 def network(prepared: Prepared, **changed: Any) -> torch.nn.Module:
     torch.manual_seed(0)
-    model = PROBLEM.model(MODEL.model_copy(update=changed), prepared.meta)
+    model = PROBLEM.learning.model(MODEL.model_copy(update=changed), prepared.meta)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
@@ -146,20 +147,20 @@ def test_a_config_that_is_refused(changed: dict[str, Any], message: str) -> None
 def test_a_text_in_two_splits_is_found(prepared: Prepared) -> None:
     train = np.append(prepared.arrays["train"], prepared.arrays["test"][3])
     leaking = replace(prepared, arrays={**prepared.arrays, "train": train})
-    assert broken(PROBLEM.check(prepared, CONFIG)) == []
-    assert broken(PROBLEM.check(leaking, CONFIG)) == [("critical", "a text in two splits")]
+    assert broken(PROBLEM.preparation.check(prepared, CONFIG)) == []
+    assert broken(PROBLEM.preparation.check(leaking, CONFIG)) == [("critical", "a text in two splits")]
 
 
 def test_a_class_that_train_lacks_is_named(tmp_path: Path) -> None:
     table = tables.labelled_text()
     table = table.assign(label=np.where(np.arange(240) < 200, "usual", "rare"))
     found = CASE.run(tmp_path, table, split="file_order", validation_share=0.1, test_share=0.1)
-    assert broken(PROBLEM.check(found, CONFIG)) == [("critical", "class 'rare' has no text in train")]
+    assert broken(PROBLEM.preparation.check(found, CONFIG)) == [("critical", "class 'rare' has no text in train")]
 
 
 def test_many_unknown_words_are_a_warning(tmp_path: Path) -> None:
     prepared = CASE.run(tmp_path, vocabulary=8)
-    found = PROBLEM.check(prepared, CONFIG.model_copy(update={"max_unknown_share": 0.4}))
+    found = PROBLEM.preparation.check(prepared, CONFIG.model_copy(update={"max_unknown_share": 0.4}))
     assert ("warning", "many words of test are not in the vocabulary") in broken(found)
     offsets, ids = prepared.arrays["tokens_offsets"], prepared.arrays["tokens_ids"]
     words = np.concatenate([ids[offsets[row] : offsets[row + 1]] for row in prepared.arrays["test"]])
@@ -168,7 +169,7 @@ def test_many_unknown_words_are_a_warning(tmp_path: Path) -> None:
 
 def test_a_split_without_texts_is_found(prepared: Prepared) -> None:
     empty = replace(prepared, arrays={**prepared.arrays, "validation": np.zeros(0, np.int32)})
-    assert broken(PROBLEM.check(empty, CONFIG)) == [("critical", "validation has no texts")]
+    assert broken(PROBLEM.preparation.check(empty, CONFIG)) == [("critical", "validation has no texts")]
 
 
 # ---- network
@@ -177,9 +178,9 @@ def test_a_split_without_texts_is_found(prepared: Prepared) -> None:
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 def test_padded_equals_unpadded(cell: str, prepared: Prepared) -> None:
     model = network(prepared, cell=cell)
-    (batch,) = PROBLEM.batches(prepared, "test", 1000)
+    (batch,) = PROBLEM.learning.batches(prepared, "test", 1000)
     together = model(batch["tokens_BT"], batch["lengths_B"], batch["grams_G"], batch["starts_B"])
-    for row, single in enumerate(PROBLEM.batches(prepared, "test", 1)):
+    for row, single in enumerate(PROBLEM.learning.batches(prepared, "test", 1)):
         assert single["tokens_BT"].shape[1] == batch["lengths_B"][row]
         alone = model(single["tokens_BT"], single["lengths_B"], single["grams_G"], single["starts_B"])
         torch.testing.assert_close(alone[0], together[row], rtol=1e-4, atol=1e-5)
@@ -187,7 +188,7 @@ def test_padded_equals_unpadded(cell: str, prepared: Prepared) -> None:
 
 def test_the_bag_is_a_sum_over_the_ngrams_of_each_text(prepared: Prepared) -> None:
     model = network(prepared, bag_scale=2.5)
-    (batch,) = PROBLEM.batches(prepared, "test", 1000)
+    (batch,) = PROBLEM.learning.batches(prepared, "test", 1000)
     names = ("tokens_BT", "lengths_B", "grams_G", "starts_B")
     whole = model(*(batch[name] for name in names))
     bag = model.bag.detach().clone()
@@ -202,43 +203,46 @@ def test_without_a_bag(tmp_path: Path) -> None:
     found = CASE.run(tmp_path, hashed_buckets=0)
     model = network(found)
     assert not any("bag" in name for name, _ in model.named_parameters())
-    assert len(PROBLEM.score(model, found, "test", 16).statistics_NK) == len(found.arrays["test"])
+    assert len(PROBLEM.scoring.score(model, found, "test", 16).statistics_NK) == len(found.arrays["test"])
 
 
 def test_dropout_is_for_training_only(prepared: Prepared) -> None:
-    model, (batch, *_) = network(prepared), PROBLEM.batches(prepared, "train", 32)
-    once, again = (PROBLEM.loss(model, batch).total.item() for _ in range(2))
+    model, (batch, *_) = network(prepared), PROBLEM.learning.batches(prepared, "train", 32)
+    once, again = (PROBLEM.learning.loss(model, batch).total.item() for _ in range(2))
     model.train()
-    trained = {PROBLEM.loss(model, batch).total.item() for _ in range(4)}
+    trained = {PROBLEM.learning.loss(model, batch).total.item() for _ in range(4)}
     assert once == again
     assert len(trained) == 4
 
 
 def test_loss_is_the_sum_of_the_negative_log_probabilities_in_any_precision(prepared: Prepared) -> None:
-    model, (batch,) = network(prepared), PROBLEM.batches(prepared, "test", 1000)
-    found = PROBLEM.loss(model, batch)
-    rows = PROBLEM.predict(model, prepared.meta, pd.DataFrame({"text": texts_of(prepared, "test", "raw")}))
+    model, (batch,) = network(prepared), PROBLEM.learning.batches(prepared, "test", 1000)
+    found = PROBLEM.learning.loss(model, batch)
+    rows = PROBLEM.answering.predict(model, prepared.meta, pd.DataFrame({"text": texts_of(prepared, "test", "raw")}))
     truth = [prepared.meta["classes"][number] for number in batch["y_B"]]
     expected = -sum(np.log(rows[f"probability_{name}"].iloc[row]) for row, name in enumerate(truth))
     assert (found.count, found.state) == (len(truth), None)
     assert found.total.item() == pytest.approx(expected, rel=1e-5)
     with torch.autocast("cpu", torch.bfloat16):
-        assert PROBLEM.loss(model, batch).total.item() == pytest.approx(expected, rel=0.03)
+        assert PROBLEM.learning.loss(model, batch).total.item() == pytest.approx(expected, rel=0.03)
 
 
 def test_members_learn_from_the_mean_of_their_losses_and_are_judged_by_their_mix(prepared: Prepared) -> None:
-    model, (batch,) = network(prepared, members=3, dropout=0.0, bag_dropout=0.0), PROBLEM.batches(prepared, "test", 99)
+    model, (batch,) = (
+        network(prepared, members=3, dropout=0.0, bag_dropout=0.0),
+        PROBLEM.learning.batches(prepared, "test", 99),
+    )
     names = ("tokens_BT", "lengths_B", "grams_G", "starts_B")
     each = [
         -torch.log_softmax(one, dim=1)[torch.arange(len(one)), batch["y_B"]].sum()
         for one in model.each(*(batch[name] for name in names))
     ]
-    judged = PROBLEM.loss(model, batch)
-    learned = PROBLEM.loss(model.train(), batch)
+    judged = PROBLEM.learning.loss(model, batch)
+    learned = PROBLEM.learning.loss(model.train(), batch)
     assert learned.total.item() == pytest.approx(sum(each).item() / 3, rel=1e-5)
     assert judged.count == learned.count == len(batch["y_B"])
-    rows = PROBLEM.score(model, prepared, "test", 16).table()
-    chances = PROBLEM.predict(model, prepared.meta, pd.DataFrame({"text": texts_of(prepared, "test", "raw")}))
+    rows = PROBLEM.scoring.score(model, prepared, "test", 16).table()
+    chances = PROBLEM.answering.predict(model, prepared.meta, pd.DataFrame({"text": texts_of(prepared, "test", "raw")}))
     truth = [chances[f"probability_{name}"].iloc[row] for row, name in enumerate(rows["truth"])]
     assert judged.total.item() == pytest.approx(-np.log(truth).sum(), rel=1e-5)
     assert judged.total.item() < learned.total.item()  # Jensen: a mix of log-probabilities is never worse than the mean
@@ -248,13 +252,13 @@ def test_members_learn_from_the_mean_of_their_losses_and_are_judged_by_their_mix
 
 
 def test_metrics_are_those_of_scikit_learn(prepared: Prepared) -> None:
-    scores = PROBLEM.score(network(prepared), prepared, "test", 16)
+    scores = PROBLEM.scoring.score(network(prepared), prepared, "test", 16)
     rows, names = scores.table(), prepared.meta["classes"]
-    found = PROBLEM.metrics(scores.sums(), prepared.meta)
+    found = PROBLEM.scoring.metrics(scores.sums(), prepared.meta)
     assert found["accuracy"] == pytest.approx(accuracy_score(rows["truth"], rows["guess"]))
     assert found["macro_f1"] == pytest.approx(f1_score(rows["truth"], rows["guess"], average="macro", labels=names))
     expected = precision_recall_fscore_support(rows["truth"], rows["guess"], labels=names, zero_division=0)
-    by_class = PROBLEM.breakdown(scores, prepared.meta)["by_class"]
+    by_class = PROBLEM.scoring.breakdown(scores, prepared.meta)["by_class"]
     for name, *values in zip(names, *expected, strict=True):
         assert [by_class[name][key] for key in ("precision", "recall", "f1", "count")] == pytest.approx(values)
 
@@ -266,19 +270,25 @@ def test_training_beats_the_majority_and_finds_the_telling_word(prepared: Prepar
     )  # fmt: skip
     model = trainer.build(PROBLEM, MODEL, prepared, config)
     trainer.fit_network(model, PROBLEM, prepared, config, lambda *_: None)
-    reached = PROBLEM.metrics(PROBLEM.score(model, prepared, "test", 16).sums(), prepared.meta)["accuracy"]
-    baselines = PROBLEM.baselines(prepared, "test")
-    majority = PROBLEM.metrics(baselines["majority"].sums(), prepared.meta)["accuracy"]
+    reached = PROBLEM.scoring.metrics(PROBLEM.scoring.score(model, prepared, "test", 16).sums(), prepared.meta)[
+        "accuracy"
+    ]
+    baselines = PROBLEM.scoring.baselines(prepared, "test")
+    majority = PROBLEM.scoring.metrics(baselines["majority"].sums(), prepared.meta)["accuracy"]
     assert majority == pytest.approx(baselines["majority"].table()["truth"].value_counts(normalize=True).max(), abs=0.1)
     assert reached > majority + 0.3
     asked = pd.DataFrame({"text": ["the crew lost my seat", "@X LOVE my seat!!!", "which gate was it"]})
-    assert PROBLEM.predict(model, prepared.meta, asked)["label"].tolist() == ["negative", "positive", "neutral"]
+    assert PROBLEM.answering.predict(model, prepared.meta, asked)["label"].tolist() == [
+        "negative",
+        "positive",
+        "neutral",
+    ]
 
 
 def test_figures_show_the_most_confident_mistakes(prepared: Prepared) -> None:
     model = network(prepared)
-    scores = PROBLEM.score(model, prepared, "test", 16)
-    figures = {figure.name: figure for figure in PROBLEM.figures(model, prepared, scores, {})}
+    scores = PROBLEM.scoring.score(model, prepared, "test", 16)
+    figures = {figure.name: figure for figure in PROBLEM.scoring.figures(model, prepared, scores, {})}
     assert list(figures) == ["confusion", "f1_by_class", "mistakes"]
     rows = scores.table()
     assert figures["confusion"].frame["count"].sum() == len(rows)
@@ -295,8 +305,8 @@ def test_figures_show_the_most_confident_mistakes(prepared: Prepared) -> None:
 
 def test_answers_are_those_of_the_test_scores(prepared: Prepared) -> None:
     model = network(prepared)
-    rows = PROBLEM.score(model, prepared, "test", 16).table()
-    answers = PROBLEM.predict(model, prepared.meta, pd.DataFrame({"text": texts_of(prepared, "test", "raw")}))
+    rows = PROBLEM.scoring.score(model, prepared, "test", 16).table()
+    answers = PROBLEM.answering.predict(model, prepared.meta, pd.DataFrame({"text": texts_of(prepared, "test", "raw")}))
     chances = answers[[f"probability_{name}" for name in prepared.meta["classes"]]]
     assert answers["label"].tolist() == rows["guess"].tolist()
     np.testing.assert_allclose(chances.max(axis=1), rows["probability"], rtol=1e-5)
@@ -305,12 +315,12 @@ def test_answers_are_those_of_the_test_scores(prepared: Prepared) -> None:
 
 def test_texts_without_words_and_endless_ones_are_answered(prepared: Prepared) -> None:
     asked = pd.DataFrame({"text": ["...", "a " * 5000, "✈", "x" * 5000]})
-    answers = PROBLEM.predict(network(prepared), prepared.meta, asked)
+    answers = PROBLEM.answering.predict(network(prepared), prepared.meta, asked)
     assert answers.drop(columns="label").notna().all(axis=None)
 
 
 def test_no_rows_give_no_answers(prepared: Prepared) -> None:
-    answers = PROBLEM.predict(network(prepared), prepared.meta, pd.DataFrame({"text": []}))
+    answers = PROBLEM.answering.predict(network(prepared), prepared.meta, pd.DataFrame({"text": []}))
     assert list(answers) == ["label", "probability_negative", "probability_neutral", "probability_positive"]
     assert answers.empty
 
@@ -332,7 +342,7 @@ def test_no_rows_give_no_answers(prepared: Prepared) -> None:
 )
 def test_faulty_input_is_named(frame: pd.DataFrame, message: str, prepared: Prepared) -> None:
     with pytest.raises(DataError) as error:
-        PROBLEM.predict(network(prepared), prepared.meta, frame)
+        PROBLEM.answering.predict(network(prepared), prepared.meta, frame)
     assert str(error.value) == message
 
 

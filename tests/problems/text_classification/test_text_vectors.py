@@ -79,7 +79,7 @@ def test_prepare_keeps_the_vectors_of_the_vocabulary(prepared: Prepared, file: P
 
 
 def test_facts_tell_how_many_words_have_a_vector(prepared: Prepared) -> None:
-    check = PROBLEM.check(prepared, CASE.open()[1])
+    check = PROBLEM.preparation.check(prepared, CASE.open()[1])
     facts = check.facts.iloc[0]
     found, offsets = prepared.arrays["vectors_found"], prepared.arrays["tokens_offsets"]
     assert facts["vocabulary_words"] == 20
@@ -122,10 +122,12 @@ def test_a_frozen_model_is_loaded_without_the_file(prepared: Prepared, tmp_path:
     model = build(prepared, vectors="frozen").eval()
     store.write_tensors(tmp_path / "w.safetensors", model.state_dict())
     meta = json.loads(json.dumps(prepared.meta))
-    other = PROBLEM.model(MODEL.model_copy(update={"vectors": "frozen"}), meta)
+    other = PROBLEM.learning.model(MODEL.model_copy(update={"vectors": "frozen"}), meta)
     other.load_state_dict(store.read_tensors(tmp_path / "w.safetensors")[0])
     asked = pd.DataFrame({"text": ["the crew lost my seat", "never late"]})
-    pd.testing.assert_frame_equal(PROBLEM.predict(model, meta, asked), PROBLEM.predict(other, meta, asked))
+    pd.testing.assert_frame_equal(
+        PROBLEM.answering.predict(model, meta, asked), PROBLEM.answering.predict(other, meta, asked)
+    )
 
 
 def test_a_relative_file_lies_in_the_project(prepared: Prepared, file: Path, tmp_path: Path) -> None:
@@ -155,7 +157,7 @@ def test_what_does_not_fit_together_is_named(prepared: Prepared, tmp_path: Path)
 
 
 def test_symbols_name_the_rows_of_the_embedding(prepared: Prepared) -> None:
-    symbols = list(PROBLEM.symbols(prepared.meta))
+    symbols = list(PROBLEM.embedding.symbols(prepared.meta))
     model = build(prepared, vectors="frozen")
     assert len(symbols) == len(model.embedding.weight)
     assert model.embedding.weight[symbols.index("late")].tolist() == [9, 8, 7, 6]
@@ -163,7 +165,7 @@ def test_symbols_name_the_rows_of_the_embedding(prepared: Prepared) -> None:
 
 
 def test_groups_are_the_classes_that_words_are_signs_of(prepared: Prepared) -> None:
-    groups = dict(zip(PROBLEM.symbols(prepared.meta), PROBLEM.symbol_groups(prepared), strict=True))
+    groups = dict(zip(PROBLEM.embedding.symbols(prepared.meta), PROBLEM.embedding.groups(prepared), strict=True))
     signs = {"lost": "negative", "gate": "neutral", "love": "positive"}
     assert {word: groups[word] for word in signs} == signs
     assert sum(not group for group in groups.values()) > len(groups) / 2

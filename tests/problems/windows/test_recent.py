@@ -41,7 +41,7 @@ def test_the_same_inputs_as_in_training(prepared: Prepared, split: str) -> None:
     times = table["time"].drop_duplicates().iloc[low:high]
     x_NLF, last_N = recent_windows(table[table["time"].isin(times)], prepared.meta)
     problem, _, _ = CASE.open()
-    batches = list(problem.batches(prepared, split, 32))
+    batches = list(problem.learning.batches(prepared, split, 32))
     trained_NLF = np.concatenate([batch["x_BLF"].numpy() for batch in batches])
     # Recent rows need no row that is forecast: there are more windows of them, at the end and before a missing value.
     starts = windows_of(prepared, split)

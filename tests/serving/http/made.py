@@ -34,18 +34,18 @@ def model(root: Path, problem: str, seed: int = 0) -> Path:
     """A folder with an untrained network, where a registered one would lie, and an example beside it."""
     folder = root / f"{problem}-{seed}" / "artifacts" / problem
     case = tables.CASES[problem]
-    found, _, config = case.open()
+    opened, _, config = case.open()
     prepared = root / f"{problem}-prepared"
     meta = (Prepared.load(prepared) if (prepared / "meta.json").is_file() else case.run(prepared)).meta
     torch.manual_seed(seed)
-    network = found.model(config, meta)
+    network = opened.learning.model(config, meta)
     with torch.no_grad():
         for parameter in network.parameters():  # a layer that begins at zero would answer all alike
             parameter.add_(0.1 * torch.randn_like(parameter))
     store.write_tensors(folder / "weights.safetensors", network.state_dict())
     blocks = {"problem": problem, "model": config.model_dump(mode="json"), "meta": meta}
     store.write_json(folder / "config.json", blocks)
-    example = found.example(Prepared.load(prepared))
+    example = opened.answering.example(Prepared.load(prepared))
     split = json.loads(example.to_json(orient="split", date_format="iso"))
     store.write_json(folder.parent.parent / "input_example.json", {key: split[key] for key in ("columns", "data")})
     return folder

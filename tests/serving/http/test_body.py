@@ -112,8 +112,8 @@ def test_made_up_records_fit_the_columns_of_every_problem(name: str, tmp_path: P
     case = tables.CASES[name]
     problem, _, _ = case.open()
     meta = case.run(tmp_path).meta
-    rows = problem.made_up(meta)
-    assert read(rows, problem.inputs(meta, LIMITS.cell_characters * 1000)).rows == len(rows) > 0
+    rows = problem.answering.made_up(meta)
+    assert read(rows, problem.answering.inputs(meta, LIMITS.cell_characters * 1000)).rows == len(rows) > 0
 
 
 def schema(**changes: Any) -> dict[str, Any]:

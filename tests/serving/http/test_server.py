@@ -19,7 +19,9 @@ from projects import ROOT
 from serving.http.made import PROBLEMS, Asked, Registry, expected, model, running
 from unroll.core.errors import ConfigError, StoreError
 from unroll.model.predictor import Predictor
-from unroll.problems.language_model import tokens
+from unroll.problems.language_model.inputs import continuation
+from unroll.problems.language_model.tokens import Language
+from unroll.problems.language_model.verse import Options
 from unroll.serving import http as server
 from unroll.serving.http.limits import Limits
 
@@ -93,9 +95,9 @@ def test_a_text_is_sent_as_it_is_drawn(served: Asked, folders: dict[str, Path]) 
     assert lines[0] == {"version": 1, "unknown": []}
     assert lines[-1] == {"done": True}
     trained = Predictor.load(folders["language_model"]).trained
-    language = tokens.Language.of(trained.meta)
-    options = tokens.verse.Options(length=40, temperature=0.7, seed=3)
-    wanted = "".join(tokens.continuation(trained.model, language, given["text"], options))
+    language = Language.of(trained.meta)
+    options = Options(length=40, temperature=0.7, seed=3)
+    wanted = "".join(continuation(trained.model, language, given["text"], options))
     assert "".join(line["piece"] for line in lines[1:-1]) == wanted
     assert len(wanted) == 40
 

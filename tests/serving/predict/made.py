@@ -38,12 +38,16 @@ def make(root: Path, case: str) -> Task:
     validate.validate(dataset, data, task.layout)
     problem, config = task.problem(), task.prepare_config()
     with store.atomic_folder(task.layout.prepared) as folder:
-        read = store.read_table(task.layout.validated / "table.parquet", problem.columns(config), problem.coded(config))
-        store.write_json(folder / "meta.json", problem.prepare(read, config, folder))
+        read = store.read_table(
+            task.layout.validated / "table.parquet",
+            problem.preparation.columns(config),
+            problem.preparation.coded(config),
+        )
+        store.write_json(folder / "meta.json", problem.preparation.prepare(read, config, folder))
     prepared, model = Prepared.load(task.layout.prepared), task.model_config()
     torch.manual_seed(1)
-    network = problem.model(model, prepared.meta)
-    problem.begin(network, prepared)
+    network = problem.learning.model(model, prepared.meta)
+    problem.learning.begin(network, prepared)
     store.write_tensors(task.layout.model / "weights.safetensors", network.state_dict())
     blocks = {"problem": config.problem, "model": model.model_dump(mode="json"), "meta": prepared.meta}
     store.write_json(task.layout.model / "config.json", blocks)

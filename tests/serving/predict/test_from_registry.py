@@ -165,7 +165,7 @@ def test_no_pickle_is_ever_loaded(alone: Path, tmp_path: Path, name: str) -> Non
     folder = versions.locate(alone, made.NAME, "champion").folder
     path = (folder.parent if name == "reader.json" else folder) / name
     path.write_bytes(pickle.dumps(Planted(tmp_path / "run")))
-    (folder.parent.parent / "serving_model.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')\n")
+    (folder.parent.parent / "mlflow_model.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')\n")
     if name == "python_model.pkl":
         assert asked(alone, tmp_path / "new.csv").startswith("label,")
     else:

@@ -22,8 +22,7 @@ from unroll.core import store
 from unroll.core.errors import ConfigError, DataError
 from unroll.core.layout import Layout
 from unroll.model.predictor import Predictor
-from unroll.problems.common.capabilities import SeriesParts
-from unroll.problems.windows.recent import NoWindowError
+from unroll.problems.common.capabilities import NoWindowError, SeriesParts
 from unroll.serving import predict
 from unroll.serving.predict import output_file, raw_input, series_parts
 from unroll.serving.predict.input_file import Input, opened, share
@@ -33,10 +32,10 @@ from unroll.serving.predict.raw_input import Rows
 def model(root: Path, name: str, problem: str, **changed: Any) -> Predictor:
     """An untrained network of a small task, in its place in the project."""
     layout, case = Layout(root, name), tables.CASES[problem]
-    found, _, config = case.open(**changed)
+    opened, _, config = case.open(**changed)
     meta = case.run(layout.prepared, **changed).meta
     torch.manual_seed(1)
-    store.write_tensors(layout.model / "weights.safetensors", found.model(config, meta).state_dict())
+    store.write_tensors(layout.model / "weights.safetensors", opened.learning.model(config, meta).state_dict())
     store.write_json(layout.model / "config.json", {"problem": problem, "model": case.model, "meta": meta})
     return Predictor.load(layout.model)
 

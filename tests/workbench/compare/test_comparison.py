@@ -204,15 +204,15 @@ def test_a_run_is_what_the_pipeline_trains(told: Told, tmp_path: Path) -> None:
     problem, prepare = task.problem(), task.prepare_config()
     with store.atomic_folder(task.layout.prepared) as folder:
         table = store.read_table(task.layout.validated / "table.parquet")
-        store.write_json(folder / "meta.json", problem.prepare(table, prepare, folder))
+        store.write_json(folder / "meta.json", problem.preparation.prepare(table, prepare, folder))
     network, history = build_and_fit(task)
     epochs = pd.read_csv(told.folder / "epochs.csv")
     own = epochs[(epochs["model.cell"] == "lstm") & epochs["prepare.lower_case"] & (epochs["seed"] == 4)]
     assert own["validation_loss"].tolist() == [epoch.validation_loss for epoch in history.epochs]
     prepared = Prepared.load(task.layout.prepared)
-    sums = problem.score(network.eval(), prepared, "test", task.train_config().batch_size).sums()
+    sums = problem.scoring.score(network.eval(), prepared, "test", task.train_config().batch_size).sums()
     runs = pd.read_csv(told.folder / "runs.csv")
-    assert runs.loc[0, "test_perplexity"] == problem.metrics(sums, prepared.meta)["perplexity"]
+    assert runs.loc[0, "test_perplexity"] == problem.scoring.metrics(sums, prepared.meta)["perplexity"]
 
 
 def build_and_fit(task: Task) -> tuple[Any, Any]:

@@ -26,7 +26,7 @@ PROBLEM = problems.load("language_model")
 @pytest.fixture
 def prepared(tmp_path: Path) -> Prepared:
     case = CASES["language_model"]
-    meta = PROBLEM.prepare(case.table(), PROBLEM.Prepare.model_validate(case.prepare), tmp_path)
+    meta = PROBLEM.preparation.prepare(case.table(), PROBLEM.Prepare.model_validate(case.prepare), tmp_path)
     store.write_json(tmp_path / "meta.json", meta)
     return Prepared.load(tmp_path)
 
@@ -35,7 +35,7 @@ def network(prepared: Prepared) -> nn.Module:
     values = {**CASES["language_model"].model, "dropout": 0.0, "embedding_dropout": 0.0, "direct_dropout": 0.0}
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return PROBLEM.model(PROBLEM.Model.model_validate(values), prepared.meta)
+        return PROBLEM.learning.model(PROBLEM.Model.model_validate(values), prepared.meta)
 
 
 def by_hand(prepared: Prepared, steps: int, bound: float) -> list[tuple[float, float]]:
@@ -43,8 +43,8 @@ def by_hand(prepared: Prepared, steps: int, bound: float) -> list[tuple[float, f
     model, done, epoch = network(prepared), [], 0
     while len(done) < steps:
         epoch, state = epoch + 1, None
-        for batch in PROBLEM.train_batches(prepared, 8, np.random.default_rng([1, epoch])):
-            scored = PROBLEM.loss(model, batch, state)
+        for batch in PROBLEM.learning.train_batches(prepared, 8, np.random.default_rng([1, epoch])):
+            scored = PROBLEM.learning.loss(model, batch, state)
             state = detach(scored.state)
             loss = scored.total / scored.count
             gradients = torch.autograd.grad(loss, list(model.parameters()))
@@ -57,7 +57,7 @@ def by_hand(prepared: Prepared, steps: int, bound: float) -> list[tuple[float, f
 
 @pytest.mark.parametrize("bound", [None, 0.2])
 def test_steps_are_those_of_gradient_descent_by_hand(prepared: Prepared, bound: float | None) -> None:
-    per_epoch = sum(1 for _ in PROBLEM.train_batches(prepared, 8, np.random.default_rng(0)))
+    per_epoch = sum(1 for _ in PROBLEM.learning.train_batches(prepared, 8, np.random.default_rng(0)))
     steps = 2 * per_epoch + 1
     done = first_steps(network(prepared), PROBLEM, prepared, CONFIG, steps, bound)
     expected = by_hand(prepared, steps, bound or math.inf)

@@ -36,7 +36,7 @@ def project(root: Path, kind: str, **model: Any) -> Task:
     (root / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
     task, problem = Task.open(root, "small"), problems.load(kind)
     task.layout.prepared.mkdir(parents=True)
-    meta = problem.prepare(case.table(), problem.Prepare.model_validate(case.prepare), task.layout.prepared)
+    meta = problem.preparation.prepare(case.table(), problem.Prepare.model_validate(case.prepare), task.layout.prepared)
     store.write_json(task.layout.prepared / "meta.json", meta)
     return task
 
@@ -110,7 +110,7 @@ def test_the_trained_network_is_measured_beside_the_untrained(tmp_path: Path) ->
         run(tmp_path, trained=True)
     meta = store.read_json(task.layout.prepared / "meta.json")
     problem, block = task.problem(), CASES["language_model"].model
-    model = problem.model(problem.Model.model_validate(block), meta)
+    model = problem.learning.model(problem.Model.model_validate(block), meta)
     config = {"problem": "language_model", "model": block, "meta": meta}
     store.write_tensors(task.layout.model / "weights.safetensors", model.state_dict())
     store.write_json(task.layout.model / "config.json", config)

@@ -49,15 +49,15 @@ def test_a_proposed_task_passes_the_stages_before_training(root: Path, case: str
     validate.validate(dataset, data, task.layout)
     problem, prepare = task.problem(), task.prepare_config()
     path = task.layout.validated / "table.parquet"
-    table = store.read_table(path, problem.columns(prepare), problem.coded(prepare))
+    table = store.read_table(path, problem.preparation.columns(prepare), problem.preparation.coded(prepare))
     with store.atomic_folder(task.layout.prepared) as folder:
-        store.write_json(folder / "meta.json", problem.prepare(table, prepare, folder))
+        store.write_json(folder / "meta.json", problem.preparation.prepare(table, prepare, folder))
         prepared = Prepared.load(folder)
-        validate.validate_prepared(problem.check(prepared, prepare), task.layout)
-        network = problem.model(task.model_config(), prepared.meta)
-        problem.begin(network, prepared)
-        batch = next(iter(problem.batches(prepared, "validation", 4)))
-        assert np.isfinite(problem.loss(network, batch).total.item())
+        validate.validate_prepared(problem.preparation.check(prepared, prepare), task.layout)
+        network = problem.learning.model(task.model_config(), prepared.meta)
+        problem.learning.begin(network, prepared)
+        batch = next(iter(problem.learning.batches(prepared, "validation", 4)))
+        assert np.isfinite(problem.learning.loss(network, batch).total.item())
     assert min(prepared.meta["examples"].values()) >= 10
 
 

@@ -36,10 +36,8 @@ PROPOSAL = Proposal(
 
 
 def test_keys_that_it_lacks_are_left_out_and_examples_are_to_be_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    other = SimpleNamespace(
-        Prepare=Prepare, Model=Model, headline="mae", higher_is_better=False, metric_names=("mae",),
-        baseline_names=("mean",),
-    )  # fmt: skip
+    scoring = SimpleNamespace(headline="mae", higher_is_better=False, metric_names=("mae",), baseline_names=("mean",))
+    other = SimpleNamespace(Prepare=Prepare, Model=Model, scoring=scoring)
     monkeypatch.setattr(problems, "load", lambda name: other)
     blocks = adapted(PROPOSAL, "other").blocks
     assert blocks["prepare"] == [
@@ -60,6 +58,7 @@ def test_a_problem_that_the_proposal_fits_keeps_all_of_it(monkeypatch: pytest.Mo
         hidden: PositiveInt
         cell: str
 
-    same = SimpleNamespace(Prepare=Fitting, Model=Network, metric_names=("r2",), baseline_names=("persistence",))
+    scoring = SimpleNamespace(metric_names=("r2",), baseline_names=("persistence",))
+    same = SimpleNamespace(Prepare=Fitting, Model=Network, scoring=scoring)
     monkeypatch.setattr(problems, "load", lambda name: same)
     assert adapted(PROPOSAL, "other") == PROPOSAL

@@ -3,37 +3,42 @@
 Shapes: N examples, C classes; the statistics are the flattened confusion matrix, truth by row.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unroll.core.errors import DataError
-from unroll.core.scores import DRAWS, SEED, interval
+from unroll.core.scores import DRAWS, SEED, Scores, interval
 from unroll.core.text import natural
-from unroll.problems.common.base import Asked, Figure, Meta, Prepared, Split
+from unroll.problems.common.base import Batch, Meta, Prepared, Split
+from unroll.problems.common.preparation import Questions
+from unroll.problems.common.scoring import Figure
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import nn
 
 
 def classes(labels: Sequence[str], fitted: Meta | None) -> list[str]:
     """The classes in order, or those of a trained model; raises DataError for a label that it does not know."""
-    found = sorted(set(labels), key=natural)
+    names = sorted(set(labels), key=natural)
     if fitted is None:
-        return found
+        return names
     known: list[str] = fitted["classes"]
-    unknown = next((name for name in found if name not in known), None)
+    unknown = next((name for name in names if name not in known), None)
     if unknown is not None:
         raise DataError(f"class {unknown!r} is not one that the model knows; expected one of {', '.join(known)}")
     return known
 
 
-def asked(prepared: Prepared, split: Split) -> Asked:
+def questions(prepared: Prepared, split: Split) -> Questions:
     """The label of each row of the table."""
     names = np.array(prepared.meta["classes"], dtype=object)
     rows_N = np.asarray(prepared.arrays[split]).astype(np.int64)
-    return Asked({"classes": prepared.meta["classes"]}, rows_N, names[np.asarray(prepared.arrays["labels"])[rows_N]])
+    return Questions(
+        {"classes": prepared.meta["classes"]}, rows_N, names[np.asarray(prepared.arrays["labels"])[rows_N]]
+    )
 
 
 def parts(table: "pd.DataFrame", split: str) -> np.ndarray | None:
@@ -56,8 +61,49 @@ def group_facts(prepared: Prepared, index: Mapping[Split, np.ndarray]) -> dict[s
     if "groups" not in prepared.arrays:
         return {}
     groups_N = np.asarray(prepared.arrays["groups"])
-    found = [set(groups_N[rows].tolist()) for rows in index.values()]
-    return {"groups_in_two_splits": sum(map(len, found)) - len(set().union(*found))}
+    groups = [set(groups_N[rows].tolist()) for rows in index.values()]
+    return {"groups_in_two_splits": sum(map(len, groups)) - len(set().union(*groups))}
+
+
+def probabilities(model: "nn.Module", names: Sequence[str], batches: Iterable[Batch]) -> np.ndarray:
+    """Probability of each class (N, C); ``names`` are the parts of a batch that the network is called with."""
+    import torch
+
+    model.eval()
+    device = next(model.parameters()).device
+    parts = []
+    with torch.inference_mode():
+        for batch in batches:
+            scores_BC = model(*(batch[name].to(device) for name in names if name in batch))
+            parts.append(scores_BC.cpu().double().softmax(dim=1).numpy())
+    return np.concatenate(parts)
+
+
+def answers(chances_NC: np.ndarray, names: Sequence[str]) -> "pd.DataFrame":
+    """``label`` and the probability of each class."""
+    import pandas as pd
+
+    answer: dict[str, Any] = {"label": np.array(names, dtype=object)[chances_NC.argmax(axis=1)]}
+    answer |= {f"probability_{name}": chances_NC[:, number] for number, name in enumerate(names)}
+    return pd.DataFrame(answer).astype({"label": "str"})
+
+
+def majority(train_labels_M: np.ndarray, count: int) -> np.ndarray:
+    """The most frequent class of train, ``count`` times; of equally frequent ones the first."""
+    labels, counts = np.unique(train_labels_M, return_counts=True)
+    return np.full(count, labels[counts.argmax()])
+
+
+def scores(prepared: Prepared, split: Split, guess_N: np.ndarray, probability_N: np.ndarray | None = None) -> Scores:
+    """Each example's cell of the confusion matrix, and truth and guess in words."""
+    import pandas as pd
+
+    names = np.array(prepared.meta["classes"], dtype=object)
+    truth_N = np.asarray(prepared.arrays["labels"][prepared.arrays[split]])
+    rows = pd.DataFrame({"truth": names[truth_N], "guess": names[guess_N]})
+    if probability_N is not None:
+        rows["probability"] = probability_N
+    return Scores(statistics(truth_N, guess_N, len(names)), rows=rows)
 
 
 def statistics(truth_N: np.ndarray, guess_N: np.ndarray, classes: int) -> np.ndarray:
@@ -74,8 +120,8 @@ def metrics(sums: np.ndarray, classes: int) -> dict[str, np.ndarray]:
     """
     matrix = sums.reshape(*sums.shape[:-1], classes, classes)
     right = np.diagonal(matrix, axis1=-2, axis2=-1)
-    asked = matrix.sum(axis=-1) + matrix.sum(axis=-2)
-    f1 = np.divide(2 * right, asked, out=np.full(right.shape, np.nan), where=asked > 0)
+    seen = matrix.sum(axis=-1) + matrix.sum(axis=-2)
+    f1 = np.divide(2 * right, seen, out=np.full(right.shape, np.nan), where=seen > 0)
     return {"accuracy": right.sum(axis=-1) / matrix.sum(axis=(-2, -1)), "macro_f1": np.nanmean(f1, axis=-1)}
 
 

@@ -3,52 +3,154 @@
 Shapes: L lag, F inputs, H horizons, R runs.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from unroll.core.errors import TrainingError
-from unroll.problems.common.base import Meta, Prepared
+from unroll.problems.common.base import Batch, Meta, Prepared, Split
+from unroll.problems.common.learning import Learning, Loss
 from unroll.problems.forecasting import bands
-from unroll.problems.forecasting.config import ClassicalModel, ForecastingModel, LinearModel, StateSpaceModel
-from unroll.problems.windows import arrays, calendar
+from unroll.problems.forecasting.config import ClassicalModel, ForecastingModel
+from unroll.problems.forecasting.solving import expert, known_inputs, solve
+from unroll.problems.windows import arrays
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from unroll.problems.forecasting.classical import Affine
-    from unroll.problems.forecasting.network.affine import AffineForecaster, AffineMap
-    from unroll.problems.forecasting.network.distribution import ForecastModel, LinearForecast, Shape
+    from unroll.problems.forecasting.network.distribution import ForecastModel, Shape
     from unroll.problems.forecasting.network.forecaster import Head
 
 
-def build(config: ForecastingModel | ClassicalModel, meta: Meta) -> "nn.Module":
-    """The untrained network, or a classical model of zeros to be filled from a file."""
-    from unroll.problems.forecasting.network.distribution import LinearForecast
+FEW = 512
+"""Windows that are forecast at a time where no batch size is given."""
 
-    if not isinstance(config, ForecastingModel):
-        return LinearForecast.blank(shape(meta), meta["lag"], _known(config, meta))
-    if config.multi_step == "autoregressive":
-        from unroll.problems.forecasting.network.trajectories import Trajectories
 
-        paths = config.trajectories or config.members  # the config's own check refuses none
-        return Trajectories(shape(meta), config, config.head == "student_t", config.members, paths)
-    from unroll.problems.forecasting.network.forecaster import Forecaster
+class ForecastLearning(Learning[ForecastingModel | ClassicalModel]):
+    """Many to one, or to several horizons at once: the network forecasts the change from the window's last value."""
 
-    linear = [min(rows, meta["lag"]) for rows in config.linear]
-    return Forecaster(
-        shape(meta),
-        config,
-        _head(config),
-        config.members,
-        linear,
-        config.robust,
-        meta["lag"],
-        config.expert,
-        config.weighted,
-    )
+    def model(self, config: ForecastingModel | ClassicalModel, meta: Meta) -> "nn.Module":
+        """A recurrent network that forecasts the change of the target, or a classical model of zeros."""
+        from unroll.problems.forecasting.network.distribution import LinearForecast
+
+        if not isinstance(config, ForecastingModel):
+            return LinearForecast.blank(shape(meta), meta["lag"], known_inputs(config, meta))
+        if config.multi_step == "autoregressive":
+            from unroll.problems.forecasting.network.trajectories import Trajectories
+
+            paths = config.trajectories or config.members  # the config's own check refuses none
+            return Trajectories(shape(meta), config, config.head == "student_t", config.members, paths)
+        from unroll.problems.forecasting.network.forecaster import Forecaster
+
+        linear = [min(rows, meta["lag"]) for rows in config.linear]
+        return Forecaster(
+            shape(meta),
+            config,
+            _head(config),
+            config.members,
+            linear,
+            config.robust,
+            meta["lag"],
+            config.expert,
+            config.weighted,
+        )
+
+    def solve(self, config: ForecastingModel | ClassicalModel, prepared: Prepared) -> "nn.Module | None":
+        """A classical model; None for a network."""
+        if isinstance(config, ForecastingModel):
+            return None
+        from unroll.problems.forecasting.network.distribution import LinearForecast
+
+        return LinearForecast(shape(prepared.meta), solve(config, prepared))
+
+    def begin(self, model: "nn.Module", prepared: Prepared) -> None:
+        """The linear part of a network starts from least squares; its linear expert is solved."""
+        network = forecaster(model)
+        if network.expert is not None:
+            network.expert.load_state_dict(expert(prepared, weighted=network.weighted).state_dict())
+        network.begin(lambda: batches(prepared, "train", 4096))
+
+    def finish(self, model: "nn.Module", prepared: Prepared) -> None:
+        """Calibrate the bands on validation, each horizon and each tail by itself.
+
+        Errors within a season are taken for alike. Widths that a network learned are not made narrower: that half a
+        year was calm does not tell that the next one will be. A short validation part, of fewer than 40 seasons, does
+        not tell how far a band of 95 % reaches: it is then no nearer to the band of 80 % than the model has it.
+        """
+        import torch
+
+        network = forecaster(model)
+        truth_NH = np.concatenate([batch["y_BH"].numpy() for batch in batches(prepared, "validation", FEW)])
+        _, quantiles_NHQ, _ = forecast(model, batches(prepared, "validation", FEW))
+        middle = len(bands.BANDS)
+        stretch_H2K = np.ones(network.stretch_H2K.shape)
+        for horizon, side in np.ndindex(stretch_H2K.shape[:2]):
+            edges = slice(middle + 1, None) if side else slice(middle - 1, None, -1)
+            stretch_H2K[horizon, side] = bands.stretches(
+                truth_NH[:, horizon],
+                quantiles_NHQ[:, horizon, middle],
+                quantiles_NHQ[:, horizon, edges],
+                alike=max(1, prepared.meta["season"] // prepared.meta["stride"]),
+                least=network.least_stretch,
+            )
+        network.stretch_H2K.copy_(torch.from_numpy(stretch_H2K))
+
+    def train_batches(self, prepared: Prepared, batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
+        """Windows in random order."""
+        order = rng.permutation(prepared.meta["examples"]["train"])
+        for low in range(0, len(order), batch_size):
+            yield _batch(prepared, "train", order[low : low + batch_size])
+
+    def batches(self, prepared: Prepared, split: Split, batch_size: int) -> Iterator[Batch]:
+        """Windows in the order of time."""
+        return batches(prepared, split, batch_size)
+
+    def loss(self, model: "nn.Module", batch: Batch, state: Any = None) -> Loss:  # noqa: ARG002
+        """Squared error of the value, and what the head adds to it, in units of each horizon's spread."""
+        return Loss(forecaster(model).loss(batch), len(batch["y_BH"]))
+
+
+def batches(prepared: Prepared, split: Split, batch_size: int) -> Iterator[Batch]:
+    """Windows in the order of time."""
+    count = prepared.meta["examples"][split]
+    for low in range(0, count, batch_size):
+        yield _batch(prepared, split, np.arange(low, min(low + batch_size, count)))
+
+
+def forecast(model: "nn.Module", batches: Iterable[Batch]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Means (N, H), quantiles (N, H, Q) and calibrated bands (N, H, 2, K), scaled."""
+    import torch
+
+    network = forecaster(model)
+    network.eval()
+    device = network.stretch_H2K.device
+    parts: list[list[np.ndarray]] = []
+    with torch.inference_mode():
+        for batch in batches:
+            distribution = network.distribution(batch["x_BLF"].to(device), batch["ahead_BAC"].to(device))
+            parts.append([each.float().cpu().numpy() for each in (*distribution, network.bands(distribution))])
+    mean_NH, quantiles_NHQ, bands_NH2K = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return mean_NH, quantiles_NHQ, bands_NH2K
+
+
+def _batch(prepared: Prepared, split: Split, index_B: np.ndarray) -> Batch:
+    """Windows, the row after each, the calendar of the rows ahead, and the values asked for."""
+    import torch
+
+    meta, values = prepared.meta, prepared.arrays["values"]
+    last_B = arrays.last_rows(prepared, split, index_B)
+    ahead_BA = last_B[:, None] + np.arange(1, meta["horizon"] + 1)
+    return {
+        "x_BLF": torch.from_numpy(arrays.inputs(prepared, last_B)),
+        "next_BF": torch.from_numpy(values[last_B + 1]),
+        "ahead_BAC": torch.from_numpy(arrays.ahead(prepared.arrays["calendar"][ahead_BA], meta)),
+        "y_BH": torch.from_numpy(values[last_B[:, None] + np.array(meta["horizons"]), meta["target_column"]]),
+    }
+
+
+def forecaster(model: "nn.Module") -> "ForecastModel":
+    """Every model of this problem is one of these."""
+    return cast("ForecastModel", model)
 
 
 def shape(meta: Meta) -> "Shape":
@@ -74,119 +176,3 @@ def _head(config: ForecastingModel) -> "Head":
         "quantiles": lambda: forecaster.QuantileHead(config.quantiles, bands.LEVELS),
     }
     return heads[config.head]()
-
-
-def solve(config: ForecastingModel | ClassicalModel, prepared: Prepared) -> "LinearForecast | None":
-    """A classical model fitted on train; None for a network."""
-    if isinstance(config, ForecastingModel):
-        return None
-    import torch
-
-    from unroll.problems.forecasting.network.affine import AffineForecaster
-    from unroll.problems.forecasting.network.distribution import LinearForecast
-
-    if isinstance(config, StateSpaceModel):
-        affine = AffineForecaster(*_state_space(config, prepared))
-    else:
-        affine = _affine(_linear(config, prepared))
-    if not all(torch.isfinite(buffer).all() for buffer in affine.buffers()):
-        raise TrainingError(f"model {config.kind}: the estimate is no number; expected a series that varies")
-    return LinearForecast(shape(prepared.meta), affine)
-
-
-def begin(model: "ForecastModel", prepared: Prepared) -> None:
-    """Solve the linear expert of a network that has one: a VAR on train, its order by AIC."""
-    if model.expert is None:
-        return
-    found = _linear(LinearModel(kind="var", order=None, criterion="aic", method="maximum_likelihood"), prepared)
-    model.expert.load_state_dict(_affine(_weighted(found, prepared) if model.weighted else found).state_dict())
-
-
-def _weighted(found: "Affine", prepared: Prepared) -> "Affine":
-    """A VAR of the same order by least squares with weights, one for each row in all of its equations."""
-    import torch
-
-    from unroll.problems.forecasting.lagged import OneStep
-    from unroll.problems.forecasting.network.least_squares import Rows, reweighted
-
-    meta, values_TF, (order,) = prepared.meta, prepared.arrays["values"], found.order
-    last_N = np.concatenate([np.arange(start + order - 1, stop - 1) for start, stop in arrays.runs(prepared, "train")])
-
-    def rows() -> Iterator[Rows]:
-        for low in range(0, len(last_N), CHUNK):
-            last_C = last_N[low : low + CHUNK]
-            one_C1 = np.ones((len(last_C), 1))
-            lagged_CS = values_TF[last_C[:, None] - np.arange(order)].reshape(len(last_C), -1)
-            yield Rows(
-                torch.from_numpy(np.concatenate([lagged_CS, one_C1], axis=1)),
-                torch.from_numpy(values_TF[last_C + 1].astype(np.float64))[:, None],
-                torch.from_numpy(np.concatenate([values_TF[last_C], one_C1], axis=1)),
-            )
-
-    solved_SF = reweighted(rows).solve()[0].numpy()
-    series = values_TF.shape[1]
-    coefficients_PFF = solved_SF[:-1].reshape(order, series, series).transpose(0, 2, 1)
-    model = OneStep(coefficients_PFF, solved_SF[-1], np.eye(series))
-    weights_HLF, bias_H, _ = model.ahead(meta["target_column"], meta["lag"], meta["horizons"])
-    return replace(found, weights_HLF=weights_HLF, bias_H=bias_H)
-
-
-def _affine(found: "Affine") -> "AffineForecaster":
-    import torch
-
-    from unroll.problems.forecasting.network.affine import AffineForecaster
-
-    return AffineForecaster(*map(torch.from_numpy, (found.weights_HLF, found.bias_H, found.deviation_H)))
-
-
-def _linear(config: LinearModel, prepared: Prepared) -> "Affine":
-    from unroll.problems.forecasting import classical
-
-    meta = prepared.meta
-    return classical.fit(
-        config.kind,
-        prepared.arrays["values"],
-        arrays.runs(prepared, "train"),
-        meta["target_column"],
-        meta["lag"],
-        meta["horizons"],
-        config.order,
-        config.criterion,
-        config.method,
-        arrays.runs(prepared, "validation"),
-    )
-
-
-def _state_space(config: StateSpaceModel, prepared: Prepared) -> "AffineMap":
-    """The calendar enters the observations alone (D u, as a regression with errors of a state-space model).
-
-    A point on a circle that went through the state (B u) would come out of it as one on a circle again, later and of
-    another size, which D holds as well; but a window would not know what came into the state before its first row.
-    """
-    import torch
-
-    from unroll.problems.forecasting.network import affine
-    from unroll.problems.forecasting.state_space import em
-
-    meta, stop = prepared.meta, prepared.meta["bounds"]["train"][1]
-    runs = arrays.runs(prepared, "train").tolist()
-    sequences = em.segments(torch.from_numpy(np.array(prepared.arrays["values"][:stop])), runs, SEGMENT, config.rows)
-    u_NTU = None
-    if _known(config, meta):
-        circles_TU = calendar.expand(prepared.arrays["calendar"][:stop], meta["calendar"])
-        u_NTU = em.segments(torch.from_numpy(circles_TU), runs, SEGMENT, config.rows).nan_to_num()
-    model, _ = em.em(
-        sequences, config.states, config.iterations, config.tolerance, SEED, u_NTU, set(em.LEARNED) - {"B"}
-    )
-    return affine.affine_of(em.anywhere(model), meta["lag"], meta["horizons"], meta["target_column"])
-
-
-def _known(config: ClassicalModel, meta: Meta) -> int:
-    """How many inputs the model has that are known in advance."""
-    return calendar.width(meta["calendar"]) if isinstance(config, StateSpaceModel) and config.inputs != "none" else 0
-
-
-CHUNK = 1 << 12
-"""Rows of a VAR's equations that are in memory at a time."""
-SEGMENT, SEED = 500, 1
-"""Rows of the pieces that EM filters side by side, and the seed of the little noise that it starts with."""

@@ -1,13 +1,15 @@
-"""What the ``model`` block of a forecasting task may hold: a recurrent network, or a classical model."""
+"""The ``prepare`` and ``model`` blocks of a forecasting task: a recurrent network, or a classical model."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ModelWrapValidatorHandler, model_validator
+from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 
 from unroll.core.config import Config, DisagreementError, PositiveInt, RecurrentConfig, Share
+from unroll.problems.windows.config import SeriesPrepare
 
 MOST_NUMBERS = 25_000_000
 """Of one array of EM's, the covariance of each row's state: 200 MB."""
@@ -15,6 +17,28 @@ Lags = Annotated[int, Field(ge=0)]
 Pair = Annotated[tuple[Lags, Lags], Field(strict=False)]
 Rows = Annotated[int, Field(ge=0)]
 Level = Annotated[float, Field(gt=0, lt=1)]
+
+
+def _listed(value: object) -> object:
+    """One horizon is a list of one."""
+    horizons = (value,) if isinstance(value, int) else value
+    if isinstance(horizons, list | tuple) and all(isinstance(one, int) for one in horizons):
+        if any(later <= earlier for earlier, later in pairwise(horizons)):
+            raise ValueError("expected steps in ascending order, each once")
+        return tuple(horizons)
+    return horizons
+
+
+Horizons = Annotated[
+    tuple[PositiveInt, ...], Field(min_length=1), BeforeValidator(_listed, PositiveInt | list[PositiveInt])
+]
+
+
+class ForecastingPrepare(SeriesPrepare):
+    """The ``prepare`` block of a forecasting task."""
+
+    horizon: Horizons = Field(description="Steps from the window's last row to each value asked for: one, or a list")
+    season: PositiveInt = Field(description="Steps of the seasonal naive forecast")
 
 
 class ForecastingModel(RecurrentConfig):

@@ -183,7 +183,7 @@ class WindowModel(TokenReader):
         return scores_NV
 
 
-def asked(model: nn.Module, y_BT: Tensor) -> Tensor:
+def predicted(model: nn.Module, y_BT: Tensor) -> Tensor:
     """Those of the tokens whose probabilities the network gives just now, (B, P)."""
     return y_BT[:, _spaced(y_BT.shape[1], model.stride)] if isinstance(model, WindowModel) and model.training else y_BT
 

@@ -1,28 +1,76 @@
-"""Answers beside the true ones: additive statistics, groups by how hard the question is, and the pictures of both.
+"""Answers beside the true ones: additive statistics, and groups by how hard a question is.
 
 Shapes: N questions, K statistics.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unroll.core.scores import Scores
-from unroll.problems.common.base import Figure
-from unroll.problems.sequence_to_sequence import sums
+from unroll.problems.common.base import Meta, Prepared, Split
+from unroll.problems.common.scoring import Figure, Scoring
+from unroll.problems.sequence_to_sequence import figures, pairs, sums
+from unroll.problems.sequence_to_sequence.baselines import digit_chance, most_frequent
+from unroll.problems.sequence_to_sequence.build import sequence_network
+from unroll.problems.sequence_to_sequence.config import SequenceToSequencePrepare
+from unroll.problems.sequence_to_sequence.inputs import answer
+from unroll.problems.sequence_to_sequence.pairs import COLUMNS
 
-_AXES = {
-    "by_digits": ("digits", "digits of the longer number"),
-    "by_carries": ("carries", "carries in the sum"),
-    "by_length": ("length", "characters of the question"),
-    "by_source": ("source", "source"),
-}
-MOST_BARS = 24
-"""Groups that are drawn: the largest ones."""
+if TYPE_CHECKING:
+    from torch import nn
 
 
-def scores(
+class PairScoring(Scoring[SequenceToSequencePrepare]):
+    """Exact answers, and right characters."""
+
+    headline = "exact_match"
+    metric_names = ("exact_match", "digit_accuracy")
+    baseline_names = ("digit_chance", "most_frequent")
+    unit = "characters"
+
+    def score(self, model: "nn.Module", prepared: Prepared, split: Split, batch_size: int) -> Scores:
+        """The answer to each question and its probability."""
+        index, sources = np.asarray(prepared.arrays[split]), pairs.flat(prepared, "source")
+        return _scores(prepared, index, *answer(sequence_network(model), prepared.meta, sources, index, batch_size))
+
+    def baselines(self, prepared: Prepared, split: Split) -> Mapping[str, Scores]:
+        """The most frequent character at each position, and the most frequent answer."""
+        index = np.asarray(prepared.arrays[split])
+        known = pairs.texts_of(prepared, "target", prepared.arrays["train"])
+        guesses = {"digit_chance": digit_chance(known), "most_frequent": most_frequent(known)}
+        return {name: _scores(prepared, index, [guess] * len(index)) for name, guess in guesses.items()}
+
+    def metrics(self, sums: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:  # noqa: ARG002
+        """Exact match: share of answers without a fault.
+
+        Digit accuracy: share of the true answers' characters that stand at the same place of the guess, counted from
+        the left; what a guess has beyond the true answer's end counts against the exact match only.
+        """
+        count, exact, right, characters = np.moveaxis(sums, -1, 0)
+        return {"exact_match": exact / count, "digit_accuracy": right / characters}
+
+    def figures(
+        self,
+        model: "nn.Module",
+        prepared: Prepared,
+        scores: Scores,
+        baselines: Mapping[str, Scores],  # noqa: ARG002
+    ) -> Iterator[Figure]:
+        """Questions with truth and guess, the share of wrong answers by group, and what the network attends to."""
+        yield from figures.of_scores(scores)
+        yield from figures.attention_maps(sequence_network(model), prepared, scores.table()["guess"].tolist())
+
+
+def _scores(
+    prepared: Prepared, index: np.ndarray, guesses: Sequence[str], probability_N: np.ndarray | None = None
+) -> Scores:
+    questions, truths = (pairs.texts_of(prepared, column, index) for column in COLUMNS)
+    return of_answers(questions, truths, guesses, probability_N, prepared.meta["reading"], pairs.unit(prepared.meta))
+
+
+def of_answers(
     questions: Sequence[str],
     truths: Sequence[str],
     guesses: Sequence[str],
@@ -58,46 +106,3 @@ def groups(questions: Sequence[str], reading: sums.Reading | None) -> dict[str, 
     operands = [sums.parse(question, reading) for question in questions]
     hardness = {"by_digits": sums.digits, "by_carries": sums.carries}
     return {name: np.array([of(*pair) if pair else -1 for pair in operands]) for name, of in hardness.items()}
-
-
-def metrics(sums_K: np.ndarray) -> dict[str, np.ndarray]:
-    """Exact match: share of answers without a fault.
-
-    Digit accuracy: share of the true answers' characters that stand at the same place, counted from the left, in the
-    guess; what a guess has beyond the true answer's end counts against the exact match only.
-    """
-    count, exact, right, characters = np.moveaxis(sums_K, -1, 0)
-    return {"exact_match": exact / count, "digit_accuracy": right / characters}
-
-
-def figures(scores: Scores) -> Iterator[Figure]:
-    """Questions with truth and guess, wrong ones first, and the share of wrong answers by group."""
-    import pandas as pd
-
-    rows = scores.table()
-    wrong = rows["truth"] != rows["guess"]
-    shown = pd.concat([rows[wrong].head(10), rows[~wrong].head(10)])
-    shown = shown.assign(right=["✓" if same else "✗" for same in shown["truth"] == shown["guess"]])
-    yield Figure("questions", "table", "Questions of the test part, wrong answers first", shown)
-    for name, labels in scores.groups.items():
-        column, label = _AXES[name]
-        found = [(group, scores.statistics_NK[labels == group].sum(axis=0)) for group in _largest(labels)]
-        bars = [{column: group, **wrong_share(int(count), int(exact))} for group, (count, exact, *_) in found]
-        title = f"Wrong answers by {label}"
-        measured = "share of wrong answers, with Wilson's intervals"
-        yield Figure(f"error_{name}", "bars", title, pd.DataFrame(bars), column, label, measured)
-
-
-def _largest(labels: np.ndarray) -> list[Any]:
-    """The MOST_BARS groups of the most examples, in order."""
-    names, counts = np.unique(labels, return_counts=True)
-    kept: list[Any] = names[np.sort(np.argsort(-counts, kind="stable")[:MOST_BARS])].tolist()
-    return kept
-
-
-def wrong_share(count: int, exact: int) -> dict[str, float]:
-    """The share of wrong answers with its 95 % interval (Wilson 1927), which says something of a share of 0, too."""
-    share, z2 = 1 - exact / count, 1.959964**2 / count
-    middle, half = share + z2 / 2, (z2 * (share * (1 - share) + z2 / 4)) ** 0.5
-    low, high = max((middle - half) / (1 + z2), 0.0), min((middle + half) / (1 + z2), 1.0)
-    return {"value": share, "low": low, "high": high, "count": count}

@@ -5,12 +5,6 @@ import numpy as np
 from unroll.features import splits
 
 
-def majority(train_labels_M: np.ndarray, count: int) -> np.ndarray:
-    """The most frequent class of train, ``count`` times."""
-    labels, counts = np.unique(train_labels_M, return_counts=True)
-    return np.full(count, labels[counts.argmax()])
-
-
 def nearest_neighbour(
     train_MT: np.ndarray, train_labels_M: np.ndarray, values_NT: np.ndarray, chunk: int = 512
 ) -> np.ndarray:

@@ -4,110 +4,126 @@ Shapes: N series, T steps.
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import Field, model_validator
 
 from unroll.core import store
-from unroll.core.config import DisagreementError, PrepareConfig
 from unroll.core.errors import DataError
 from unroll.core.expectation import Expectation
 from unroll.features import scaling, splits, text_splits
 from unroll.problems.common import classification
-from unroll.problems.common.base import Check, Meta, Prepared, Split
+from unroll.problems.common.base import SPLITS, Meta, Prepared, Split
+from unroll.problems.common.preparation import Check, Preparation, Questions
 from unroll.problems.series_classification import lengths, symbolic_words
+from unroll.problems.series_classification.config import SeriesClassificationModel, SeriesClassificationPrepare
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 _STEP = re.compile(r"t\d+$")
-MAX_WORDS = 100_000
 
 
-class SeriesClassificationPrepare(PrepareConfig):
-    """The ``prepare`` block of a series classification task."""
+class SeriesPreparation(Preparation[SeriesClassificationPrepare, SeriesClassificationModel]):
+    """Series of one variable, scaled, and the words of their stretches."""
 
-    split: text_splits.Kind = Field(
-        "source", description="The source's own, or drawn class by class (stratified), or the first rows train"
-    )
-    validation_share: float | None = Field(
-        None, gt=0, lt=1, description="Share of all series, or of the source's train part, class by class"
-    )
-    test_share: float | None = Field(None, gt=0, lt=1, description="Share of all series; null: the source's own")
-    grouped: bool = Field(False, description="Whether series of one group (data.group) stay on one side")
-    missing: Literal["drop", "interpolate"] = Field(
-        "drop", description="Series with missing values inside: left out; or these on a line between their neighbours"
-    )
-    seed: int = Field(ge=0, description="Seed of the split")
-    word_windows: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
-        strict=False, description="Stretches that become symbolic words, as shares of a series; []: no bag of words"
-    )
-    word_length: Annotated[int, Field(ge=1, le=8)] = Field(description="Letters of a word")
-    word_letters: Annotated[int, Field(ge=2, le=8)] = Field(description="Different letters")
+    def prepare(
+        self, table: "pd.DataFrame", config: SeriesClassificationPrepare, folder: Path, fitted: Meta | None = None
+    ) -> dict[str, Any]:
+        """Arrays: ``values`` (N, T) scaled, ``labels`` (N,), and the row numbers of each split."""
+        steps = sorted((c for c in table.columns if _STEP.match(c)), key=lambda c: int(c[1:]))
+        if not steps:
+            raise DataError(f"no column t000, t001, … in the table; there are {', '.join(map(str, table.columns))}")
+        whole_NT, lengths_N, good_N = lengths.read(table[steps].to_numpy(dtype=np.float32), config.missing)
+        table, left_out = table[good_N], int((~good_N).sum())
+        names = classification.classes(table["label"].tolist(), fitted)
+        labels = table["label"].map({name: number for number, name in enumerate(names)}).to_numpy(dtype=np.int16)
+        values = store.create_array(folder / "values.npy", (len(table), len(steps)), np.float32)
+        values[:] = whole_NT[good_N]
+        groups = splits.group_rows(values)
+        rows = _split(table, labels, groups, config, folder)
+        classification.require_known(labels, rows, names)
+        lengths_N = lengths_N[good_N]
+        equal = bool((lengths_N == len(steps)).all())
+        if fitted:
+            _require_steps(fitted, len(steps), equal)
+        scaler = fitted["scaler"] if fitted else scaling.fit(values[rows["train"]].reshape(-1, 1), slice(None))
+        values[:] = scaling.apply(values[..., None], scaler)[..., 0]
+        if not equal:
+            values[np.arange(len(steps)) >= lengths_N[:, None]] = 0.0
+            store.write_array(folder / "lengths.npy", lengths_N.astype(np.int32))
+        values.flush()
+        own_N = None if equal else lengths_N[rows["train"]]
+        letters = config.word_windows, config.word_length, config.word_letters
+        words = fitted["words"] if fitted else symbolic_words.fit(values[rows["train"]], *letters, own_N)
+        store.write_array(folder / "labels.npy", labels)
+        for split, index in rows.items():
+            store.write_array(folder / f"{split}.npy", index.astype(np.int32))
+        shared = np.isin(groups[rows["test"]], groups[rows["train"]])
+        return {
+            "classes": names,
+            "steps": len(steps),
+            "scaler": scaler,
+            "words": words,
+            "examples": {split: len(index) for split, index in rows.items()},
+            "test_rows_also_in_train": int(shared.sum()),
+            **({} if equal and "shortest" not in (fitted or {}) else {"shortest": int(lengths_N.min())}),
+            **({"missing": config.missing} if config.missing != "drop" else {}),
+            **({"series_left_out": left_out} if left_out else {}),
+        }
 
-    @model_validator(mode="after")
-    def _affordable(self) -> "SeriesClassificationPrepare":
-        if fault := text_splits.shares_fault(self.split, self.validation_share, self.test_share, "series"):
-            beside = ["test_share"] if self.split == "source" else []
-            raise DisagreementError(fault, beside, {"validation_share": 0.1, "test_share": 0.1})
-        if self.grouped and self.split == "source":
-            text = "grouped must be false where split is source: the source has parted its groups itself"
-            raise DisagreementError(text, ["grouped"])
-        if self.word_letters**self.word_length > MAX_WORDS:
-            raise ValueError(
-                f"word_letters {self.word_letters} to the power of word_length {self.word_length} must be at most "
-                f"{MAX_WORDS}: a weight is learned for each word"
+    def check(self, prepared: Prepared, config: SeriesClassificationPrepare) -> Check:  # noqa: ARG002
+        """Each series once in one split; no series of validation stands in train; every class in train."""
+        import pandas as pd
+
+        groups = splits.group_rows(prepared.arrays["values"])
+        if "groups" in prepared.arrays:
+            groups = splits.together(groups, np.asarray(prepared.arrays["groups"]))
+        labels = np.array(prepared.meta["classes"])[prepared.arrays["labels"]]
+        in_train = np.isin(groups, groups[prepared.arrays["train"]])
+        parts = [
+            pd.DataFrame(
+                {
+                    "row": np.asarray(index),
+                    "split": split,
+                    "label": labels[index],
+                    "validation_in_train": in_train[index] if split == "validation" else False,
+                    "test_in_train": in_train[index] if split == "test" else False,
+                }
             )
-        return self
+            for split in SPLITS
+            for index in [prepared.arrays[split]]
+        ]
+        never = {"value_set": [False]}
+        return Check(
+            pd.concat(parts, ignore_index=True),
+            [
+                Expectation("expect_column_values_to_be_unique", {"column": "row"}, reason="a series in two splits"),
+                Expectation(
+                    "expect_column_values_to_be_in_set",
+                    {"column": "validation_in_train", **never},
+                    reason="an equal series stands in validation and in train",
+                ),
+                Expectation(
+                    "expect_column_values_to_be_in_set",
+                    {"column": "test_in_train", **never},
+                    severity="warning",
+                    reason="an equal series stands in the source's test and train parts",
+                ),
+                Expectation(
+                    "expect_column_distinct_values_to_equal_set",
+                    {"column": "split", "value_set": list(SPLITS)},
+                    reason="each split has series",
+                ),
+            ],
+        )
 
-
-def prepare(
-    table: "pd.DataFrame", config: SeriesClassificationPrepare, folder: Path, fitted: Meta | None = None
-) -> dict[str, Any]:
-    """Arrays: ``values`` (N, T) scaled, ``labels`` (N,), and the row numbers of each split."""
-    steps = sorted((c for c in table.columns if _STEP.match(c)), key=lambda c: int(c[1:]))
-    if not steps:
-        raise DataError(f"no column t000, t001, … in the table; there are {', '.join(map(str, table.columns))}")
-    whole_NT, lengths_N, good_N = lengths.read(table[steps].to_numpy(dtype=np.float32), config.missing)
-    table, left_out = table[good_N], int((~good_N).sum())
-    names = classification.classes(table["label"].tolist(), fitted)
-    labels = table["label"].map({name: number for number, name in enumerate(names)}).to_numpy(dtype=np.int16)
-    values = store.create_array(folder / "values.npy", (len(table), len(steps)), np.float32)
-    values[:] = whole_NT[good_N]
-    groups = splits.group_rows(values)
-    rows = _split(table, labels, groups, config, folder)
-    classification.require_known(labels, rows, names)
-    lengths_N = lengths_N[good_N]
-    equal = bool((lengths_N == len(steps)).all())
-    if fitted:
-        _require_steps(fitted, len(steps), equal)
-    scaler = fitted["scaler"] if fitted else scaling.fit(values[rows["train"]].reshape(-1, 1), slice(None))
-    values[:] = scaling.apply(values[..., None], scaler)[..., 0]
-    if not equal:
-        values[np.arange(len(steps)) >= lengths_N[:, None]] = 0.0
-        store.write_array(folder / "lengths.npy", lengths_N.astype(np.int32))
-    values.flush()
-    own_N = None if equal else lengths_N[rows["train"]]
-    letters = config.word_windows, config.word_length, config.word_letters
-    words = fitted["words"] if fitted else symbolic_words.fit(values[rows["train"]], *letters, own_N)
-    store.write_array(folder / "labels.npy", labels)
-    for split, index in rows.items():
-        store.write_array(folder / f"{split}.npy", index.astype(np.int32))
-    shared = np.isin(groups[rows["test"]], groups[rows["train"]])
-    return {
-        "classes": names,
-        "steps": len(steps),
-        "scaler": scaler,
-        "words": words,
-        "examples": {split: len(index) for split, index in rows.items()},
-        "test_rows_also_in_train": int(shared.sum()),
-        **({} if equal and "shortest" not in (fitted or {}) else {"shortest": int(lengths_N.min())}),
-        **({"missing": config.missing} if config.missing != "drop" else {}),
-        **({"series_left_out": left_out} if left_out else {}),
-    }
+    def questions(self, prepared: Prepared, split: Split, metric: str) -> Questions:  # noqa: ARG002
+        """The label of each series; those left out for a missing value are not counted among the rows."""
+        questions = classification.questions(prepared, split)
+        return replace(questions, about={**questions.about, "series_left_out": prepared.meta.get("series_left_out", 0)})
 
 
 def _split(
@@ -142,53 +158,6 @@ def _require_steps(fitted: Meta, steps: int, equal: bool) -> None:
         raise DataError(f"{steps} steps in the table; expected {fitted['steps']}, as the model has learned")
     if not equal and "shortest" not in fitted:
         raise DataError(f"series of several lengths; expected {steps} steps in each, as the model has learned")
-
-
-def check(prepared: Prepared) -> Check:
-    """Each series once in one split; no series of validation stands in train; every class in train."""
-    import pandas as pd
-
-    groups = splits.group_rows(prepared.arrays["values"])
-    if "groups" in prepared.arrays:
-        groups = splits.together(groups, np.asarray(prepared.arrays["groups"]))
-    labels = np.array(prepared.meta["classes"])[prepared.arrays["labels"]]
-    in_train = np.isin(groups, groups[prepared.arrays["train"]])
-    parts = [
-        pd.DataFrame(
-            {
-                "row": np.asarray(index),
-                "split": split,
-                "label": labels[index],
-                "validation_in_train": in_train[index] if split == "validation" else False,
-                "test_in_train": in_train[index] if split == "test" else False,
-            }
-        )
-        for split in SPLITS
-        for index in [prepared.arrays[split]]
-    ]
-    never = {"value_set": [False]}
-    return Check(
-        pd.concat(parts, ignore_index=True),
-        [
-            Expectation("expect_column_values_to_be_unique", {"column": "row"}, reason="a series in two splits"),
-            Expectation(
-                "expect_column_values_to_be_in_set",
-                {"column": "validation_in_train", **never},
-                reason="an equal series stands in validation and in train",
-            ),
-            Expectation(
-                "expect_column_values_to_be_in_set",
-                {"column": "test_in_train", **never},
-                severity="warning",
-                reason="an equal series stands in the source's test and train parts",
-            ),
-            Expectation(
-                "expect_column_distinct_values_to_equal_set",
-                {"column": "split", "value_set": list(SPLITS)},
-                reason="each split has series",
-            ),
-        ],
-    )
 
 
 def steps(prepared: Prepared, rows: np.ndarray) -> np.ndarray:

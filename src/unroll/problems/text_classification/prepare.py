@@ -5,148 +5,128 @@ Shapes: N texts, C classes, V words known.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import Field, model_validator
 
 from unroll.core import store
-from unroll.core.config import DisagreementError, PositiveInt, PrepareConfig, Share
 from unroll.core.errors import TableError
 from unroll.core.expectation import Expectation
-from unroll.features import splits, text_splits
-from unroll.features import tokenization as text
+from unroll.features import splits, text_splits, tokenization
 from unroll.features.strings import Flat
 from unroll.features.vocabulary import UNKNOWN, Vocabulary
-from unroll.problems.common import classification
-from unroll.problems.common import starting_vectors as word_vectors
-from unroll.problems.common.base import Check, Meta, Prepared, Split
-from unroll.problems.common.starting_vectors import VectorsFile
+from unroll.problems.common import classification, starting_vectors
+from unroll.problems.common.base import SPLITS, Meta, Prepared, Split
+from unroll.problems.common.preparation import Check, Preparation, Questions
+from unroll.problems.text_classification.config import TextClassificationModel, TextClassificationPrepare
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-Lengths = Annotated[tuple[PositiveInt, ...], Field(strict=False)]
 
+class TextPreparation(Preparation[TextClassificationPrepare, TextClassificationModel]):
+    """Texts as words, and as bytes of which n-grams are made."""
 
-class TextClassificationPrepare(PrepareConfig):
-    """The ``prepare`` block of a text classification task."""
+    def columns(self, config: TextClassificationPrepare) -> Sequence[str]:
+        """Text and label, and what the split needs."""
+        return ("text", "label", *["split"] * (config.split == "source"), *["group"] * config.grouped)
 
-    split: text_splits.Kind = Field(
-        description="file_order: the first texts train, the last ones test; stratified: drawn class by class; source: "
-        "the source's own, and validation drawn from its train part where it has none"
-    )
-    validation_share: float | None = Field(None, gt=0, lt=1, description="Share of all texts, or of the source's train")
-    test_share: float | None = Field(None, gt=0, lt=1, description="Share of all texts")
-    grouped: bool = Field(False, description="Whether texts of one group (data.group) stay on one side")
-    seed: int = Field(ge=0, description="Seed of the stratified split")
-    vocabulary: PositiveInt = Field(description="Words that the network knows at most")
-    min_count: PositiveInt = Field(description="Rarer words of train are unknown words")
-    max_tokens: PositiveInt = Field(description="Tokens of a text that the recurrent network reads at most")
-    max_unknown_share: Share = Field(description="Share of unknown words in a split above which the report warns")
-    hashed_buckets: int = Field(ge=0, le=1 << 24, description="Buckets of the bag of n-grams; 0: no bag")
-    character_ngrams: Lengths = Field(description="Bytes of the n-grams within words")
-    word_ngrams: Lengths = Field(description="Words of the n-grams of words")
-    vectors: VectorsFile = None
+    def prepare(
+        self, table: "pd.DataFrame", config: TextClassificationPrepare, folder: Path, fitted: Meta | None = None
+    ) -> dict[str, Any]:
+        """Arrays: ``raw`` and ``clean`` bytes and token ``ids`` of all texts, labels, row numbers of each split."""
+        import pandas as pd
 
-    @model_validator(mode="after")
-    def _leaves_train(self) -> "TextClassificationPrepare":
-        if fault := text_splits.shares_fault(self.split, self.validation_share, self.test_share, "texts"):
-            beside = ["test_share"] if self.split == "source" else []
-            raise DisagreementError(fault, beside, {"validation_share": 0.1, "test_share": 0.1})
-        if self.grouped and self.split == "source":
-            text = "grouped must be false where split is source: the source has parted its groups itself"
-            raise DisagreementError(text, ["grouped"])
-        if self.hashed_buckets and not (self.character_ngrams or self.word_ngrams):
-            raise ValueError("character_ngrams or word_ngrams must name a length, or hashed_buckets must be 0")
-        return self
+        raw, labels = strings(table, "text"), strings(table, "label")
+        cleaned = [tokenization.clean(one) for one in raw]
+        classes = classification.classes(labels, fitted)
+        groups_N = pd.factorize(np.array(cleaned, dtype=object))[0]
+        given_N = pd.factorize(np.array(table["group"], dtype=object))[0] if config.grouped else None
+        if given_N is not None:
+            groups_N = splits.together(groups_N, given_N)
+            store.write_array(folder / "groups.npy", given_N.astype(np.int32))
+        labels_N = np.array([classes.index(label) for label in labels], dtype=np.int16)
+        rng = np.random.default_rng(config.seed)
+        shares, parts_N = (config.validation_share, config.test_share), classification.parts(table, config.split)
+        rows = text_splits.split(config.split, labels_N, groups_N, *shares, rng, parts_N)
+        if config.split == "source":
+            classification.require_known(labels_N, rows, classes)
+        words = [tokenization.tokens(one) for one in cleaned]
+        train_words = (word for row in rows["train"] for word in words[row])
+        if fitted:
+            vocabulary = Vocabulary(fitted["vocabulary"])
+        else:
+            vocabulary = Vocabulary.fit(train_words, config.min_count, config.vocabulary)
+        for name, flat in {
+            "raw": tokenization.pack_texts(raw),
+            "clean": tokenization.pack_texts(cleaned),
+            "tokens": encode(words, vocabulary, config.max_tokens),
+        }.items():
+            store.write_array(folder / f"{name}_ids.npy", flat.ids_C)
+            store.write_array(folder / f"{name}_offsets.npy", flat.offsets)
+        store.write_array(folder / "labels.npy", labels_N)
+        for split, index in rows.items():
+            store.write_array(folder / f"{split}.npy", index.astype(np.int32))
+        vectors = None
+        if fitted:
+            vectors = fitted.get("vectors")  # a trained model has its vectors among its weights
+        elif config.vectors:
+            vectors = starting_vectors.write(config.vectors, vocabulary.items, config.seed, folder)
+        return {
+            "classes": classes,
+            "vocabulary": vocabulary.items,
+            "max_tokens": config.max_tokens,
+            "hashed_buckets": config.hashed_buckets,
+            "character_ngrams": list(config.character_ngrams),
+            "word_ngrams": list(config.word_ngrams),
+            "examples": {split: len(index) for split, index in rows.items()},
+            "texts_left_out": len(raw) - sum(map(len, rows.values())),
+            "texts_cut": sum(len(found) > config.max_tokens for found in words),
+            **({"vectors": vectors} if vectors else {}),
+        }
 
+    def check(self, prepared: Prepared, config: TextClassificationPrepare) -> Check:
+        """Texts and every class in each split, no text in two of them, few unknown words."""
+        import pandas as pd
 
-def prepare(
-    table: "pd.DataFrame", config: TextClassificationPrepare, folder: Path, fitted: Meta | None = None
-) -> dict[str, Any]:
-    """Arrays: ``raw`` and ``clean`` bytes and token ``ids`` of all texts, labels, row numbers of each split."""
-    import pandas as pd
+        between = "expect_column_values_to_be_between"
+        some, none = {"min_value": 1}, {"min_value": 0, "max_value": 0}
+        most = {"min_value": 0, "max_value": config.max_unknown_share}
+        expected = [
+            Expectation(between, {"column": f"{split}_texts", **some}, reason=f"{split} has no texts")
+            for split in SPLITS
+        ]
+        for number, name in enumerate(prepared.meta["classes"]):
+            column, reason = f"train_texts_of_class_{number}", f"class {name!r} has no text in train"
+            expected.append(Expectation(between, {"column": column, **some}, reason=reason))
+        expected.append(Expectation(between, {"column": "texts_in_two_splits", **none}, reason="a text in two splits"))
+        if config.grouped:
+            reason = "a group in two splits"
+            expected.append(Expectation(between, {"column": "groups_in_two_splits", **none}, reason=reason))
+        for split in SPLITS:
+            reason = f"many words of {split} are not in the vocabulary"
+            column = f"{split}_unknown_share"
+            expected.append(Expectation(between, {"column": column, **most}, severity="warning", reason=reason))
+        return Check(pd.DataFrame([_facts(prepared)]), expected)
 
-    raw, labels = strings(table, "text"), strings(table, "label")
-    cleaned = [text.clean(one) for one in raw]
-    classes = classification.classes(labels, fitted)
-    groups_N = pd.factorize(np.array(cleaned, dtype=object))[0]
-    given_N = pd.factorize(np.array(table["group"], dtype=object))[0] if config.grouped else None
-    if given_N is not None:
-        groups_N = splits.together(groups_N, given_N)
-        store.write_array(folder / "groups.npy", given_N.astype(np.int32))
-    labels_N = np.array([classes.index(label) for label in labels], dtype=np.int16)
-    rng = np.random.default_rng(config.seed)
-    shares, parts_N = (config.validation_share, config.test_share), classification.parts(table, config.split)
-    rows = text_splits.split(config.split, labels_N, groups_N, *shares, rng, parts_N)
-    if config.split == "source":
-        classification.require_known(labels_N, rows, classes)
-    words = [text.tokens(one) for one in cleaned]
-    train_words = (word for row in rows["train"] for word in words[row])
-    if fitted:
-        vocabulary = Vocabulary(fitted["vocabulary"])
-    else:
-        vocabulary = Vocabulary.fit(train_words, config.min_count, config.vocabulary)
-    for name, flat in {
-        "raw": text.pack_texts(raw),
-        "clean": text.pack_texts(cleaned),
-        "tokens": encode(words, vocabulary, config.max_tokens),
-    }.items():
-        store.write_array(folder / f"{name}_ids.npy", flat.ids_C)
-        store.write_array(folder / f"{name}_offsets.npy", flat.offsets)
-    store.write_array(folder / "labels.npy", labels_N)
-    for split, index in rows.items():
-        store.write_array(folder / f"{split}.npy", index.astype(np.int32))
-    vectors = None
-    if fitted:
-        vectors = fitted.get("vectors")  # a trained model has its vectors among its weights
-    elif config.vectors:
-        vectors = word_vectors.write(config.vectors, vocabulary.items, config.seed, folder)
-    return {
-        "classes": classes,
-        "vocabulary": vocabulary.items,
-        "max_tokens": config.max_tokens,
-        "hashed_buckets": config.hashed_buckets,
-        "character_ngrams": list(config.character_ngrams),
-        "word_ngrams": list(config.word_ngrams),
-        "examples": {split: len(index) for split, index in rows.items()},
-        "texts_left_out": len(raw) - sum(map(len, rows.values())),
-        "texts_cut": sum(len(found) > config.max_tokens for found in words),
-        **({"vectors": vectors} if vectors else {}),
-    }
+    def questions(self, prepared: Prepared, split: Split, metric: str) -> Questions:  # noqa: ARG002
+        """The label of each text."""
+        return classification.questions(prepared, split)
 
+    def file_fault(self, prepare: TextClassificationPrepare, model: TextClassificationModel, root: Path) -> str | None:
+        """A file of word vectors of another width than the embedding, or none."""
+        return starting_vectors.file_fault(prepare.vectors, model.vectors, model.embedding, root)
 
-def check(prepared: Prepared, config: TextClassificationPrepare) -> Check:
-    """Texts and every class in each split, no text in two of them, few unknown words."""
-    import pandas as pd
-
-    between = "expect_column_values_to_be_between"
-    some, none = {"min_value": 1}, {"min_value": 0, "max_value": 0}
-    most = {"min_value": 0, "max_value": config.max_unknown_share}
-    expected = [
-        Expectation(between, {"column": f"{split}_texts", **some}, reason=f"{split} has no texts") for split in SPLITS
-    ]
-    for number, name in enumerate(prepared.meta["classes"]):
-        column, reason = f"train_texts_of_class_{number}", f"class {name!r} has no text in train"
-        expected.append(Expectation(between, {"column": column, **some}, reason=reason))
-    expected.append(Expectation(between, {"column": "texts_in_two_splits", **none}, reason="a text in two splits"))
-    if config.grouped:
-        reason = "a group in two splits"
-        expected.append(Expectation(between, {"column": "groups_in_two_splits", **none}, reason=reason))
-    for split in SPLITS:
-        reason = f"many words of {split} are not in the vocabulary"
-        column = f"{split}_unknown_share"
-        expected.append(Expectation(between, {"column": column, **most}, severity="warning", reason=reason))
-    return Check(pd.DataFrame([_facts(prepared)]), expected)
+    def files_changed(self, config: TextClassificationPrepare, meta: Meta, root: Path) -> bool:
+        """Whether the file of word vectors is another one now, or away: ``prepare`` then says so."""
+        return starting_vectors.changed(config.vectors, meta, root)
 
 
 def _facts(prepared: Prepared) -> dict[str, float]:
     """What ``check`` judges, measured again on the arrays."""
     index = {split: np.asarray(prepared.arrays[split]) for split in SPLITS}
     clean, tokens = flat(prepared, "clean"), flat(prepared, "tokens")
-    texts = [set(text.unpack(clean, rows)) for rows in index.values()]
+    texts = [set(tokenization.unpack(clean, rows)) for rows in index.values()]
     classes = len(prepared.meta["classes"])
     counts_C = np.bincount(prepared.arrays["labels"][index["train"]], minlength=classes)
     return {
@@ -168,7 +148,7 @@ def _vector_facts(prepared: Prepared, index: Mapping[Split, np.ndarray]) -> dict
     tokens = flat(prepared, "tokens")
     empty: np.ndarray = np.zeros(0, np.int32)
     ids = {str(split): tokens.characters(rows) if len(rows) else empty for split, rows in index.items()}
-    return word_vectors.facts(np.asarray(prepared.arrays["vectors_found"]), ids)
+    return starting_vectors.facts(np.asarray(prepared.arrays["vectors_found"]), ids)
 
 
 def strings(frame: "pd.DataFrame", column: str, what: str = "labelled text", first: int = 0) -> list[str]:
@@ -182,7 +162,7 @@ def strings(frame: "pd.DataFrame", column: str, what: str = "labelled text", fir
 
 def encode(words: Sequence[Sequence[str]], vocabulary: Vocabulary, max_tokens: int) -> Flat:
     """Token numbers of all texts; a text without a token is one unknown word."""
-    return text.pack([vocabulary.encode(found[:max_tokens]) or [UNKNOWN] for found in words], np.int32)
+    return tokenization.pack([vocabulary.encode(found[:max_tokens]) or [UNKNOWN] for found in words], np.int32)
 
 
 def flat(prepared: Prepared, name: str) -> Flat:

@@ -1,4 +1,4 @@
-"""What problems over windows of a series share: checks, batches' inputs, an example (``_series_layout`` prepares them).
+"""What problems over windows of a series share: checks, batches' inputs, an example (``prepare`` lays them out).
 
 Shapes: B batch, T rows, L lag, F inputs, A rows ahead, N windows, R ranges, C calendar codes.
 """
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unroll.core.expectation import Expectation, Severity
-from unroll.problems.common.base import Asked, Check, Meta, Prepared, Split
+from unroll.problems.common.base import SPLITS, Meta, Prepared, Split
+from unroll.problems.common.preparation import Check, Questions
 from unroll.problems.windows import calendar, categories, starts
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 FEW_WINDOWS, TOO_FEW_WINDOWS = 0.9, 0.5
 """Share of a whole series' windows below which missing rows are told, and below which they stop the pipeline."""
 CHUNK = 1 << 16
@@ -132,12 +132,12 @@ def target(prepared: Prepared) -> np.ndarray:
     return unscale(prepared.arrays["values"][:, prepared.meta["target_column"]], prepared.meta)
 
 
-def asked(prepared: Prepared, split: Split, horizon: int, truth_N: np.ndarray) -> Asked:
+def questions(prepared: Prepared, split: Split, horizon: int, truth_N: np.ndarray) -> Questions:
     """Windows by the time of their last row."""
     meta = prepared.meta
     about = {**{key: meta[key] for key in ("target", "target_site", "step_s")}, "horizon": horizon}
     seconds_N = np.asarray(prepared.arrays["seconds"])[last_rows(prepared, split)]
-    return Asked(about, seconds_N.astype(np.int64), truth_N)
+    return Questions(about, seconds_N.astype(np.int64), truth_N)
 
 
 def block(meta: Meta) -> int:

@@ -41,21 +41,21 @@ def made_up(meta: Meta) -> list[dict[str, Any]]:
 
 
 class Windows(SeriesParts):
-    """An answer to every window of ``lag`` rows."""
+    """Windows over a series that comes part by part."""
 
     def seconds(self, frame: "pd.DataFrame") -> np.ndarray:
-        """The column ``time``."""
+        """The time of each row, as of a raw input."""
         if "time" not in frame:
             known = ", ".join(map(str, frame.columns))
             raise TableError(f"column 'time' is missing; expected it among {known}", column="time")
         return recent.seconds(frame["time"])
 
     def rows_kept(self, meta: Meta) -> int:
-        """A window, and the rows before it from which a missing value is interpolated."""
-        return int(meta["lag"] + meta.get("bridge", 0))
+        """A window, and the rows missing before it that are filled in."""
+        return int(meta["lag"]) + int(meta.get("bridge", 0))
 
     def last_rows(self, answer: "pd.DataFrame", meta: Meta) -> np.ndarray:
-        """The answer's time, less its horizon."""
+        """An answer's time, less the steps that it lies ahead."""
         ahead_A = answer["horizon"].to_numpy() if len(meta.get("horizons", ())) > 1 else meta["horizon"]
         last_A: np.ndarray = recent.seconds(answer["time"]) - ahead_A * int(meta["step_s"])
         return last_A

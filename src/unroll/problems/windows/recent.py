@@ -7,20 +7,13 @@ import numpy as np
 
 from unroll.core.errors import TableError
 from unroll.features import scaling
+from unroll.problems.common.capabilities import NoWindowError
 from unroll.problems.windows import calendar, categories, filling, starts
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _DAY = r"\s*\d{4}-?\d\d-?\d\d"
-
-
-class NoWindowError(TableError):
-    """Rows that hold no whole window; ``longest`` is the longest stretch among them without a gap."""
-
-    def __init__(self, message: str, longest: int = 0) -> None:
-        super().__init__(message)
-        self.longest = longest
 
 
 def recent_windows(frame: "pd.DataFrame", meta: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:

@@ -123,44 +123,34 @@ def read(rows: Sequence[Any], inputs: Inputs) -> Records:
 def _column(rows: Sequence[Mapping[str, Any]], column: Column) -> list[Any]:
     check: Callable[[Any, Column, int], Any] = {"number": _number, "text": _text}[column.kind]
     values: list[Any] = []
+    missing = math.nan if column.kind == "number" else None
     for number, row in enumerate(rows, start=1):
-        value = row.get(column.name)
-        if value is None and column.name not in row and (column.required or not column.nullable):
-            if column.default is not None:
-                values.append(column.default)
-                continue
+        value = row.get(column.name, column.default)
+        if column.name not in row and value is None and (column.required or not column.nullable):
             raise RequestError("invalid", f"row {number}: column {column.name!r} is missing", column.name, number)
-        if value is None and column.nullable:
-            values.append(math.nan if column.kind == "number" else None)
-            continue
-        values.append(check(value, column, number))
+        values.append(missing if value is None and column.nullable else check(value, column, number))
     return values
 
 
 def _number(value: Any, column: Column, row: int) -> float:
     if type(value) not in (int, float):  # True is an int
-        _refuse(value, column, row, "a number")
+        _refuse(_shown(value), column, row, "a number")
     if not column.low <= value <= column.high or (column.whole and value != int(value)):
         kind = "a whole number" if column.whole else "a number"
-        _refuse(value, column, row, f"{kind} from {column.low:g} to {column.high:g}")
+        _refuse(_shown(value), column, row, f"{kind} from {column.low:g} to {column.high:g}")
     return int(value) if column.whole else float(value)
 
 
 def _text(value: Any, column: Column, row: int) -> str:
     if not isinstance(value, str):
-        _refuse(value, column, row, "a text")
+        _refuse(_shown(value), column, row, "a text")
     if column.longest is not None and len(value) > column.longest:
-        raise RequestError(
-            "invalid",
-            f"row {row}, column {column.name}: {len(value)} characters; expected at most {column.longest}",
-            column.name,
-            row,
-        )
+        _refuse(f"{len(value)} characters", column, row, f"at most {column.longest}")
     if not value.isascii():
         try:
             value.encode("utf-8")
         except UnicodeEncodeError:
-            _refuse(value, column, row, "a text without half a surrogate pair")
+            _refuse(_shown(value), column, row, "a text without half a surrogate pair")
     return value
 
 
@@ -176,8 +166,8 @@ def _require_object(value: Any, where: str, known: set[str], row: int | None = N
         )
 
 
-def _refuse(value: Any, column: Column, row: int, expected: str) -> NoReturn:
-    message = f"row {row}, column {column.name}: {_shown(value)}; expected {expected}"
+def _refuse(seen: str, column: Column, row: int, expected: str) -> NoReturn:
+    message = f"row {row}, column {column.name}: {seen}; expected {expected}"
     raise RequestError("invalid", message, column.name, row)
 
 

@@ -59,8 +59,10 @@ class Served:
             raise StoreError(f"{located.folder}: no registered version; expected the champion of {task}")
         predictor = Predictor.load(located.folder)
         trained = predictor.trained
-        inputs = trained.problem.inputs(trained.meta, limits.cell_characters)
-        example = _example(located.folder.parent.parent / EXAMPLE, inputs) or trained.problem.made_up(trained.meta)
+        inputs = trained.problem.answering.inputs(trained.meta, limits.cell_characters)
+        example = _example(located.folder.parent.parent / EXAMPLE, inputs) or trained.problem.answering.made_up(
+            trained.meta
+        )
         served = cls(
             task, located.version, located.model_hash, str(trained.config["problem"]), predictor, inputs, example
         )

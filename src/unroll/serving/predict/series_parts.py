@@ -12,7 +12,7 @@ import numpy as np
 
 from unroll.core.errors import DataError
 from unroll.model.predictor import Predictor
-from unroll.problems.windows.recent import NoWindowError
+from unroll.problems.common.capabilities import NoWindowError
 from unroll.serving.predict.raw_input import CHUNK, Rows
 
 if TYPE_CHECKING:

@@ -77,7 +77,7 @@ class Task:
             meta: Any = store.read_json(self.layout.prepared / "meta.json")
         except StoreError:
             return False
-        return self.problem().files_changed(self.prepare_config(), meta, self.layout.root)
+        return self.problem().preparation.files_changed(self.prepare_config(), meta, self.layout.root)
 
     def _named(self, key: str, load: Callable[[str], T]) -> T:
         name = self.params.value(self.name, key)

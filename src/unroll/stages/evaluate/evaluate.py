@@ -43,7 +43,8 @@ def evaluate(task: Task) -> None:
     torch.set_num_threads(trained.config["train"]["threads"])  # part of what makes sums repeatable to the last bit
     with torch.inference_mode():
         evaluation = judge(trained, prepared)
-        figures = list(trained.problem.figures(trained.model, prepared, evaluation.scores, evaluation.baselines))
+        scoring = trained.problem.scoring
+        figures = list(scoring.figures(trained.model, prepared, evaluation.scores, evaluation.baselines))
     store.write_json(layout.reports / "metrics.json", evaluation.metrics)
     model_card.write(layout, trained, model_card.Origin.read(task), evaluation.metrics, figures)
 
@@ -55,36 +56,37 @@ def judge(trained: Trained, prepared: Prepared) -> Evaluation:
     ``advantage`` holds, by baseline, how much better the model is in the headline metric (above 0: better), with the
     interval of that difference; ``groups`` the metrics by group. A number that is undefined is null.
     """
-    problem, meta = trained.problem, trained.meta
-    scores = problem.score(trained.model, prepared, "test", trained.config["train"]["batch_size"])
-    baselines = problem.baselines(prepared, "test")
+    scoring, meta = trained.problem.scoring, trained.meta
+    scores = scoring.score(trained.model, prepared, "test", trained.config["train"]["batch_size"])
+    baselines = scoring.baselines(prepared, "test")
     for name, baseline in baselines.items():
         _require_same_rows(name, baseline, scores)
 
     def summary(of: Scores) -> dict[str, float]:
-        return of.summary(lambda sums: problem.metrics(sums, meta), SEED)
+        return of.summary(lambda sums: scoring.metrics(sums, meta), SEED)
 
     metrics = {
         "task": trained.config["task"],
         "problem": trained.config["problem"],
-        "headline": problem.headline,
+        "headline": scoring.headline,
         "examples": len(scores.statistics_NK),
         "test": summary(scores),
         "baselines": {name: summary(baseline) for name, baseline in baselines.items()},
         "advantage": {name: advantage(trained, scores, baseline) for name, baseline in baselines.items()},
-        "groups": problem.breakdown(scores, meta),
+        "groups": scoring.breakdown(scores, meta),
     }
     return Evaluation(scores, baselines, _plain(metrics))
 
 
 def advantage(trained: Trained, scores: Scores, baseline: Scores) -> dict[str, float]:
     """How much better the model is than a baseline in the headline metric, with the interval of the paired draws."""
-    problem, name = trained.problem, trained.problem.headline
+    scoring = trained.problem.scoring
+    name = scoring.headline
 
     def headline(sums: np.ndarray) -> np.ndarray:
-        return problem.metrics(sums, trained.meta)[name]
+        return scoring.metrics(sums, trained.meta)[name]
 
-    sign = 1 if problem.higher_is_better else -1
+    sign = 1 if scoring.higher_is_better else -1
     value, low, high = paired.advantage(scores, baseline, (headline, headline), sign)
     return {name: value, f"{name}_low": low, f"{name}_high": high}
 

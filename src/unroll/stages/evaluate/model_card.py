@@ -10,7 +10,7 @@ from unroll.core.errors import StoreError
 from unroll.core.layout import Layout
 from unroll.display.wording import cell, measure, number, words
 from unroll.model.trained import Trained
-from unroll.problems.common.base import Figure
+from unroll.problems.common.scoring import Figure
 from unroll.stages.common.task import Task
 from unroll.stages.evaluate.figures import render
 
@@ -36,17 +36,20 @@ MAX_GROUPS = 12
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a task's data come from."""
+    """Where a task's data come from: ``sample``, ``lab`` or a folder on disk."""
 
     dataset: str
     source: str
 
+    def named(self) -> str:
+        """The source as the card tells it; a folder outside the project is not named."""
+        return "a folder on disk" if PurePath(self.source).is_absolute() else f"`{self.source}`"
+
     @classmethod
     def read(cls, task: Task) -> "Origin":
-        """From the parameters and the manifest that ingest wrote; a folder outside the project is not named."""
+        """From the parameters and the manifest that ingest wrote."""
         source = str(store.read_json(task.layout.raw / "manifest.json")["source"])
-        named = "a folder on disk" if PurePath(source).is_absolute() else f"`{source}`"
-        return cls(task.params.value(task.name, "data.dataset"), named)
+        return cls(task.params.value(task.name, "data.dataset"), source)
 
 
 def write(layout: Layout, trained: Trained, origin: Origin, metrics: Metrics, figures: Iterable[Figure]) -> None:
@@ -81,16 +84,16 @@ def read_history(path: Path) -> "pd.DataFrame":
 
 def learning_curves(history: "pd.DataFrame", trained: Trained) -> list[Figure]:
     """Losses by epoch, and the headline metric on validation by epoch."""
-    problem, best = trained.problem, trained.config["best_epoch"]
+    scoring, best = trained.problem.scoring, trained.config["best_epoch"]
     kept = f"(weights kept: epoch {best})"
-    loss_label = f"loss (mean over {problem.unit})"
+    loss_label = f"loss (mean over {scoring.unit})"
     losses = history[["epoch", "train_loss", "validation_loss"]]
     curves = [Figure("learning_curves", "lines", f"Learning curves {kept}", losses, "epoch", "epoch", loss_label)]
-    column = f"validation_{problem.headline}"
+    column = f"validation_{scoring.headline}"
     if column in history:
-        title = f"{_capital(words(problem.headline))} on validation {kept}"
+        title = f"{_capital(words(scoring.headline))} on validation {kept}"
         frame = history[["epoch", column]]
-        curves.append(Figure("learning_metric", "lines", title, frame, "epoch", "epoch", words(problem.headline)))
+        curves.append(Figure("learning_metric", "lines", title, frame, "epoch", "epoch", words(scoring.headline)))
     return curves
 
 
@@ -104,7 +107,7 @@ def comparison(metrics: Metrics, trained: Trained) -> Figure:
         for name, found in {render.NETWORK: metrics["test"], **metrics["baselines"]}.items()
     ]
     frame = pd.DataFrame(rows).astype({"value": float, "low": float, "high": float})
-    direction = "higher" if trained.problem.higher_is_better else "lower"
+    direction = "higher" if trained.problem.scoring.higher_is_better else "lower"
     title = f"{_capital(words(headline))} on the test part"
     measured = f"{measure(headline, _target(trained))} ({direction} is better)"
     return Figure("comparison", "bars", title, frame, "name", "", measured)
@@ -168,12 +171,11 @@ def verdicts(metrics: Metrics) -> list[str]:
 
 
 def _purpose(trained: Trained) -> str:
-    doc = (type(trained.problem).__doc__ or "").strip().split("\n\n")[0]
-    return f"A recurrent network for the problem `{trained.config['problem']}`. {' '.join(doc.split())}"
+    return f"A recurrent network for the problem `{trained.config['problem']}`. {trained.problem.about}"
 
 
 def _data(trained: Trained, origin: Origin) -> str:
-    text = f"Dataset `{origin.dataset}`, source {origin.source}."
+    text = f"Dataset `{origin.dataset}`, source {origin.named()}."
     counts = trained.meta.get("examples")
     if not isinstance(counts, Mapping):
         return text
@@ -241,9 +243,9 @@ def with_interval(found: Mapping[str, float | None], name: str) -> str:
 def _limits(trained: Trained, origin: Origin, metrics: Metrics) -> list[str]:
     config = trained.config
     limits = [SCOPE, REFUSED]
-    if origin.source == "`sample`":
+    if origin.source == "sample":
         limits.insert(0, "Trained and tested on generated sample data: nothing here is measured on the real source.")
-    limits += filter(None, [_weakest_group(metrics, trained.problem.higher_is_better), _rule_of_three(metrics)])
+    limits += filter(None, [_weakest_group(metrics, trained.problem.scoring.higher_is_better), _rule_of_three(metrics)])
     ended_best = config["best_epoch"] == config["epochs"] == config["train"]["epochs"]
     if ended_best and config["train"]["schedule"] == "constant":  # any other schedule ends at a low rate by intent
         limits.append("The last epoch was the best one: with more epochs it may become better.")

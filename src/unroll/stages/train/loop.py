@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from unroll.core.config import TrainConfig
 from unroll.core.errors import TrainingError
-from unroll.problems.common.base import Batch, Loss
+from unroll.problems.common.base import Batch
+from unroll.problems.common.learning import Loss
 from unroll.stages.train.checkpoint import Checkpoint
 from unroll.stages.train.optimizer import learning_rate, make_optimizer, step_of
 

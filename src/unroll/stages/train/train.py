@@ -3,17 +3,15 @@
 import hashlib
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from unroll.core import store
 from unroll.core.config import Config, TrainConfig
-from unroll.problems.common.base import Batch, Prepared, Problem
+from unroll.problems.common.base import SPLITS, Prepared, Problem
 from unroll.stages.common.task import Task
 from unroll.stages.train.checkpoint import Checkpoint
 from unroll.stages.train.epoch_lines import Progress
@@ -25,29 +23,30 @@ from unroll.tracking.live import LiveRun
 def train(task: Task) -> None:
     """Fit the task's network and write weights, configuration and history; go on where a killed run stopped."""
     problem, prepare, model, config = task.problem(), task.prepare_config(), task.model_config(), task.train_config()
+    headline = problem.scoring.headline
     prepared = Prepared.load(task.layout.prepared)
     blocks = {"prepare": _plain(prepare), "model": _plain(model), "train": _plain(config)}
     fingerprint = store.fingerprint(task.layout.prepared, task.name, blocks, torch.__version__)
     torch.set_num_threads(config.threads)
-    solved = problem.solve(model, prepared)
+    solved = problem.learning.solve(model, prepared)
     network = solved or build(problem, model, prepared, config)
-    # Half trained by other code is no half of this training: the checkpoint's key holds the code, too.
+    # Only the same code may go on with a training, so its hash is part of the checkpoint's key.
     checkpoint = Checkpoint(task.layout.state / "checkpoint.safetensors", f"{fingerprint}-{code_hash()}")
 
     live = LiveRun.start(task.layout.root, task.name, fingerprint, blocks, config.epochs)
     try:
-        with Progress(task.name, config.epochs, problem.headline, problem.unit) as progress:
+        with Progress(task.name, config.epochs, headline, problem.scoring.unit) as progress:
 
             def on_epoch(epoch: Epoch, seconds: float, units: int) -> None:
                 progress.update(epoch, seconds, units)
-                live.log(epoch.epoch, record(epoch, problem.headline))
+                live.log(epoch.epoch, record(epoch, headline))
 
             if solved:
                 history = judge_solved(network, problem, prepared, config, on_epoch)
             else:
                 history = fit_network(network, problem, prepared, config, on_epoch, checkpoint)
-        problem.finish(network, prepared)
-        _write(task, network, history, problem.headline, {**blocks, "meta": prepared.meta, "fingerprint": fingerprint})
+        problem.learning.finish(network, prepared)
+        _write(task, network, history, headline, {**blocks, "meta": prepared.meta, "fingerprint": fingerprint})
     except BaseException as error:
         live.finish(None, "FAILED" if isinstance(error, Exception) else "KILLED")
         raise
@@ -66,8 +65,8 @@ def build(problem: Problem[Any, Any], model: Config, prepared: Prepared, config:
     """The untrained network, its weights drawn from the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        network = problem.model(model, prepared.meta)
-    problem.begin(network, prepared)
+        network = problem.learning.model(model, prepared.meta)
+    problem.learning.begin(network, prepared)
     return network
 
 
@@ -79,21 +78,19 @@ def fit_network(
     on_epoch: Any,
     checkpoint: Checkpoint | None = None,
 ) -> History:
-    """``training.fit`` with the data path, loss and validation metric of ``problem``."""
-
-    def train_batches(rng: np.random.Generator) -> Iterable[Batch]:
-        return problem.train_batches(prepared, config.batch_size, rng)
-
-    def valid_batches() -> Iterable[Batch]:
-        return problem.batches(prepared, "validation", config.batch_size)
-
-    def metric(model: nn.Module) -> float:
-        return _validation_metric(model, problem, prepared, config)
-
-    def on_step(share: float) -> None:
-        problem.progress(network, share)
-
-    return fit(network, problem.loss, train_batches, valid_batches, metric, config, on_epoch, checkpoint, on_step)
+    """``loop.fit`` with the data path, loss and validation metric of ``problem``."""
+    learning = problem.learning
+    return fit(
+        network,
+        learning.loss,
+        train=lambda rng: learning.train_batches(prepared, config.batch_size, rng),
+        valid=lambda: learning.batches(prepared, "validation", config.batch_size),
+        metric=lambda model: _validation_metric(model, problem, prepared, config),
+        config=config,
+        on_epoch=on_epoch,
+        checkpoint=checkpoint,
+        on_step=lambda share: learning.progress(network, share),
+    )
 
 
 def judge_solved(
@@ -101,10 +98,10 @@ def judge_solved(
 ) -> History:
     """The history of a model that took no epoch to make: one row with its losses and its validation metric."""
     started = time.monotonic()
-    device = torch.device("cpu")
+    learning, device = problem.learning, torch.device("cpu")
     train_loss, validation_loss = (
-        mean_loss(model, problem.loss, problem.batches(prepared, split, config.batch_size), device, torch.float32)
-        for split in ("train", "validation")
+        mean_loss(model, learning.loss, learning.batches(prepared, split, config.batch_size), device, torch.float32)
+        for split in SPLITS[:2]
     )
     epoch = Epoch(1, train_loss, validation_loss, _validation_metric(model, problem, prepared, config), 0.0, 0.0)
     on_epoch(epoch, time.monotonic() - started, prepared.meta["examples"]["train"])
@@ -112,8 +109,9 @@ def judge_solved(
 
 
 def _validation_metric(model: nn.Module, problem: Problem[Any, Any], prepared: Prepared, config: TrainConfig) -> float:
-    scores = problem.score(model, prepared, "validation", config.batch_size)
-    return float(problem.metrics(scores.sums(), prepared.meta)[problem.headline])
+    scoring = problem.scoring
+    scores = scoring.score(model, prepared, "validation", config.batch_size)
+    return float(scoring.metrics(scores.sums(), prepared.meta)[scoring.headline])
 
 
 def record(epoch: Epoch, headline: str) -> dict[str, float]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from unroll.datasets.common.base import Dataset
-    from unroll.problems.common.base import Check
+    from unroll.problems.common.preparation import Check
 
 D = TypeVar("D", bound=DataConfig)
 

@@ -54,13 +54,13 @@ class Training:
         problem, config = self.task.problem(), self.task.train_config()
         prepared = Prepared.load(self.prepared)
         torch.set_num_threads(config.threads)
-        solved = problem.solve(self.task.model_config(), prepared)
+        solved = problem.learning.solve(self.task.model_config(), prepared)
         network = solved or train.build(problem, self.task.model_config(), prepared, config)
         epochs: dict[int, ByMetric] = {}
         times: list[float] = []
 
         def on_epoch(epoch: "Epoch", seconds: float, units: int) -> None:  # noqa: ARG001
-            epochs[epoch.epoch] = train.record(epoch, problem.headline)
+            epochs[epoch.epoch] = train.record(epoch, problem.scoring.headline)
             times.append(seconds)
             report((epoch.epoch, epoch.validation_loss))
 
@@ -68,11 +68,11 @@ class Training:
             history = train.judge_solved(network, problem, prepared, config, on_epoch)
         else:
             history = train.fit_network(network, problem, prepared, config, on_epoch)
-        problem.finish(network, prepared)
+        problem.learning.finish(network, prepared)
         network.cpu().eval()  # judged where ``evaluate`` judges
         with torch.inference_mode():
             scores: dict[str, ByMetric] = {
-                split: _metrics(problem, problem.score(network, prepared, split, config.batch_size), prepared)
+                split: _metrics(problem, problem.scoring.score(network, prepared, split, config.batch_size), prepared)
                 for split in SPLITS
             }
         return Trained(
@@ -103,7 +103,7 @@ class Baselines:
         problem, prepared = self.task.problem(), Prepared.load(self.prepared)
         by_name: dict[str, dict[str, ByMetric]] = {}
         for split in self.splits:
-            for name, scores in problem.baselines(prepared, split).items():
+            for name, scores in problem.scoring.baselines(prepared, split).items():
                 by_name.setdefault(name, {})[split] = _metrics(problem, scores, prepared)
         return by_name
 
@@ -113,7 +113,7 @@ def _metrics(problem: "Problem[Any, Any]", scores: "Scores", prepared: "Prepared
 
     sums = scores.sums()
     with np.errstate(divide="ignore", invalid="ignore"):
-        return {name: float(value) for name, value in problem.metrics(sums, prepared.meta).items()}
+        return {name: float(value) for name, value in problem.scoring.metrics(sums, prepared.meta).items()}
 
 
 def _now_ms() -> int:

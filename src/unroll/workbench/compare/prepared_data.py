@@ -69,9 +69,9 @@ class Preparing:
         self._tell("prepare")
         problem, config = task.problem(), task.prepare_config()
         with store.atomic_folder(layout.prepared) as folder:
-            frame = store.read_table(table, problem.columns(config), problem.coded(config))
-            store.write_json(folder / "meta.json", problem.prepare(frame, config, folder))
-            validate.validate_prepared(problem.check(Prepared.load(folder), config), layout)
+            frame = store.read_table(table, problem.preparation.columns(config), problem.preparation.coded(config))
+            store.write_json(folder / "meta.json", problem.preparation.prepare(frame, config, folder))
+            validate.validate_prepared(problem.preparation.check(Prepared.load(folder), config), layout)
         return layout.prepared
 
     def _validate(self, task: Task) -> Path:

@@ -79,8 +79,8 @@ class Comparison:
 
     def __post_init__(self) -> None:
         problem = self.grid.task.problem()
-        self.headline, self.higher_is_better = problem.headline, problem.higher_is_better
-        self.others = tuple(name for name in problem.metric_names if name != problem.headline)
+        self.headline, self.higher_is_better = problem.scoring.headline, problem.scoring.higher_is_better
+        self.others = tuple(name for name in problem.scoring.metric_names if name != problem.scoring.headline)
 
     @property
     def rows(self) -> list[Row]:

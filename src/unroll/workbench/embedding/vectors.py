@@ -15,7 +15,8 @@ from unroll.core import store
 from unroll.core.errors import ConfigError, DataError
 from unroll.features import word_vectors
 from unroll.model.trained import Trained
-from unroll.problems.common.base import Prepared, Problem
+from unroll.problems.common.base import Prepared
+from unroll.problems.common.capabilities import SymbolVectors
 from unroll.stages.common.task import Task
 from unroll.workbench.embedding import similarity
 from unroll.workbench.embedding.similarity import Method
@@ -44,17 +45,18 @@ class Embedding:
         Groups are those of the prepared data, as long as the network was trained on these.
         Raises ConfigError for a problem whose networks have no embedding, StoreError where nothing is trained yet.
         """
-        problem = task.problem()
-        if not _has_symbols(task):
-            having = [name for name in task.params.tasks() if _has_symbols(Task.open(task.layout.root, name))]
+        embedding = task.problem().embedding
+        if embedding is None:
+            tasks = (Task.open(task.layout.root, name) for name in task.params.tasks())
+            having = [each.name for each in tasks if each.problem().embedding]
             raise ConfigError(
                 f"{task.name}: a network of the problem {task.params.value(task.name, 'prepare.problem')} has no "
                 f"embedding; expected a task whose network has one: {', '.join(having) or 'none here'}"
             )
         trained = Trained.load(task.layout.model)
-        symbols = problem.symbols(trained.meta)
+        symbols = embedding.symbols(trained.meta)
         vectors_ND = trained.model.get_submodule("embedding").get_parameter("weight").detach().numpy()
-        groups = _groups(task, trained) or [""] * len(symbols)
+        groups = _groups(task, embedding, trained) or [""] * len(symbols)
         named = [row for row, name in enumerate(symbols) if name]
         return cls(
             task.name,
@@ -157,13 +159,9 @@ def write_map(embedding: Embedding, words: int, method: Method, path: Path) -> l
     return [path, path.with_suffix(".csv")]
 
 
-def _has_symbols(task: Task) -> bool:
-    return type(task.problem()).symbols is not Problem.symbols
-
-
-def _groups(task: Task, trained: Trained) -> Sequence[str]:
+def _groups(task: Task, embedding: SymbolVectors, trained: Trained) -> Sequence[str]:
     """What the names go with in the data that the network was trained on; nothing where these are no longer there."""
     if not (task.layout.prepared / "meta.json").is_file():
         return []
     prepared = Prepared.load(task.layout.prepared)
-    return trained.problem.symbol_groups(prepared) if prepared.meta == trained.meta else []
+    return embedding.groups(prepared) if prepared.meta == trained.meta else []

@@ -128,10 +128,10 @@ def measure(
 
     network.eval()
     rng = np.random.default_rng([config.seed, 1])
-    batch = next(iter(problem.train_batches(prepared, min(SEQUENCES, config.batch_size), rng)))
+    batch = next(iter(problem.learning.train_batches(prepared, min(SEQUENCES, config.batch_size), rng)))
     with ExitStack() as recordings:
         parts = {name: recordings.enter_context(encoder.recording()) for name, encoder in _parts(network).items()}
-        loss = problem.loss(network, batch).total
+        loss = problem.learning.loss(network, batch).total
     return [
         Measured(cell, weights, factor, name, flows(recording.longest, loss, config.seed))
         for name, recording in parts.items()

@@ -44,7 +44,7 @@ def first_steps(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)  # of dropout
         for number, (begins, batch) in enumerate(_batches(problem, prepared, config, steps), start=1):
-            scored = problem.loss(network, batch, None if begins else state)
+            scored = problem.learning.loss(network, batch, None if begins else state)
             state = detach(scored.state)
             loss = scored.total / scored.count
             optimizer.zero_grad()
@@ -65,9 +65,8 @@ def _batches(
     while left:
         epoch += 1
         drawn = 0
-        for drawn, batch in enumerate(
-            problem.train_batches(prepared, config.batch_size, np.random.default_rng([config.seed, epoch])), start=1
-        ):
+        rng = np.random.default_rng([config.seed, epoch])
+        for drawn, batch in enumerate(problem.learning.train_batches(prepared, config.batch_size, rng), start=1):
             yield drawn == 1, batch
             left -= 1
             if not left:

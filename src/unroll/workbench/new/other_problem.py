@@ -20,13 +20,14 @@ def adapted(proposal: Proposal, name: str) -> Proposal:
     Keys that have no example stay away: the check that follows names them, and ``--set`` gives them.
     """
     problem, blocks = problems.load(name), dict(proposal.blocks)
+    scoring = problem.scoring
     for block, kind in (("prepare", problem.Prepare), ("model", problem.Model)):
         blocks[block] = _adapted(blocks[block], kind, {"problem": name} if block == "prepare" else {})
     gate = {line.key: line.value for line in blocks["gate"]}
-    if gate["metric"] not in problem.metric_names or not {*gate["baselines"]} <= {*problem.baseline_names}:
-        direction = "higher" if problem.higher_is_better else "lower"
+    if gate["metric"] not in scoring.metric_names or not {*gate["baselines"]} <= {*scoring.baseline_names}:
+        direction = "higher" if scoring.higher_is_better else "lower"
         why = "no value is known to be good: set it to what you need"
-        blocks["gate"] = gate_lines(problem.headline, direction, 0.0, why, problem.baseline_names)
+        blocks["gate"] = gate_lines(scoring.headline, direction, 0.0, why, scoring.baseline_names)
     return Proposal(proposal.seen, blocks, proposal.warnings)
 
 

@@ -34,7 +34,7 @@ class Shape(NamedTuple):
         return len(self.levels) // 2
 
 
-class Outlook(NamedTuple):
+class ForecastDistribution(NamedTuple):
     """Forecasts in scaled units: the mean (B, H), and the quantiles at the shape's levels (B, H, Q)."""
 
     mean_BH: Tensor
@@ -69,7 +69,7 @@ class ForecastModel(nn.Module):
         self.register_buffer("stretch_H2K", torch.ones(len(shape.horizons), 2, shape.bands))
 
     @abstractmethod
-    def outlook(self, x_BLF: Tensor, ahead_BAC: Tensor) -> Outlook:
+    def distribution(self, x_BLF: Tensor, ahead_BAC: Tensor) -> ForecastDistribution:
         """The forecasts from windows and the calendar of the rows ahead; its quantiles are not calibrated."""
 
     @abstractmethod
@@ -78,16 +78,16 @@ class ForecastModel(nn.Module):
 
     def cone(self, x_1LF: Tensor, ahead_1AC: Tensor) -> Cone:
         """The forecasts of one window at each horizon; a model that samples paths has every step and some paths."""
-        outlook = self.outlook(x_1LF, ahead_1AC)
-        median_A = outlook.quantiles_BHQ[0, :, self.shape.bands]
-        return Cone(self.shape.horizons, median_A, self.bands(outlook)[0], median_A.new_zeros(0, len(median_A)))
+        distribution = self.distribution(x_1LF, ahead_1AC)
+        median_A = distribution.quantiles_BHQ[0, :, self.shape.bands]
+        return Cone(self.shape.horizons, median_A, self.bands(distribution)[0], median_A.new_zeros(0, len(median_A)))
 
     def begin(self, batches: Callable[[], Iterable[Mapping[str, Tensor]]]) -> None:
         """Put into the untrained model what passes over train give without gradients; nothing by default."""
 
-    def bands(self, outlook: Outlook) -> Tensor:
+    def bands(self, distribution: ForecastDistribution) -> Tensor:
         """Low and high edges (B, H, 2, K) of the bands, narrowest first; a wide band holds every narrower one."""
-        return stretched(outlook.quantiles_BHQ, self.stretch_H2K)
+        return stretched(distribution.quantiles_BHQ, self.stretch_H2K)
 
 
 class LinearForecast(ForecastModel):
@@ -105,10 +105,10 @@ class LinearForecast(ForecastModel):
         inputs_HRU = torch.zeros(horizons, lag + max(shape.horizons), known) if known else None
         return cls(shape, AffineForecaster(weights_HLF, torch.zeros(horizons), torch.ones(horizons), inputs_HRU))
 
-    def outlook(self, x_BLF: Tensor, ahead_BAC: Tensor) -> Outlook:
+    def distribution(self, x_BLF: Tensor, ahead_BAC: Tensor) -> ForecastDistribution:
         """The window's affine map and normal quantiles around it."""
         mean_BH = self.affine(x_BLF, ahead_BAC)
-        return Outlook(mean_BH, normal_quantiles(mean_BH, self.affine.deviation_H, self.shape.levels))
+        return ForecastDistribution(mean_BH, normal_quantiles(mean_BH, self.affine.deviation_H, self.shape.levels))
 
     def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Squared errors in units of each horizon's spread."""

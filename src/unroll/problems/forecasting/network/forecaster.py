@@ -13,9 +13,9 @@ from torch.nn import functional
 from unroll.core.config import RecurrentConfig
 from unroll.nn.recurrent import RecurrentEncoder
 from unroll.problems.forecasting.network.distribution import (
+    ForecastDistribution,
     ForecastModel,
     LinearForecast,
-    Outlook,
     Shape,
     between,
     normal_quantiles,
@@ -187,7 +187,7 @@ class Forecaster(ForecastModel):
         value_BH = torch.stack([member(x_BLF, self.spread_H)[0] for member in self.members]).mean(0)
         return value_BH + self._moved(x_BLF, value_BH)
 
-    def outlook(self, x_BLF: Tensor, ahead_BAC: Tensor) -> Outlook:  # noqa: ARG002
+    def distribution(self, x_BLF: Tensor, ahead_BAC: Tensor) -> ForecastDistribution:  # noqa: ARG002
         """Means and quantiles of the members, averaged."""
         values, quantiles = [], []
         for member in self.members:
@@ -196,7 +196,7 @@ class Forecaster(ForecastModel):
             quantiles.append(value_BH[..., None] + self.spread_H[:, None] * self.head.quantiles(out_BHO))
         value_BH, quantiles_BHQ = torch.stack(values).mean(0), torch.stack(quantiles).mean(0)
         moved_BH = self._moved(x_BLF, value_BH)
-        return Outlook(value_BH + moved_BH, quantiles_BHQ + moved_BH[..., None])
+        return ForecastDistribution(value_BH + moved_BH, quantiles_BHQ + moved_BH[..., None])
 
     def _moved(self, x_BLF: Tensor, value_BH: Tensor) -> Tensor:
         """How far the expert moves the members' mean (B, H)."""

@@ -13,7 +13,7 @@ from torch.nn import functional
 from unroll.core.config import RecurrentConfig
 from unroll.nn.cells import State
 from unroll.nn.recurrent import RecurrentEncoder
-from unroll.problems.forecasting.network.distribution import Cone, ForecastModel, Outlook, Shape, stretched
+from unroll.problems.forecasting.network.distribution import Cone, ForecastDistribution, ForecastModel, Shape, stretched
 
 SEED = 20120101
 """Of the noise of the paths. One draw serves every window, so that no forecast depends on the windows beside it."""
@@ -78,11 +78,11 @@ class Trajectories(ForecastModel):
             losses.append(_surprise((truth_BLF - mean_BLF) / deviation_BLF, freedom_F) + deviation_BLF.log())
         return torch.stack(losses).mean(dim=(0, 2, 3)).sum()
 
-    def outlook(self, x_BLF: Tensor, ahead_BAC: Tensor) -> Outlook:
+    def distribution(self, x_BLF: Tensor, ahead_BAC: Tensor) -> ForecastDistribution:
         """Mean and quantiles of the paths at each horizon."""
         steps = torch.tensor(self.shape.horizons, device=x_BLF.device) - 1
         paths_BPH = self.paths(x_BLF, ahead_BAC[:, : max(self.shape.horizons)])[:, :, steps]
-        return Outlook(paths_BPH.mean(1), self._quantiles(paths_BPH))
+        return ForecastDistribution(paths_BPH.mean(1), self._quantiles(paths_BPH))
 
     def cone(self, x_1LF: Tensor, ahead_1AC: Tensor) -> Cone:
         """Every step; the calibration of a step is that of the horizons around it, interpolated."""

@@ -23,7 +23,7 @@ from unroll.problems.sequence_to_sequence.network.source_views import SourceView
 END = 0
 
 
-class Answerer(nn.Module, ABC):
+class SequenceNetwork(nn.Module, ABC):
     """What every network that answers sequences can be asked, however it reads them and writes."""
 
     says_end: ClassVar[bool] = True
@@ -66,7 +66,7 @@ class Answerer(nn.Module, ABC):
         return None
 
 
-class EncoderDecoder(Answerer):
+class EncoderDecoder(SequenceNetwork):
     """An encoder's last state, repeated at every step of a decoder, with a softmax layer's scores at each step.
 
     The vector c enters every step, as in Cho et al. 2014, but no symbol does: s_t = cell(c, s_{t-1}), and
@@ -122,7 +122,7 @@ class EncoderDecoder(Answerer):
         return scores_BTV
 
 
-class FeedbackDecoder(Answerer):
+class FeedbackDecoder(SequenceNetwork):
     """A decoder that starts in the state in which a source was read, and reads its own last symbol at each step.
 
     How the source is read and what of it the decoder sees later are parts of their own. In training it reads the true

@@ -10,10 +10,10 @@ from unroll.core.config import RecurrentConfig
 from unroll.nn import decoding
 from unroll.nn.decoding import Step
 from unroll.nn.recurrent import RecurrentEncoder
-from unroll.problems.sequence_to_sequence.network.encoder_decoder import END, Answerer
+from unroll.problems.sequence_to_sequence.network.encoder_decoder import END, SequenceNetwork
 
 
-class StepLabeller(Answerer):
+class StepLabeller(SequenceNetwork):
     """Many to many of equal length: the state at each step of the source tells the answer's symbol at that step.
 
     P(y_t | x) = softmax(W h_t + b), learned by cross-entropy (Bridle 1990). One direction sees what stands before a

@@ -62,29 +62,24 @@ export async function* generate(task, record, signal) {
 }
 
 /**
- * A question that a newer one overtakes: its late answer is thrown away.
- * An answer is cleared where the newest question has none, be it refused or null, which asks nothing.
+ * Sends records and shows the answers, with the version and the time they took in `state`, or clears them.
+ * A late answer that a newer request has overtaken is thrown away. Null asks nothing, and clears.
  */
-export function asker(task, show, clear, tell) {
-  let number = 0;
+export function asker(task, state, show, clear, tell) {
+  let newest = 0;
+  const none = (error) => { state(); clear(); tell(error); };
   return async (records) => {
-    const mine = ++number;
-    if (records === null) {
-      tell(null);
-      return clear();
-    }
+    const mine = ++newest;
+    if (records === null) return none(null);
+    const begun = performance.now();
     try {
-      const begun = performance.now();
-      const reply = await predict(task, records);
-      if (mine === number) {
-        tell(null);
-        show(reply, performance.now() - begun);
-      }
+      const { version, answers } = await predict(task, records);
+      if (mine !== newest) return;
+      tell(null);
+      state(version, performance.now() - begun);
+      show(answers);
     } catch (error) {
-      if (mine === number) {
-        clear();
-        tell(error);
-      }
+      if (mine === newest) none(error);
     }
   };
 }

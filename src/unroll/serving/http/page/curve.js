@@ -18,9 +18,7 @@ export function curvePanel(task, state) {
 
   const box = alertBox();
   const result = bars();
-  const show = (reply, took) => { state(reply.version, took); result.show(reply.answers[0]); };
-  const clear = () => { state(); result.clear(); };
-  const ask = asker(task.task, show, clear, box.tell);
+  const ask = asker(task.task, state, ([answer]) => result.show(answer), () => result.clear(), box.tell);
   const run = later(() => ask([Object.fromEntries(names.map((name, step) => [name, values[step]]))]), 60);
   const svg = s("svg", {
     class: "chart pad", tabindex: 0, role: "slider", "aria-label": "The curve; left and right choose a step, up and down change it",

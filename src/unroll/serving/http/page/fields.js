@@ -63,14 +63,13 @@ export function fieldsPanel(task, state) {
   const [node, records] = isOne ? fields(task.inputs, given[0]) : json(given);
   const box = alertBox();
   const result = h("div", { class: "scroll", "aria-live": "polite" });
-  const show = (reply, took) => { state(reply.version, took); result.replaceChildren(table(reply.answers)); };
-  const clear = () => { state(); result.replaceChildren(shown(null)); };
-  const ask = asker(task.task, show, clear, box.tell);
+  const show = (answers) => result.replaceChildren(table(answers));
+  const ask = asker(task.task, state, show, () => result.replaceChildren(shown(null)), box.tell);
   const run = () => {
     try {
       ask(records());
     } catch (error) {  // what was written is not JSON
-      clear();
+      ask(null);
       box.tell(error);
     }
   };

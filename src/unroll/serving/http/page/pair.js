@@ -9,14 +9,11 @@ export function pairPanel(task, state) {
   const answer = h("p", { class: "answer" });
   const said = h("p", { class: "quiet" });
   let truth = null;
-  const ask = asker(task.task, (reply, took) => {
-    const [one] = reply.answers;
-    state(reply.version, took);
+  const ask = asker(task.task, state, ([one]) => {
     answer.textContent = one.answer;
     const right = truth === null ? "" : one.answer === truth ? "✓ right, " : `✗ it is ${truth}, `;
     said.textContent = `${right}probability ${percent(one.probability)}`;
   }, () => {
-    state();
     answer.textContent = "";
     said.textContent = shown(null);
   }, box.tell);

@@ -21,14 +21,12 @@ export function seriesPanel(task, state) {
   const said = h("p", { class: "small quiet", "aria-live": "polite" });
   const table = h("div", { class: "scroll" });
   const result = bars();
-  const ask = asker(task.task, (reply, took) => {
-    answers = reply.answers;
-    state(reply.version, took);
+  const ask = asker(task.task, state, (newest) => {
+    answers = newest;
     forecasts ? tell() : result.show(answers.at(-1));
     draw();
   }, () => {
     answers = [];
-    state();
     result.clear();
     table.replaceChildren(shown(null));
     said.textContent = "";

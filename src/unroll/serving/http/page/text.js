@@ -8,9 +8,8 @@ export function textPanel(task, state) {
   const result = bars();
   const text = h("textarea", { maxlength: task.inputs.properties.text.maxLength, rows: 4 });
   const empty = () => !text.value.trim();
-  const show = (reply, took) => { state(reply.version, took); result.show(reply.answers[0]); };
-  const clear = () => { state(); result.clear(empty() ? "Write a text, and the answer appears here." : undefined); };
-  const ask = asker(task.task, show, clear, box.tell);
+  const clear = () => result.clear(empty() ? "Write a text, and the answer appears here." : undefined);
+  const ask = asker(task.task, state, ([answer]) => result.show(answer), clear, box.tell);
   const run = () => ask(empty() ? null : [{ text: text.value }]);
   text.addEventListener("input", later(run, 250));
   const samples = task.example.records.map((row) => row.text);

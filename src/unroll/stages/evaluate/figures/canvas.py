@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from unroll.core import store
 from unroll.display.wording import label
-from unroll.problems.common.base import Figure
+from unroll.problems.common.scoring import Figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,7 +13,7 @@ import numpy as np
 
 from unroll.core import store
 from unroll.display.wording import label, number, shorten, words
-from unroll.problems.common.base import Figure
+from unroll.problems.common.scoring import Figure
 from unroll.stages.evaluate.figures import canvas as canvases
 from unroll.stages.evaluate.figures import series_plots, text_plots
 from unroll.stages.evaluate.figures.canvas import INK, MUTED, PALETTE

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unroll.display.wording import label, words
-from unroll.problems.common.base import Figure
+from unroll.problems.common.scoring import Figure
 from unroll.stages.evaluate.figures import canvas as canvases
 from unroll.stages.evaluate.figures.canvas import INK, MUTED, PALETTE
 
