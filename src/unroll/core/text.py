@@ -1,8 +1,10 @@
-"""Lists as text: in which order names stand, and how many of them are shown."""
+"""Small things about words: the order that a person expects of them, and how much of them a line can take."""
 
 import re
 from collections.abc import Sequence
 
+SHOWN = 60
+"""Characters of a value that a message quotes."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -13,6 +15,11 @@ def natural(name: str) -> tuple[int, float, str]:
     ['-1', '9', '10', 'a', 'b']
     """
     return (0, float(name), name) if _NUMBER.fullmatch(name) else (1, 0.0, name)
+
+
+def shorten(text: str, width: int = SHOWN) -> str:
+    """At most ``width`` characters, the last one an ellipsis where some were left out."""
+    return text if len(text) <= width else text[: width - 1].rstrip() + "…"
 
 
 def few(items: Sequence[object], most: int = 4, between: str = "; ") -> str:

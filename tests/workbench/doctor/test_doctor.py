@@ -244,7 +244,9 @@ def test_a_model_that_nobody_published_is_a_note(root: Path) -> None:
 def test_a_file_of_a_folder_source_is_looked_for(root: Path) -> None:
     change_params(root, {"source": "raw"})
     told = [f.what for f in found(root, "tweets") if f.area == "files"]
-    assert told == [f"source 'raw': {root / 'raw'} is no folder; expected sample, lab or a folder with the raw files"]
+    assert told == [
+        f"source 'raw': {root / 'raw'} is not a folder; expected sample, lab or a folder with the raw files"
+    ]
 
 
 def test_an_unknown_task_is_an_error(root: Path) -> None:

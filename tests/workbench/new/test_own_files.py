@@ -125,8 +125,9 @@ def test_a_mark_of_thousands_that_is_given_is_no_decimal_mark(root: Path) -> Non
 def test_the_target_that_was_asked_for_is_the_one_that_is_named(root: Path) -> None:
     name = prices(root)
     told = (
-        r"^prices\.csv: column 'Close' cannot be forecast: row 2 holds '1,041\.50', no number \(400 of the first 400 "
-        r"rows are as odd\); data\.thousands: ',' would say that digits are in groups; expected a column of numbers$"
+        r"^prices\.csv: column 'Close' cannot be forecast: row 2 holds '1,041\.50', which is not a number \(400 "
+        r"of the first 400 rows are like it\); data\.thousands: ',' says that digits are in groups; "
+        r"expected a column of numbers$"
     )
     with pytest.raises(DataError, match=told):
         proposed(root, name, "Close", given={"data.thousands": "'"})
@@ -143,13 +144,13 @@ GROUPS = "or data.thousands: '{}' for the mark between groups of three digits"
         (",", None, "8.63", "a decimal point; expected a decimal comma (data.decimal)"),
         (".", None, "8,63", "a decimal comma; expected a decimal point (data.decimal)"),
         (",", None, "8.634", "a decimal point; expected a decimal comma (data.decimal), " + GROUPS.format(".")),
-        (".", None, "1,041.60", "no number; expected one without groups, " + GROUPS.format(",")),
+        (".", None, "1,041.60", "not a number; expected one without groups, " + GROUPS.format(",")),
         (".", ",", "1,5", "a decimal comma; expected a decimal point (data.decimal)"),
         (",", ".", "1.5", "a decimal point; expected a decimal comma (data.decimal)"),
         (",", None, "1e300", "too large for a number of 32 bits"),
         (",", ".", "1.000e300", "a decimal point; expected a decimal comma (data.decimal)"),
         (".", ",", "1,000", ""),
-        (",", None, "high", "no number; expected one with a decimal comma"),
+        (",", None, "high", "not a number; expected one with a decimal comma"),
     ],
 )  # fmt: skip
 def test_a_cell_that_is_no_number_is_told_by_its_marks(

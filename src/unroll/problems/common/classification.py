@@ -1,6 +1,7 @@
 """What classifiers share: additive statistics of truth and guess, and the metrics made of them.
 
-Shapes: N examples, C classes; the statistics are the flattened confusion matrix, truth by row.
+Shapes: N examples, C classes, D drawn sets of examples, K = C x C.
+The statistics are the flattened confusion matrix, truth by row.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 import numpy as np
 
-from unroll.core.expectation import Expectation
+from unroll.core.expectation import Expectation, Severity
 from unroll.problems.common.base import M, Meta, P, Prepared, Split
 
 if TYPE_CHECKING:
@@ -35,6 +35,15 @@ class Check:
 
     facts: "pd.DataFrame"
     expectations: Sequence[Expectation] = field(default_factory=tuple)
+
+
+def within(
+    column: str, reason: str, low: float | None = None, high: float | None = None, severity: Severity = "critical"
+) -> Expectation:
+    """Expects every fact of a column within bounds."""
+    bounds = {"min_value": low, "max_value": high}
+    kwargs = {"column": column, **{name: bound for name, bound in bounds.items() if bound is not None}}
+    return Expectation("expect_column_values_to_be_between", kwargs, severity, reason)
 
 
 class Preparation(ABC, Generic[P, M]):

@@ -8,11 +8,10 @@ import numpy as np
 
 from unroll.core import store
 from unroll.core.errors import DataError
-from unroll.core.expectation import Expectation
 from unroll.features.vocabulary import UNKNOWN, Vocabulary
 from unroll.problems.common import starting_vectors
 from unroll.problems.common.base import SPLITS, Meta, Prepared, Split
-from unroll.problems.common.preparation import Check, Preparation, Questions
+from unroll.problems.common.preparation import Check, Preparation, Questions, within
 from unroll.problems.language_model import verse, words
 from unroll.problems.language_model.config import LanguageModelModel, LanguageModelPrepare
 from unroll.problems.language_model.tokens import UNITS, Language, strings
@@ -71,20 +70,15 @@ class LanguagePreparation(Preparation[LanguageModelPrepare, LanguageModelModel])
         """Every token in one split, few unknown ones."""
         import pandas as pd
 
-        between, none = "expect_column_values_to_be_between", {"min_value": 0, "max_value": 0}
-        most = {"min_value": 0, "max_value": config.max_unknown_share}
-        expected = [
-            Expectation(between, {"column": f"{split}_tokens", "min_value": 2}, reason=f"{split} has no text")
-            for split in SPLITS
-        ]
-        expected += [
-            Expectation(between, {"column": "tokens_not_in_one_split", **none}, reason="a token in no or two splits"),
-            Expectation(between, {"column": "distinct_tokens", "min_value": 2}, reason="nothing to predict"),
+        expectations = [
+            *(within(f"{split}_tokens", f"{split} has no text", low=2) for split in SPLITS),
+            within("tokens_not_in_one_split", "a token in no or two splits", 0, 0),
+            within("distinct_tokens", "nothing to predict", low=2),
         ]
         for split in SPLITS:
-            column, reason = f"{split}_unknown_share", f"many tokens of {split} are unknown"
-            expected.append(Expectation(between, {"column": column, **most}, severity="warning", reason=reason))
-        return Check(pd.DataFrame([_facts(prepared)]), expected)
+            reason = f"many tokens of {split} are unknown"
+            expectations.append(within(f"{split}_unknown_share", reason, 0, config.max_unknown_share, "warning"))
+        return Check(pd.DataFrame([_facts(prepared)]), expectations)
 
     def questions(self, prepared: Prepared, split: Split, metric: str) -> Questions:
         """The tokens. An unknown one is cheap, so both models must know the same ones, unless it is spelled, too."""

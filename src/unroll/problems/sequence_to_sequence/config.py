@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from unroll.core.config import Config, DisagreementError, PositiveInt, PrepareConfig, RecurrentConfig, Share
-from unroll.features import text_splits
+from unroll.features import splits
 
 SourceUnit = Literal["character", "whole", "numbers"]
 Architecture = Literal["repeat", "plain", "peeking", "attention", "aligned", "one_to_many"]
@@ -19,7 +19,7 @@ STEEPNESS = 10.0
 class SequenceToSequencePrepare(PrepareConfig):
     """The ``prepare`` block of a sequence-to-sequence task."""
 
-    split: text_splits.Kind = Field(
+    split: splits.Kind = Field(
         "stratified",
         description="Drawn (of each source its share, where it is one symbol), file_order, or the source's",
     )
@@ -39,7 +39,7 @@ class SequenceToSequencePrepare(PrepareConfig):
 
     @model_validator(mode="after")
     def _leaves_train(self) -> "SequenceToSequencePrepare":
-        if fault := text_splits.shares_fault(self.split, self.validation_share, self.test_share, "pairs"):
+        if fault := splits.shares_fault(self.split, self.validation_share, self.test_share, "pairs"):
             beside = ["test_share"] if self.split == "source" else []
             raise DisagreementError(fault, beside, {"validation_share": 0.1, "test_share": 0.1})
         if self.grouped and (self.split == "source" or self.source_unit == "whole"):

@@ -9,11 +9,10 @@ import numpy as np
 
 from unroll.core import store
 from unroll.core.errors import DataError, TableError
-from unroll.core.expectation import Expectation
-from unroll.features import scaling, splits, strings, text_splits
+from unroll.features import scaling, splits, strings
 from unroll.problems.common import classification
 from unroll.problems.common.base import SPLITS, Meta, Prepared, Split
-from unroll.problems.common.preparation import Check, Preparation, Questions
+from unroll.problems.common.preparation import Check, Preparation, Questions, within
 from unroll.problems.sequence_to_sequence import number_vectors, pairs, sums
 from unroll.problems.sequence_to_sequence.config import SequenceToSequenceModel, SequenceToSequencePrepare
 from unroll.problems.sequence_to_sequence.pairs import COLUMNS
@@ -82,40 +81,19 @@ class PairPreparation(Preparation[SequenceToSequencePrepare, SequenceToSequenceM
         """Every pair in one split, no question in two, few characters and no text beyond what train has."""
         import pandas as pd
 
-        between, zero = "expect_column_values_to_be_between", {"min_value": 0, "max_value": 0}
-        most = {"min_value": 0, "max_value": config.max_unknown_share}
-        return Check(
-            pd.DataFrame([_facts(prepared)]),
-            [
-                *(
-                    Expectation(between, {"column": f"{split}_pairs", "min_value": 1}, reason=f"{split} has no pairs")
-                    for split in SPLITS
-                ),
-                Expectation(between, {"column": "pairs_not_in_one_split", **zero}, reason="a pair in no or two splits"),
-                Expectation(
-                    between,
-                    {"column": "questions_in_two_splits", **zero},
-                    reason="a question, or a sum in its other order, stands in two splits",
-                ),
-                Expectation(
-                    between,
-                    {"column": "unknown_sources", **zero},
-                    reason="a source that train does not have, where each is one symbol",
-                ),
-                Expectation(
-                    between, {"column": "unknown_character_share", **most}, reason="characters that train does not have"
-                ),
-                *(
-                    Expectation(
-                        between,
-                        {"column": f"{name}_characters_beyond_train", **zero},
-                        severity="warning",
-                        reason=f"a {name} is longer than all of train",
-                    )
-                    for name in COLUMNS
-                ),
-            ],
-        )
+        sum_in_two = "a question, or a sum in its other order, stands in two splits"
+        unknown = "a source that train does not have, where each is one symbol"
+        expectations = [
+            *(within(f"{split}_pairs", f"{split} has no pairs", low=1) for split in SPLITS),
+            within("pairs_not_in_one_split", "a pair in no or two splits", 0, 0),
+            within("questions_in_two_splits", sum_in_two, 0, 0),
+            within("unknown_sources", unknown, 0, 0),
+            within("unknown_character_share", "characters that train does not have", 0, config.max_unknown_share),
+        ]
+        for name in COLUMNS:
+            reason = f"a {name} is longer than all of train"
+            expectations.append(within(f"{name}_characters_beyond_train", reason, 0, 0, "warning"))
+        return Check(pd.DataFrame([_facts(prepared)]), expectations)
 
     def questions(self, prepared: Prepared, split: Split, metric: str) -> Questions:  # noqa: ARG002
         """The target of each pair; one with a character that the model cannot write is None, and never right."""
@@ -129,7 +107,7 @@ class PairPreparation(Preparation[SequenceToSequencePrepare, SequenceToSequenceM
 class Parting:
     """How pairs are split: which way, the shares, and the source's own parts (N,), where it has any."""
 
-    kind: text_splits.Kind
+    kind: splits.Kind
     validation_share: float | None
     test_share: float | None
     rng: np.random.Generator
@@ -158,7 +136,7 @@ class Parting:
 
     def _split(self, labels_N: np.ndarray, groups_N: np.ndarray) -> dict[str, np.ndarray]:
         shares = self.validation_share, self.test_share
-        return text_splits.split(self.kind, labels_N, groups_N, *shares, self.rng, self.parts_N)
+        return splits.split(self.kind, labels_N, groups_N, *shares, self.rng, self.parts_N)
 
 
 def texts(table: "pd.DataFrame", column: str) -> list[str]:

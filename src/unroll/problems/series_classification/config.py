@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from unroll.core.config import DisagreementError, Pooling, PrepareConfig, RecurrentConfig
-from unroll.features import text_splits
+from unroll.features import splits
 
 MAX_WORDS = 100_000
 
@@ -13,7 +13,7 @@ MAX_WORDS = 100_000
 class SeriesClassificationPrepare(PrepareConfig):
     """The ``prepare`` block of a series classification task."""
 
-    split: text_splits.Kind = Field(
+    split: splits.Kind = Field(
         "source", description="The source's own, or drawn class by class (stratified), or the first rows train"
     )
     validation_share: float | None = Field(
@@ -33,7 +33,7 @@ class SeriesClassificationPrepare(PrepareConfig):
 
     @model_validator(mode="after")
     def _affordable(self) -> "SeriesClassificationPrepare":
-        if fault := text_splits.shares_fault(self.split, self.validation_share, self.test_share, "series"):
+        if fault := splits.shares_fault(self.split, self.validation_share, self.test_share, "series"):
             beside = ["test_share"] if self.split == "source" else []
             raise DisagreementError(fault, beside, {"validation_share": 0.1, "test_share": 0.1})
         if self.grouped and self.split == "source":

@@ -13,7 +13,7 @@ import numpy as np
 from unroll.core import store
 from unroll.core.errors import DataError
 from unroll.core.expectation import Expectation
-from unroll.features import scaling, splits, text_splits
+from unroll.features import scaling, splits
 from unroll.problems.common import classification
 from unroll.problems.common.base import SPLITS, Meta, Prepared, Split
 from unroll.problems.common.preparation import Check, Preparation, Questions
@@ -149,7 +149,7 @@ def _split(
         given_N = np.unique(table["group"].to_numpy(dtype=str), return_inverse=True)[1]
         store.write_array(folder / "groups.npy", given_N.astype(np.int32))
         groups_N = splits.together(groups_N, given_N)
-    return text_splits.split(config.split, labels_N, groups_N, config.validation_share, config.test_share, rng)
+    return splits.split(config.split, labels_N, groups_N, config.validation_share, config.test_share, rng)
 
 
 def _require_steps(fitted: Meta, steps: int, equal: bool) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from unroll.core.config import DisagreementError, Pooling, PositiveInt, PrepareConfig, RecurrentConfig, Share
-from unroll.features import text_splits
+from unroll.features import splits
 from unroll.problems.common.starting_vectors import VectorsFile, VectorsKey
 
 Lengths = Annotated[tuple[PositiveInt, ...], Field(strict=False)]
@@ -14,7 +14,7 @@ Lengths = Annotated[tuple[PositiveInt, ...], Field(strict=False)]
 class TextClassificationPrepare(PrepareConfig):
     """The ``prepare`` block of a text classification task."""
 
-    split: text_splits.Kind = Field(
+    split: splits.Kind = Field(
         description="file_order: the first texts train, the last ones test; stratified: drawn class by class; source: "
         "the source's own, and validation drawn from its train part where it has none"
     )
@@ -33,7 +33,7 @@ class TextClassificationPrepare(PrepareConfig):
 
     @model_validator(mode="after")
     def _leaves_train(self) -> "TextClassificationPrepare":
-        if fault := text_splits.shares_fault(self.split, self.validation_share, self.test_share, "texts"):
+        if fault := splits.shares_fault(self.split, self.validation_share, self.test_share, "texts"):
             beside = ["test_share"] if self.split == "source" else []
             raise DisagreementError(fault, beside, {"validation_share": 0.1, "test_share": 0.1})
         if self.grouped and self.split == "source":

@@ -11,13 +11,12 @@ import numpy as np
 
 from unroll.core import store
 from unroll.core.errors import TableError
-from unroll.core.expectation import Expectation
-from unroll.features import splits, text_splits, tokenization
+from unroll.features import splits, tokenization
 from unroll.features.strings import Flat
 from unroll.features.vocabulary import UNKNOWN, Vocabulary
 from unroll.problems.common import classification, starting_vectors
 from unroll.problems.common.base import SPLITS, Meta, Prepared, Split
-from unroll.problems.common.preparation import Check, Preparation, Questions
+from unroll.problems.common.preparation import Check, Preparation, Questions, within
 from unroll.problems.text_classification.config import TextClassificationModel, TextClassificationPrepare
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class TextPreparation(Preparation[TextClassificationPrepare, TextClassificationM
         labels_N = np.array([classes.index(label) for label in labels], dtype=np.int16)
         rng = np.random.default_rng(config.seed)
         shares, parts_N = (config.validation_share, config.test_share), classification.parts(table, config.split)
-        rows = text_splits.split(config.split, labels_N, groups_N, *shares, rng, parts_N)
+        rows = splits.split(config.split, labels_N, groups_N, *shares, rng, parts_N)
         if config.split == "source":
             classification.require_known(labels_N, rows, classes)
         words = [tokenization.tokens(one) for one in cleaned]
@@ -89,25 +88,16 @@ class TextPreparation(Preparation[TextClassificationPrepare, TextClassificationM
         """Texts and every class in each split, no text in two of them, few unknown words."""
         import pandas as pd
 
-        between = "expect_column_values_to_be_between"
-        some, none = {"min_value": 1}, {"min_value": 0, "max_value": 0}
-        most = {"min_value": 0, "max_value": config.max_unknown_share}
-        expected = [
-            Expectation(between, {"column": f"{split}_texts", **some}, reason=f"{split} has no texts")
-            for split in SPLITS
-        ]
+        expectations = [within(f"{split}_texts", f"{split} has no texts", low=1) for split in SPLITS]
         for number, name in enumerate(prepared.meta["classes"]):
-            column, reason = f"train_texts_of_class_{number}", f"class {name!r} has no text in train"
-            expected.append(Expectation(between, {"column": column, **some}, reason=reason))
-        expected.append(Expectation(between, {"column": "texts_in_two_splits", **none}, reason="a text in two splits"))
+            expectations.append(within(f"train_texts_of_class_{number}", f"class {name!r} has no text in train", low=1))
+        expectations.append(within("texts_in_two_splits", "a text in two splits", 0, 0))
         if config.grouped:
-            reason = "a group in two splits"
-            expected.append(Expectation(between, {"column": "groups_in_two_splits", **none}, reason=reason))
+            expectations.append(within("groups_in_two_splits", "a group in two splits", 0, 0))
         for split in SPLITS:
             reason = f"many words of {split} are not in the vocabulary"
-            column = f"{split}_unknown_share"
-            expected.append(Expectation(between, {"column": column, **most}, severity="warning", reason=reason))
-        return Check(pd.DataFrame([_facts(prepared)]), expected)
+            expectations.append(within(f"{split}_unknown_share", reason, 0, config.max_unknown_share, "warning"))
+        return Check(pd.DataFrame([_facts(prepared)]), expectations)
 
     def questions(self, prepared: Prepared, split: Split, metric: str) -> Questions:  # noqa: ARG002
         """The label of each text."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unroll.core.expectation import Expectation, Severity
+from unroll.core.expectation import Expectation
 from unroll.problems.common.base import SPLITS, Meta, Prepared, Split
-from unroll.problems.common.preparation import Check, Questions
+from unroll.problems.common.preparation import Check, Questions, within
 from unroll.problems.windows import calendar, categories, starts
 
 if TYPE_CHECKING:
@@ -48,21 +48,12 @@ def check(prepared: Prepared) -> Check:
 
 
 def _expectations() -> list[Expectation]:
-    zero = {"min_value": 0, "max_value": 0}
-    limits: tuple[tuple[float, Severity], ...] = ((FEW_WINDOWS, "warning"), (TOO_FEW_WINDOWS, "critical"))
-    between = "expect_column_values_to_be_between"
+    few = "missing rows or values leave few of the split's windows"
     return [
-        Expectation(between, {"column": "rows_outside_split", **zero}, reason="a window crosses a split"),
-        Expectation(between, {"column": "rows_missing", **zero}, reason="a window crosses a gap in time"),
-        *(
-            Expectation(
-                between,
-                {"column": "window_share", "min_value": least},
-                severity=severity,
-                reason="missing rows or values leave few of the split's windows",
-            )
-            for least, severity in limits
-        ),
+        within("rows_outside_split", "a window crosses a split", 0, 0),
+        within("rows_missing", "a window crosses a gap in time", 0, 0),
+        within("window_share", few, low=FEW_WINDOWS, severity="warning"),
+        within("window_share", few, low=TOO_FEW_WINDOWS),
         Expectation(
             "expect_column_distinct_values_to_equal_set",
             {"column": "split", "value_set": list(SPLITS)},

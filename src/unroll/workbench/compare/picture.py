@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unroll.display.wording import measure, shorten, words
+from unroll.core.text import shorten
+from unroll.display.wording import measure, words
 from unroll.stages.evaluate.figures import canvas
 from unroll.stages.evaluate.figures.canvas import DPI, MUTED
 from unroll.workbench.compare import line_panels, scales

@@ -10,12 +10,11 @@ import numpy as np
 
 from unroll.core import store
 from unroll.core.errors import StoreError, UnrollError
-from unroll.core.text import few
+from unroll.core.text import few, shorten
 from unroll.datasets.files import FilesConfig, Plan
 from unroll.datasets.files.config import identifier, paths, plain
 from unroll.datasets.files.first_look import ROWS
 from unroll.datasets.files.tables.series_builder import named
-from unroll.display.wording import shorten
 from unroll.stages.common.task import Task
 from unroll.stages.ingest import ingest
 from unroll.workbench.doctor.findings import Finding, fault, fine, note, size

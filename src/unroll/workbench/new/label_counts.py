@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from unroll.core.errors import DataError
 from unroll.datasets.files import FilesConfig
-from unroll.datasets.files.columns.cells import USUAL_MISSING
 from unroll.datasets.files.labels import alike, in_order
+from unroll.datasets.files.reading import missing
 from unroll.workbench.new.blocks import Line
 from unroll.workbench.new.parts import counted, gate_lines
 
@@ -137,4 +137,4 @@ class Labels:
 
 def _is_no_label(label: str, labels: Collection[str]) -> bool:
     """Whether a label is a usual word for a missing one, or −1 where the others are not 1 alone."""
-    return label in USUAL_MISSING or (label == "-1" and {*labels} != {"-1", "1"})
+    return label in missing.WORDS or (label == "-1" and {*labels} != {"-1", "1"})

@@ -8,8 +8,8 @@ from unroll.datasets.files.columns import cells
 from unroll.datasets.files.config import identifier
 from unroll.datasets.files.first_look import Look
 from unroll.datasets.files.infer.seen import Seen
+from unroll.datasets.files.reading import require_columns
 from unroll.datasets.files.tables.series_builder import named
-from unroll.datasets.files.tables.sifting import require_columns
 from unroll.workbench.new.parts import percent
 from unroll.workbench.new.request import Request
 from unroll.workbench.new.session import place_name

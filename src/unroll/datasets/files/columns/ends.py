@@ -95,15 +95,15 @@ class Ends:
         self._thin(min(MOST, max(LEAST, CELLS // max(len(numbers), 1))))
 
     def markers(self) -> list[Marker]:
-        """Those numbers that stand apart and come again; one that is ordinary in another column is none."""
-        found = []
+        """Those numbers that stand apart and come again; one that is ordinary in another column is left out."""
+        markers = []
         for name, column in self._columns.items():
             for sign, end in ((1.0, column.low), (-1.0, column.high)):
                 rest_S = sign * column.sample_S()
                 rest_S = rest_S[rest_S > end.number]  # no NaN either
                 if stands_apart(end.number, sign, end.count, column.numbers, end.next, rest_S):
-                    found.append(Marker(name, sign * end.number, end.count, column.numbers, end.where))
-        return [marker for marker in found if not any(_is_within(marker.number, c) for c in self._columns.values())]
+                    markers.append(Marker(name, sign * end.number, end.count, column.numbers, end.where))
+        return [marker for marker in markers if not any(_is_within(marker.number, c) for c in self._columns.values())]
 
     def may_be_ordinary(self, number: float, name: str) -> bool:
         """Whether a number would stand among those of a column, or no farther off than its twentieths at either end."""
