@@ -104,9 +104,9 @@ def initial(path: Path, words: Sequence[str], rng: np.random.Generator) -> Initi
     found_V = np.array([word in places for word in words], dtype=bool)
     if not found_V.any():
         raise DataError(f"{path}: has none of the {len(words)} words asked for, such as {words[-1]!r}; expected some")
-    known_VD = found.vectors_WD[[places[word] for word in words if word in places]]
-    vectors_VD = rng.normal(0.0, float(known_VD.std()), (len(words), found.vectors_WD.shape[1])).astype(np.float32)
-    vectors_VD[found_V] = known_VD
+    known = found.vectors_WD[[places[word] for word in words if word in places]]
+    vectors_VD = rng.normal(0.0, float(known.std()), (len(words), found.vectors_WD.shape[1])).astype(np.float32)
+    vectors_VD[found_V] = known
     return Initial(vectors_VD, found_V)
 
 

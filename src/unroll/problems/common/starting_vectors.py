@@ -88,8 +88,8 @@ def facts(found_V: np.ndarray, ids: Mapping[str, np.ndarray]) -> dict[str, float
         "vocabulary_words": len(found_V) - 1,
         "vocabulary_words_with_a_vector": int(found_V[1:].sum()),
         **{
-            f"{part}_share_with_a_vector": float(found_V[ids_N].mean()) if len(ids_N) else 0.0
-            for part, ids_N in ids.items()
+            f"{part}_share_with_a_vector": float(found_V[part_ids].mean()) if len(part_ids) else 0.0
+            for part, part_ids in ids.items()
         },
     }
 

@@ -73,5 +73,4 @@ def only(windows: Windows, legal_T: np.ndarray) -> Windows:
     begins_T = np.diff(starts_T, prepend=False)
     ends = np.flatnonzero(begins_T & ~starts_T)
     firsts = np.flatnonzero(begins_T & starts_T)
-    ranges_R2 = np.stack([firsts, np.append(ends, len(legal_T))[: len(firsts)]], axis=1)
-    return Windows(ranges_R2, windows.stride)
+    return Windows(np.stack([firsts, np.append(ends, len(legal_T))[: len(firsts)]], axis=1), windows.stride)
