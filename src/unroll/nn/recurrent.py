@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from unroll.core.config import Cell, RecurrentConfig
 from unroll.nn.cells import CELLS, State, hidden
 from unroll.nn.layers import CellLayer, Stack, cells_of, merge_directions, run
-from unroll.nn.recording import Recording
+from unroll.nn.step_recording import Recording
 
 FORGET_BIAS = 1.0
 """Of an LSTM's forget gate at the start by default: open, σ(1) = 0.73 (Jozefowicz et al. 2015)."""

@@ -11,7 +11,7 @@ import pytest
 from datasets import own_files as own
 from unroll.core.errors import DataError
 from unroll.datasets.files import DATASET
-from unroll.datasets.files.columns import cells
+from unroll.datasets.files.columns import parsing
 from unroll.datasets.files.columns.clock import spelt
 from unroll.datasets.files.labels import in_order, text_of
 from unroll.stages.ingest import download
@@ -395,7 +395,7 @@ def test_labels_stand_in_their_natural_order() -> None:
 
 def test_a_group_of_thousands_does_not_begin_with_a_zero() -> None:
     told = pd.Series(["1,993.3", "0,707", "012,345", "-1,000", "10,000"], dtype="str")
-    numbers, bad = cells.numbers(told, cells.Marks.of((), ".", ","), "")
+    numbers, bad = parsing.numbers(told, parsing.Marks.of((), ".", ","), "")
     assert bad.tolist() == [False, True, True, False, False]
     assert numbers[~bad].tolist() == [np.float32(1993.3), -1000, 10_000]
 

@@ -14,9 +14,9 @@ from projects import ROOT
 
 from unroll.core.errors import DataError, ValidationError
 from unroll.datasets.files import DATASET
-from unroll.datasets.files.columns.cells import Marks
 from unroll.datasets.files.columns.column import Column
 from unroll.datasets.files.columns.ends import MOST, Ends
+from unroll.datasets.files.columns.parsing import Marks
 from unroll.workbench import new
 from unroll.workbench.new import Proposal, Request, survey
 

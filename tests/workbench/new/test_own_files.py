@@ -15,8 +15,8 @@ from projects import ROOT
 
 from unroll.core.errors import ConfigError, DataError
 from unroll.datasets.files import FilesConfig
-from unroll.datasets.files.columns import cells
-from unroll.datasets.files.columns.cells import Marks
+from unroll.datasets.files.columns import parsing
+from unroll.datasets.files.columns.parsing import Marks
 from unroll.workbench import new
 from unroll.workbench.new import Proposal, Request, parse
 
@@ -158,10 +158,10 @@ def test_a_cell_that_is_no_number_is_told_by_its_marks(
 ) -> None:
     marks = Marks.of((), decimal, thousands)
     column = pd.Series([cell], dtype="str")
-    _, bad_N = cells.numbers(column, marks, "a.csv")
+    _, bad_N = parsing.numbers(column, marks, "a.csv")
     assert bad_N.tolist() == [bool(reason)]
     if reason:
-        assert cells.reason(marks, column)(0) == reason
+        assert parsing.reason(marks, column)(0) == reason
 
 
 def shops(root: Path, rows: int = 300, sites: tuple[str, ...] = ("Ulm", "Bonn"), group: str = "station") -> str:

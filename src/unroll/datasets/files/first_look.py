@@ -12,8 +12,8 @@ from unroll.core.config import Config
 from unroll.core.errors import DataError
 from unroll.core.text import shorten
 from unroll.datasets.files import reading
-from unroll.datasets.files.columns import cells
-from unroll.datasets.files.columns.cells import Marks
+from unroll.datasets.files.columns import parsing
+from unroll.datasets.files.columns.parsing import Marks
 from unroll.datasets.files.config import FilesConfig, Scalar, file_name, paths
 from unroll.datasets.files.reading import Reading, Unread
 from unroll.datasets.files.reading.numerals import group_mark
@@ -82,7 +82,7 @@ class Look:
 
         Where its digits are in groups the key that says so is named.
         """
-        _, bad_N = cells.numbers(self.frame[column], marks, f"{self.file}, column {column}")
+        _, bad_N = parsing.numbers(self.frame[column], marks, f"{self.file}, column {column}")
         if not bad_N.any():
             return ""
         first = int(np.argmax(bad_N))

@@ -11,7 +11,7 @@ from unroll.core.text import few
 from unroll.datasets.common.base import Part
 from unroll.datasets.files import first_look as looking
 from unroll.datasets.files import reading
-from unroll.datasets.files.columns.cells import Marks
+from unroll.datasets.files.columns.parsing import Marks
 from unroll.datasets.files.columns.watch import Watch
 from unroll.datasets.files.config import FilesConfig, plain
 from unroll.datasets.files.first_look import Look

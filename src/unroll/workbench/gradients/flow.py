@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unroll.nn.recording import Run
+from unroll.nn.step_recording import Run
 
 PARTS = ("h", "c")
 """The names of a state's parts: every cell has h, an LSTM c, too."""

@@ -4,7 +4,7 @@ import numpy as np
 
 from unroll.core.errors import DataError
 from unroll.datasets.files import FilesConfig, Plan
-from unroll.datasets.files.columns import cells
+from unroll.datasets.files.columns import parsing
 from unroll.datasets.files.config import identifier
 from unroll.datasets.files.first_look import Look
 from unroll.datasets.files.infer.seen import Seen
@@ -87,7 +87,7 @@ def _why_none(plan: Plan, target: str) -> str:
     if column.is_empty:
         return "it is empty"
     if not column.is_numeric:
-        marks = cells.Marks.of(config.missing or (), config.decimal, config.thousands)
+        marks = parsing.Marks.of(config.missing or (), config.decimal, config.thousands)
         return plan.look.odd(target, marks)
     if column.missing_share > config.max_missing_share:
         share = f"{percent(column.missing_share)} of its cells hold no number"
@@ -97,8 +97,8 @@ def _why_none(plan: Plan, target: str) -> str:
 
 def _likeness(look: Look, config: FilesConfig, one: str, other: str) -> float:
     """How closely two columns go together in the first rows: the correlation, without its sign."""
-    marks = cells.Marks.of(config.missing or (), config.decimal, config.thousands)
-    a_N, b_N = (cells.numbers(look.frame[name], marks, name)[0] for name in (one, other))
+    marks = parsing.Marks.of(config.missing or (), config.decimal, config.thousands)
+    a_N, b_N = (parsing.numbers(look.frame[name], marks, name)[0] for name in (one, other))
     both_N = np.isfinite(a_N) & np.isfinite(b_N)
     if both_N.sum() < 3 or not a_N[both_N].std() or not b_N[both_N].std():
         return 0.0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unroll.datasets.files.columns import cells, times
+from unroll.datasets.files.columns import parsing, times
 from unroll.datasets.files.config import TimeColumns
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def spelt(frame: "pd.DataFrame", names: Sequence[str], *, epochs: bool = False) 
         return ()
     if epochs and len(names) == 1 and (epoch := _epoch(sample)):
         return (epoch,)
-    if cells.numbers(pd.Series(sample.to_pylist(), dtype="str"), cells.Marks(), "")[1].mean() < 0.5:
+    if parsing.numbers(pd.Series(sample.to_pylist(), dtype="str"), parsing.Marks(), "")[1].mean() < 0.5:
         return ("%Y%m%d",) if epochs and _read(sample, "%Y%m%d").mean() >= ENOUGH else ()
     if _read(sample, "iso").all():  # no other format is as plain
         return ("iso",)
@@ -168,7 +168,7 @@ def siblings(form: str) -> list[str]:
 
 
 def _epoch(sample: "pa.Array") -> str | None:
-    number_N, bad_N = cells._from_text(sample, cells.Marks())
+    number_N, bad_N = parsing._from_text(sample, parsing.Marks())
     if bad_N.any():
         return None
     return next((name for name, low, high in EPOCHS if ((number_N >= low) & (number_N < high)).all()), None)

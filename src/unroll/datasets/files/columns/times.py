@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unroll.core.errors import ConfigError
-from unroll.datasets.files.columns import cells
+from unroll.datasets.files.columns import parsing
 from unroll.datasets.files.config import TimeColumns
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def joined(frame: "pd.DataFrame", names: Sequence[str]) -> "pa.Array":
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    parts = [cells.words(frame[name]) for name in names]
+    parts = [parsing.words(frame[name]) for name in names]
     return parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, pa.scalar(" ", pa.large_string()))
 
 
@@ -135,7 +135,7 @@ def _parse(written: "pa.Array", form: str, timezone: str) -> np.ndarray:
     import pyarrow.compute as pc
 
     if form in _EPOCH_US:
-        number_N, bad_N = cells._from_text(written, cells.Marks())
+        number_N, bad_N = parsing._from_text(written, parsing.Marks())
         us_N = np.where(bad_N | np.isnan(number_N), np.inf, number_N * _EPOCH_US[form])
         good_N = (us_N >= _FIRST) & (us_N <= _LAST)
         return np.where(good_N, np.round(np.where(good_N, us_N, 0)), NONE).astype(np.int64)

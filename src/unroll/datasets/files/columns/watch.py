@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unroll.datasets.files.columns import cells
+from unroll.datasets.files.columns import parsing
 from unroll.datasets.files.columns.ends import THINNER, Ends
 from unroll.datasets.files.reading import missing
 
@@ -41,7 +41,7 @@ class Watch:
     def odd(self, column: "pd.Series[Any]", bad_N: np.ndarray, file: str, rows_N: np.ndarray) -> None:
         """Cells of a column of numbers that are none."""
         if bad_N.any():
-            self.said(cells.words(column[bad_N]), file, rows_N[bad_N])
+            self.said(parsing.words(column[bad_N]), file, rows_N[bad_N])
 
     def said(self, said: "pa.Array", file: str, rows_N: np.ndarray) -> None:
         """Cells that hold words."""

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from unroll.datasets.files.columns import cells, times
-from unroll.datasets.files.columns.cells import Marks
+from unroll.datasets.files.columns import parsing, times
 from unroll.datasets.files.columns.column import Column
+from unroll.datasets.files.columns.parsing import Marks
 from unroll.datasets.files.config import FilesConfig, Scalar, Table, TimeColumns
 from unroll.datasets.files.first_look import Look
 from unroll.datasets.files.infer import labelled_columns, series_columns_seen
@@ -148,7 +148,7 @@ def _missing(look: Look, config: FilesConfig) -> tuple[Scalar, ...]:
     usual = pa.array(missing.WORDS, pa.large_string())
     there: set[str] = set()
     for name in look.columns:
-        said = cells.words(look.frame[name])
+        said = parsing.words(look.frame[name])
         there |= set(said.filter(pc.is_in(said, value_set=usual)).to_pylist())
     return tuple(word for word in missing.WORDS if word in there)
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from unroll.core.errors import DataError, MissingColumnError
-from unroll.datasets.files.columns import cells, clock, times
+from unroll.datasets.files.columns import clock, parsing, times
 from unroll.datasets.files.columns.column import Column
 from unroll.datasets.files.columns.ends import Marker
 from unroll.datasets.files.config import FilesConfig, TimeColumns
@@ -78,7 +78,7 @@ def _group(seen: Seen, time: TimeColumns) -> str | None:
     if at_once < 1 + TWICE:
         return None
     for column in sorted(seen.free(*times.columns(time)), key=lambda column: not column.is_category):
-        said = np.array(cells.words(seen.look.frame[column.name]).to_pylist(), dtype=object)
+        said = np.array(parsing.words(seen.look.frame[column.name]).to_pylist(), dtype=object)
         whole = column.is_category or bool((np.round(column.number_N) == column.number_N).all())
         few = column.filled == column.rows and 1 < column.distinct <= at_once / MOST_AT_ONCE
         if whole and few and len(set(zip(us_N.tolist(), said.tolist(), strict=True))) == len(us_N):
@@ -107,7 +107,7 @@ def _time(seen: Seen) -> TimeColumns | None:
 def _step(look: Look, time: TimeColumns, site: str | None) -> str | None:
     """The most frequent difference between neighbouring rows, as a block has it."""
     us_N, _ = times.read(look.frame, time)
-    sites_N = np.array(cells.words(look.frame[site]).to_pylist(), dtype=object) if site else np.zeros(len(us_N))
+    sites_N = np.array(parsing.words(look.frame[site]).to_pylist(), dtype=object) if site else np.zeros(len(us_N))
     steps: list[int] = []
     for name in set(sites_N.tolist()):
         own = us_N[(sites_N == name) & (us_N != times.NONE)]

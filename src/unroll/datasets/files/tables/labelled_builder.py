@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unroll.datasets.common.base import Part
-from unroll.datasets.files.columns import cells
-from unroll.datasets.files.columns.cells import Marks
+from unroll.datasets.files.columns import parsing
+from unroll.datasets.files.columns.parsing import Marks
 from unroll.datasets.files.columns.watch import Watch
 from unroll.datasets.files.config import PARTS, FilesConfig
 from unroll.datasets.files.tables.builder import TableReader
@@ -76,11 +76,11 @@ class LabelledReader(TableReader):
                 series[f"t{step:03d}"] = np.full(len(frame), np.nan, dtype=np.float32)
                 continue
             column = values[step]
-            number_N, bad_N = cells.numbers(frame[column], self.marks, f"{sieve.file}, column {column}")
+            number_N, bad_N = parsing.numbers(frame[column], self.marks, f"{sieve.file}, column {column}")
             raw = frame[column]
             if self.watch is not None:
                 self.watch.odd(raw, bad_N, sieve.file, sieve.rows_N)
-            sieve.refuse(bad_N, column, raw, cells.reason(self.marks, raw))
+            sieve.refuse(bad_N, column, raw, parsing.reason(self.marks, raw))
             series[f"t{step:03d}"] = number_N
             blank_N &= np.isnan(number_N)
         sieve.refuse(blank_N, "", np.full(len(frame), "no values", dtype=object), "empty series")

@@ -8,8 +8,8 @@ import numpy as np
 
 from unroll.core.errors import ConfigError, DataError
 from unroll.datasets.common.base import Part
-from unroll.datasets.files.columns import cells, clock, times
-from unroll.datasets.files.columns.cells import Marks
+from unroll.datasets.files.columns import clock, parsing, times
+from unroll.datasets.files.columns.parsing import Marks
 from unroll.datasets.files.columns.watch import Watch
 from unroll.datasets.files.config import FilesConfig, TimeColumns, identifier, seconds
 from unroll.datasets.files.tables.builder import TableReader
@@ -127,9 +127,9 @@ class SeriesReader(TableReader):
         frame, arrays = chunk.frame, {}
         bad: dict[str, np.ndarray] = {}
         for column, name in self.values.items():
-            arrays[name], bad[column] = cells.numbers(frame[column], self.marks, f"{chunk.file}, column {column}")
+            arrays[name], bad[column] = parsing.numbers(frame[column], self.marks, f"{chunk.file}, column {column}")
         for column, name in self.words.items():
-            said = cells.without(cells.words(frame[column]), self.marks.words)
+            said = parsing.without(parsing.words(frame[column]), self.marks.words)
             arrays[name] = pd.array(said.to_pylist(), dtype="str")
             if self.watch is not None:
                 self.watch.said(said, chunk.file, sieve.rows_N)
@@ -142,7 +142,7 @@ class SeriesReader(TableReader):
         us_N = self._times(frame, sieve, arrays, bad, site_N)
         for column in self.values:
             raw = frame[column]
-            sieve.refuse(bad[column], column, raw, cells.reason(self.marks, raw))
+            sieve.refuse(bad[column], column, raw, parsing.reason(self.marks, raw))
         kept = sieve.kept_N
         self._require_constant(chunk, site_N, arrays, kept)
         columns = {"time": us_N[kept], "site": site_N[kept], **{name: values[kept] for name, values in arrays.items()}}
@@ -153,7 +153,7 @@ class SeriesReader(TableReader):
     def _sites(self, frame: "pd.DataFrame", sieve: Sieve) -> np.ndarray:
         if self.config.site is None:
             return np.full(len(frame), "", dtype=object)
-        said = cells.words(frame[self.config.site])
+        said = parsing.words(frame[self.config.site])
         sieve.refuse(
             said.is_null().to_numpy(zero_copy_only=False) & ~self._is_blank(frame),
             self.config.site, frame[self.config.site], "no site",
@@ -166,7 +166,7 @@ class SeriesReader(TableReader):
         for column in self.columns():
             if not blank_N.any():
                 break
-            blank_N &= cells.words(frame[column]).is_null().to_numpy(zero_copy_only=False)
+            blank_N &= parsing.words(frame[column]).is_null().to_numpy(zero_copy_only=False)
         return blank_N
 
     def _times(
