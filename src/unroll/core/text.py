@@ -1,6 +1,7 @@
 """Small things about words: the order that a person expects of them, and how much of them a line can take."""
 
 import re
+from collections.abc import Sequence
 
 SHOWN = 60
 """Characters of a value that a message quotes."""
@@ -19,3 +20,12 @@ def natural(name: str) -> tuple[int, float, str]:
 def shorten(text: str, width: int = SHOWN) -> str:
     """At most ``width`` characters, the last one an ellipsis where some were left out."""
     return text if len(text) <= width else text[: width - 1].rstrip() + "…"
+
+
+def few(items: Sequence[object], most: int = 4, between: str = "; ") -> str:
+    """The first ``most`` items, and an ellipsis where there are more.
+
+    >>> few(["a", "b", 3], most=2)
+    'a; b; …'
+    """
+    return between.join([*map(str, items[:most]), *["…"] * (len(items) > most)])

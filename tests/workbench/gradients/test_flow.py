@@ -85,7 +85,7 @@ def test_a_linear_recurrence_vanishes_or_explodes_at_its_spectral_radius(radius:
         _, last_BH, _ = encoder(randn(4, 30, F).abs() + 0.1)
         (flow,) = flows(recording.longest, last_BH.square().sum(), seed=0)
     np.testing.assert_allclose(flow.norm_D, radius ** np.arange(30.0), rtol=1e-10)
-    assert flow.half_life == (pytest.approx(np.log(0.5) / np.log(radius)) if radius != 1 else np.inf)
+    assert half_life(flow.norm_D) == (pytest.approx(np.log(0.5) / np.log(radius)) if radius != 1 else np.inf)
     assert flow.sequences_D.tolist() == [4] * 30
 
 

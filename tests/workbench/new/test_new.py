@@ -360,7 +360,7 @@ def test_what_cannot_be_proposed_is_told(root: Path, changed: Any, error: type[E
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), [("tweets", "tasks.tweets: is there already"), ("my task", "'my task' is no name of a task")]
+    ("name", "told"), [("tweets", "tasks.tweets: is there already"), ("my task", "'my task' cannot name a task")]
 )
 def test_a_name_must_be_new_and_a_name(root: Path, name: str, told: str) -> None:
     with pytest.raises(ConfigError, match=told):

@@ -223,7 +223,7 @@ def test_a_window_that_is_cut_has_whole_seasons_and_says_so(root: Path) -> None:
     found = proposed(root, shops(root, 900), "sales")
     assert found.values()["prepare"]["lag"] == 21
     assert (
-        "rows of a window: at most one in 40 of the 900 rows in whole seasons of 7, so that windows enough are left"
+        "rows of a window: at most one in 40 of the 900 rows in whole seasons of 7, so that enough windows are left"
     ) in " ".join(found.text("mine").replace("#", "").split())
 
 
@@ -234,23 +234,23 @@ def test_a_window_that_is_cut_has_whole_seasons_and_says_so(root: Path) -> None:
             range(300, 310),
             "drop",
             (
-                "10 rows lack in one place, at most 10 in a row, after 2021-03-13T11:00:00; windows over them are left "
-                "out (prepare.missing: drop)"
+                "10 rows missing in one place, at most 10 in a row, after 2021-03-13T11:00:00; windows over them are "
+                "left out (prepare.missing: drop)"
             ),
         ),
         (
             [*range(300, 340), *range(900, 903)],
             "interpolate",
             (
-                "43 rows lack in 2 places, at most 40 in a row, after 2021-03-13T11:00:00; up to 3 in a row are filled "
-                "in on a line, windows over more are left out (prepare.missing: interpolate)"
+                "43 rows missing in 2 places, at most 40 in a row, after 2021-03-13T11:00:00; up to 3 in a row are "
+                "filled in on a line, windows over more are left out (prepare.missing: interpolate)"
             ),
         ),
         (
             [n for n in range(40, 1500) if n % 40 < 10],
             "mask",
             (
-                "370 rows lack in 37 places, at most 10 in a row, after 2021-03-02T15:00:00; up to 24 in a row are "
+                "370 rows missing in 37 places, at most 10 in a row, after 2021-03-02T15:00:00; up to 24 in a row are "
                 "masked, with a mark as input, windows over more are left out (prepare.missing: mask)"
             ),
         ),

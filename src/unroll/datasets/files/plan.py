@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unroll.core.errors import DataError
+from unroll.core.text import few
 from unroll.datasets.common.base import Part
 from unroll.datasets.files import first_look as looking
 from unroll.datasets.files import reading
@@ -59,7 +60,7 @@ class Plan:
 
         notes = [
             *self.inferred.notes,
-            *(f"{key}? {why}: {value}" for key, (value, why) in self.inferred.proposals.items()),
+            *(f"{key}? {few(why)}: {value}" for key, (value, why) in self.inferred.proposals.items()),
         ]
         yield Part(pd.DataFrame(), [], {"block": plain(self.config), "told": notes})
         reader, hashes = self._reader(watch), {}

@@ -18,13 +18,21 @@ CELLS = 1 << 21
 
 
 class Marker(NamedTuple):
-    """A number that may stand for a missing value: how often it does, of how many numbers, and where first."""
+    """A number that may stand for a missing value: how often it does, of how many numbers, and where first.
+
+    ``where`` is empty for one of the first look, whose numbers are those of the first rows.
+    """
 
     column: str
     number: float
     cells: int
     numbers: int
-    where: str
+    where: str = ""
+
+    def __str__(self) -> str:
+        first, start = ("", f", at first in {self.where}") if self.where else ("the first ", "")
+        rows = f"{self.cells:,} of {first}{self.numbers:,} rows of {self.column}{start}"
+        return f"{self.number:.6g} stands in {rows}, far {self.side} all others"
 
     @property
     def side(self) -> str:

@@ -18,13 +18,13 @@ from unroll.datasets.files.reading import Reading, missing, numerals, require_co
 class Inferred:
     """A block with everything filled in.
 
-    ``notes`` say what was inferred, a line a key. ``proposals`` are keys that would change what is learned from, with a
-    reason each: nothing takes them by itself, a person does.
+    ``notes`` say what was inferred, a line a key. ``proposals`` are keys that would change what is learned from, with
+    reasons, which ``str`` turns into text: nothing takes them by itself, a person does.
     """
 
     config: FilesConfig
     notes: Sequence[str] = ()
-    proposals: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+    proposals: Mapping[str, tuple[Any, Sequence[object]]] = field(default_factory=dict)
     columns: Mapping[str, Column] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
 

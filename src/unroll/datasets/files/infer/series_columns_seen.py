@@ -8,6 +8,7 @@ import numpy as np
 from unroll.core.errors import DataError, MissingColumnError
 from unroll.datasets.files.columns import clock, parsing, times
 from unroll.datasets.files.columns.column import Column
+from unroll.datasets.files.columns.ends import Marker
 from unroll.datasets.files.config import FilesConfig, TimeColumns
 from unroll.datasets.files.first_look import Look
 from unroll.datasets.files.infer.seen import Seen
@@ -121,26 +122,22 @@ def _step(look: Look, time: TimeColumns, site: str | None) -> str | None:
 
 def proposals(
     look: Look, config: FilesConfig, seen: Mapping[str, Column], inferred: Mapping[str, Any]
-) -> Iterator[tuple[str, tuple[Any, str]]]:
-    """What a person may want for a series: markers of missing values, sorting."""
+) -> Iterator[tuple[str, tuple[Any, Sequence[object]]]]:
+    """What a person may want for a series: markers of missing values, sorting; each with its reasons."""
     values = config.values if isinstance(config.values, tuple) else inferred["values"]
     if markers := _markers([seen[name] for name in values]):
-        shown = [
-            f"{number:.6g} stands in {count:,} of the first {seen[name].rows:,} rows of {name}, far {side} all others"
-            for name, number, count, side in markers
-        ]
-        given = [*(config.missing or ()), *sorted({plain_number(number) for _, number, _, _ in markers})]
-        yield "missing", (given, "; ".join(shown[:4]) + ("; …" if len(shown) > 4 else ""))
+        numbers = sorted({plain_number(marker.number) for marker in markers})
+        yield "missing", ([*(config.missing or ()), *numbers], markers)
     time = inferred["time"]
     if time is not None and not config.sort and inferred.get("site") is None and config.resample is None:
         us_N, _ = times.read(look.frame, time)
         step = np.diff(us_N[us_N != times.NONE])
         if len(step) and (step < 0).mean() > 0.01:
-            yield "sort", (True, f"time runs backwards in {100 * float((step < 0).mean()):.0f} % of the first rows")
+            yield "sort", (True, [f"time runs backwards in {100 * float((step < 0).mean()):.0f} % of the first rows"])
 
 
-def _markers(columns: Sequence[Column]) -> list[tuple[str, float, int, str]]:
-    """Column, number, how often it stands there, and on which side of all others, of what may mark missing values.
+def _markers(columns: Sequence[Column]) -> list[Marker]:
+    """What may mark missing values in the rows of the first look.
 
     A marker counts for all columns: what is an ordinary number in one of them, such as 999 hPa, is not a marker.
     """
@@ -148,7 +145,7 @@ def _markers(columns: Sequence[Column]) -> list[tuple[str, float, int, str]]:
     marked = {marker for _, marker in markers}
     ordinary = {marker for marker in marked for column in columns if column.has_within(marker)}
     return [
-        (column.name, marker, int((column.number_N == np.float32(marker)).sum()), "below" if marker < 0 else "above")
+        Marker(column.name, marker, int((column.number_N == np.float32(marker)).sum()), column.rows)
         for column, marker in markers
         if marker not in ordinary
     ]
