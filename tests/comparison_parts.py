@@ -75,10 +75,10 @@ class Try:
 
     what: str
 
-    def run(self, tell: Callable[[Any], None]) -> Any:
+    def run(self, report: Callable[[Any], None]) -> Any:
         match self.what:
             case "tell":
-                tell("half")
+                report("half")
                 return os.getpid()
             case "refuse":
                 raise TrainingError("epoch 1: loss nan")
@@ -89,7 +89,7 @@ class Try:
             case "exit":
                 sys.exit(3)
             case "sleep":
-                tell(os.getpid())
+                report(os.getpid())
                 time.sleep(60)
             case "threads":
                 return os.environ["OMP_NUM_THREADS"]

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import shapes
 from projects import ROOT, copy_project, init_git, run, run_cli
 from xdist.scheduler import LoadFileScheduling
 
 # Before torch is loaded: small networks are slower on two threads than on one, much slower on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
+shapes.install()
 
 SHARING = {
     path.relative_to(ROOT).as_posix()
@@ -58,6 +59,13 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.setenv("GX_ANALYTICS_ENABLED", "false")
     monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+
+
+@pytest.fixture(autouse=True)
+def _shapes_hold(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the tests of networks every ``x_BTF`` has three dimensions, and B has one size within a call."""
+    folder = request.path.relative_to(ROOT / "tests").parts[0]
+    monkeypatch.setattr(shapes, "active", folder in ("nn", "problems", "test_shapes.py"))
 
 
 @pytest.fixture

@@ -142,7 +142,7 @@ def test_a_command_is_understood(command: str) -> None:
     with found.make_context(named, arguments) as context:  # refuses options that are not there
         given = context.params
     if named == "compare":
-        assert len(plan(ROOT, given["task"], given["given"], given["seeds"]).points) > 1
+        assert len(plan(ROOT, given["task"], given["settings"], given["seeds"]).points) > 1
     elif "task" in given:
         Task.open(ROOT, given["task"])
 

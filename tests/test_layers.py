@@ -7,7 +7,7 @@ from unroll import datasets, problems
 
 GRAPH = grimp.build_graph("unroll", exclude_type_checking_imports=True, cache_dir=None)
 SLICES = {"datasets": datasets, "problems": problems}
-SHARED = {"datasets": {"common"}, "problems": {"common", "windows"}}
+SHARED = {"datasets": ("common",), "problems": ("common", "windows")}
 """Packages that the others of their room may import."""
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from projects import ROOT
 
 CONVENTIONAL = {
-    "__init__", "base", "baselines", "build", "cells", "common", "config", "figures", "inputs", "network", "picture",
+    "__init__", "base", "baselines", "build", "common", "config", "figures", "inputs", "network", "picture",
     "prepare", "sample", "scores",
 }  # fmt: skip
 """Files, or packages, that a problem, a dataset or a command of the workbench has of its own."""

@@ -60,11 +60,11 @@ def test_each_faulty_row_is_set_aside_with_its_place_and_the_others_are_read(tmp
     assert rejected == [
         Rejected(TRAIN, 4, "label", "8", "unknown class; expected 1 to 7"),
         Rejected(TRAIN, 6, "", "98 columns", "wrong number of columns; expected 97"),
-        Rejected(TRAIN, 8, "t095", "abc", "no finite number"),
+        Rejected(TRAIN, 8, "t095", "abc", "not a finite number"),
         Rejected(TRAIN, 10, "t041", "", "empty value"),
-        Rejected(TRAIN, 12, "t009", "nan", "no finite number"),
+        Rejected(TRAIN, 12, "t009", "nan", "not a finite number"),
         Rejected(TRAIN, 14, "", "96 columns", "wrong number of columns; expected 97"),
-        Rejected(TRAIN, 16, "t009", "1e99", "no finite number"),
+        Rejected(TRAIN, 16, "t009", "1e99", "not a finite number"),
     ]
     kept = whole.drop(index=[3, 5, 7, 9, 11, 13, 15]).reset_index(drop=True)
     pd.testing.assert_frame_equal(found, kept)

@@ -47,7 +47,7 @@ def test_only_a_line_feed_ends_a_line(tmp_path: Path) -> None:
         (b"no gzip at all", "no readable gzip: Not a gzipped file"),
         (gzip.compress(b"cut off" * 100, mtime=0)[:-9], "no readable gzip: Compressed file ended before"),
         (gzip.compress(b"\n \r\n", mtime=0), "no text in it; expected lines of verse"),
-        (gzip.compress(b"one\ntw\xff\n", mtime=0), "row 2: byte 0xff is no UTF-8; expected UTF-8 text"),
+        (gzip.compress(b"one\ntw\xff\n", mtime=0), "row 2: byte 0xff is not UTF-8; expected UTF-8 text"),
     ],
 )
 def test_what_is_no_text_is_an_error(content: bytes, message: str, tmp_path: Path) -> None:

@@ -23,8 +23,3 @@ def test_numbers(value: float, text: str) -> None:
 def test_cells_are_one_line() -> None:
     found = [wording.cell(value) for value in ("a\n b", np.bool_(True), False, np.float32(0.5), 3)]
     assert found == ["a b", "✓", "✗", "0.500", "3"]
-
-
-def test_shortened_text_keeps_its_width() -> None:
-    assert wording.shorten("abcdef", 6) == "abcdef"
-    assert wording.shorten("abcdefg", 6) == "abcde…"

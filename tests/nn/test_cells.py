@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nn.unrolling import unroll
 from unroll.core.config import Cell
 from unroll.core.errors import ConfigError
-from unroll.nn import cells
-from unroll.nn.cells import CELLS, GRUCell, LSTMCell, RecurrentCell, one_matrix, parameter_count, two_matrices, unroll
+from unroll.nn.cells import CELLS, GRUCell, LSTMCell, RecurrentCell, parameter_count
+from unroll.nn.padding import reverse
 
 ALL: tuple[Cell, ...] = get_args(Cell)
 FUSED: dict[Cell, Callable[..., nn.RNNBase]] = {
@@ -163,13 +164,12 @@ def test_one_step_is_that_of_torchs_cell(kind: Cell, theirs: Any) -> None:
         torch.testing.assert_close(mine, expected, rtol=1e-12, atol=1e-14)
 
 
-def test_two_matrices_and_one_are_the_same_map() -> None:
-    x_BF, h_BH, W_GF, U_GH, b_G = randn(B, F), randn(B, H), randn(8, F), randn(8, H), randn(8)
-    by_hand = np.stack(
-        [W_GF.numpy() @ x + U_GH.numpy() @ h + b_G.numpy() for x, h in zip(x_BF.numpy(), h_BH.numpy(), strict=True)]
-    )
-    np.testing.assert_allclose(two_matrices(x_BF, h_BH, W_GF, U_GH, b_G), by_hand, rtol=1e-12)
-    np.testing.assert_allclose(one_matrix(x_BF, h_BH, torch.cat([W_GF, U_GH], 1), b_G), by_hand, rtol=1e-12)
+@pytest.mark.parametrize("stacked", [False, True])
+def test_two_matrices_and_one_are_the_same_map(stacked: bool) -> None:
+    cell, x_BF, h_BH = build("gru", stacked=stacked), randn(B, F), randn(B, H)
+    W_GF, U_GH = cell.weight_ih.detach().numpy(), cell.weight_hh.detach().numpy()
+    by_hand = np.stack([W_GF @ x + U_GH @ h for x, h in zip(x_BF.numpy(), h_BH.numpy(), strict=True)])
+    np.testing.assert_allclose(cell.products(x_BF, h_BH).detach(), by_hand, rtol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -233,10 +233,10 @@ def test_padding_enters_neither_states_nor_gradients(kind: Cell, filler: float) 
             torch.testing.assert_close(part[b], alone[0], rtol=1e-12, atol=1e-14)
 
 
-def test_turned_reverses_each_sequence_within_its_length() -> None:
+def test_reverse_turns_each_sequence_within_its_length() -> None:
     x_BTF = torch.arange(8.0).view(2, 4, 1)
-    assert cells.turned(x_BTF, torch.tensor([3, 1]))[..., 0].tolist() == [[2, 1, 0, 3], [4, 5, 6, 7]]
-    assert cells.turned(x_BTF)[..., 0].tolist() == [[3, 2, 1, 0], [7, 6, 5, 4]]
+    assert reverse(x_BTF, torch.tensor([3, 1]))[..., 0].tolist() == [[2, 1, 0, 3], [4, 5, 6, 7]]
+    assert reverse(x_BTF)[..., 0].tolist() == [[3, 2, 1, 0], [7, 6, 5, 4]]
 
 
 @pytest.mark.parametrize("kind", ["rnn", "rnn_relu", "lstm"])

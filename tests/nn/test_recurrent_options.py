@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nn.unrolling import unroll
 from unroll.core.config import Cell, RecurrentConfig
-from unroll.nn.cells import unroll
-from unroll.nn.recurrent import CellLayer, RecurrentEncoder, Stack, cells_of
+from unroll.nn.layers import CellLayer, Stack, cells_of
+from unroll.nn.recurrent import RecurrentEncoder
 
 CELLS: tuple[Cell, ...] = get_args(Cell)
 MERGES: tuple[Literal["concatenate", "sum"], ...] = ("concatenate", "sum")

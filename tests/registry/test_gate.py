@@ -94,6 +94,12 @@ def test_every_outcome(
     assert (record["outcome"], record["reason"]) == (outcome, verdict.reason)
 
 
+@pytest.mark.parametrize("result", [None, replace(BETTER, champion=3)])
+def test_nothing_replaces_a_champion_that_it_has_not_challenged(result: Challenge | None) -> None:
+    with pytest.raises(ValueError, match=r"^air: version 2 has not challenged version 1$"):
+        gate.decide(registry(version(1), champion=1), version(2), PASSED, result)
+
+
 def test_what_is_not_met_is_a_list_of_conditions() -> None:
     both = gate.decide(registry(), version(1), FAILED, None)
     assert both.failed() == [

@@ -102,7 +102,7 @@ CASES: list[tuple[str, str, Spoil, str]] = [
         lambda path: path.write_bytes(b""),
         r"ElectricDevices_TRAIN.csv: 0 bytes; expected 1 to",
     ),
-    ("household_power", TRAIN, spoil_byte, r"ElectricDevices_TRAIN.csv row 2: byte 0xff is no UTF-8"),
+    ("household_power", TRAIN, spoil_byte, r"ElectricDevices_TRAIN.csv row 2: byte 0xff is not UTF-8"),
     (
         "household_power",
         TRAIN,
@@ -115,7 +115,7 @@ CASES: list[tuple[str, str, Spoil, str]] = [
         spoil_line(1, lambda line: line.replace("text", "tweet")),
         r"Airlines.csv row 1: no column 'text' in",
     ),
-    ("tweets", CSV, spoil_byte, r"Airlines.csv row 2: byte 0xff is no UTF-8; expected UTF-8 text"),
+    ("tweets", CSV, spoil_byte, r"Airlines.csv row 2: byte 0xff is not UTF-8; expected UTF-8 text"),
     ("tweets", CSV, lambda path: path.write_bytes(b"\xef\xbb\xbf"), r"Airlines.csv: no readable row; expected a label"),
     (
         "poetry",
@@ -156,7 +156,7 @@ def test_a_file_that_cannot_be_read_is_one_line_and_leaves_nothing(
             "household_power",
             TRAIN,
             spoil_line(9, lambda line: line[:20] + "letters" + line[20:]),
-            r"1 of 280 rows set aside.*ElectricDevices_TRAIN.csv row 9, t001 '.*letters.*': no finite number",
+            r"1 of 280 rows set aside.*ElectricDevices_TRAIN.csv row 9, t001 '.*letters.*': not a finite number",
         ),
         (
             "tweets",
@@ -249,7 +249,7 @@ AS_A_PERSON: dict[str, tuple[str, str, Spoil, str, str]] = {
         TRAIN,
         spoil_line(9, lambda line: line.replace(",", ",x", 1)),
         "validate",
-        rf".*: 1 of \d+ rows set aside; expected at most 0 .*; {TRAIN} row 9, t000 'x.*': no finite number",
+        rf".*: 1 of \d+ rows set aside; expected at most 0 .*; {TRAIN} row 9, t000 'x.*': not a finite number",
     ),
     "letters in all rows": (
         "household_power",
@@ -362,7 +362,7 @@ def test_the_stage_ends_with_one_line_and_no_traceback(tmp_path: Path) -> None:
     assert failed.returncode == 1
     assert failed.stdout == ""
     assert failed.stderr == (
-        f"ingest tweets: source 'disk': {tmp_path}/disk is no folder; "
+        f"ingest tweets: source 'disk': {tmp_path}/disk is not a folder; "
         "expected sample, lab or a folder with the raw files\n"
     )
 

@@ -83,7 +83,7 @@ def test_a_relative_folder_is_looked_for_from_the_project(place: str, tmp_path: 
 
 def test_a_folder_or_file_that_is_missing_is_named(tmp_path: Path) -> None:
     dataset, config = small("tweets")
-    with pytest.raises(DataError, match=r"source 'smaple': .*/smaple is no folder; expected sample, lab or a folder"):
+    with pytest.raises(DataError, match=r"source 'smaple': .*/smaple is not a folder; expected sample, lab or"):
         ingest(dataset, config, "smaple", tmp_path)
     (tmp_path / "disk").mkdir()
     with pytest.raises(DataError, match=r"disk/tweets/Airlines.csv: missing, and .*/disk/Airlines.csv too; expected"):

@@ -195,7 +195,7 @@ def test_a_missing_or_damaged_list_of_rejected_rows_is_named(stage: Stage) -> No
     stage.run()
     for text, reason in [("file,row\n", "columns file, row; expected file, row, column"), ("", "not enough values")]:
         (stage.layout.raw / "rejected.csv").write_text(text)
-        with pytest.raises(StoreError, match=rf"rejected\.csv: no valid list of rejected rows: {reason}"):
+        with pytest.raises(StoreError, match=rf"rejected\.csv: not a valid list of rejected rows: {reason}"):
             validate.validate(Tiny([]), DataConfig(dataset="t", seed=0, max_rejected_share=0), stage.layout)
     (stage.layout.raw / "rejected.csv").unlink()
     with pytest.raises(StoreError, match=r"rejected\.csv: not there"):

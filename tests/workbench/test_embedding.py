@@ -104,7 +104,7 @@ def test_an_analogy_on_the_command_line(planted: Path, monkeypatch: pytest.Monke
 def test_only_the_first_vectors_are_read(planted: Path) -> None:
     found = Embedding.of_file(planted, 12)
     assert len(found.names) == 12
-    with pytest.raises(ConfigError, match=r"^'word7' is none of the 12 names in planted\.txt; the nearest are word"):
+    with pytest.raises(ConfigError, match=r"^'word7' is not among the 12 names in planted\.txt; the nearest are word"):
         found.neighbours(["word7"], 1)
 
 
@@ -112,8 +112,8 @@ def test_an_unknown_word_is_answered_with_the_nearest_known_ones(planted: Path) 
     found = Embedding.of_file(planted, 1000)
     with pytest.raises(ConfigError) as error:
         found.analogy("france", "Pariss", "japan", 1)
-    assert str(error.value) == "'Pariss' is none of the 411 names in planted.txt; the nearest are paris"
-    with pytest.raises(ConfigError, match=r"'§§' is none of the 411 names in .*; such as france"):
+    assert str(error.value) == "'Pariss' is not among the 411 names in planted.txt; the nearest are paris"
+    with pytest.raises(ConfigError, match=r"'§§' is not among the 411 names in .*; such as france"):
         found.neighbours(["§§"], 1)
 
 

@@ -1,4 +1,4 @@
-"""Strict, frozen, typed blocks of parameters (``params`` opens the file that holds them).
+"""Strict, frozen, typed blocks of parameters; ``core.params`` opens the file that holds them.
 
 Datasets and problems declare their own blocks as subclasses of ``Config``, beside the code that uses them.
 """
@@ -18,10 +18,10 @@ C = TypeVar("C", bound="Config")
 
 
 class DisagreementError(ValueError):
-    """Keys of a block that do not go together, each allowed by itself.
+    """Keys of a block that do not go together, though each is allowed by itself.
 
-    ``left_out`` are keys without which the others would agree, ``given`` what must stand there beside them, with
-    values to begin with: ``unroll compare`` lays the keys of a person over a task's own by these.
+    Without the keys ``left_out`` the others would agree; ``given`` are keys that they need, with values to begin with.
+    ``unroll compare`` uses both where it puts other values into a task's own block.
     """
 
     def __init__(self, text: str, left_out: Sequence[str] = (), given: Mapping[str, Any] | None = None) -> None:
@@ -36,19 +36,19 @@ class Config(BaseModel):
 
     @classmethod
     def field(cls, key: str) -> FieldInfo | None:
-        """What is declared of a key, such as its default and examples; None for a key that it does not have."""
+        """The declaration of a key, with its default and examples; None for a key that the block does not have."""
         return cls.model_fields.get(key)
 
     @classmethod
     def of_older(cls, block: Mapping[str, Any]) -> dict[str, Any]:
-        """A block written whole before some keys were there, with what was done without them; it is not checked."""
+        """A block of an older version, with the keys that are new since, set to what was done then; not checked."""
         return dict(block)
 
 
 class DataConfig(Config):
     """What every dataset's ``data`` block has; a dataset adds its own keys."""
 
-    dataset: str = Field(description="Name of the module in unroll/datasets")
+    dataset: str = Field(description="Name of a package in unroll/datasets")
     source: str | None = Field(None, description="sample, lab or a folder; overrides the source of all tasks")
     seed: int = Field(ge=0, description="Seed of the embedded sample")
     max_rejected_share: Share = Field(description="Share of rows that may be set aside before validation fails")
@@ -57,11 +57,11 @@ class DataConfig(Config):
 class PrepareConfig(Config):
     """What every problem's ``prepare`` block has; a problem adds its own keys."""
 
-    problem: str = Field(description="Name of the module in unroll/problems")
+    problem: str = Field(description="Name of a package in unroll/problems")
 
 
 class TrainConfig(Config):
-    """How ``training.fit`` trains: the same keys for every problem."""
+    """How the training loop trains: the same keys for every problem."""
 
     seed: int = Field(ge=0)
     threads: PositiveInt = Field(description="CPU threads of torch; part of what makes a run repeatable")
@@ -118,7 +118,7 @@ class RecurrentConfig(Config):
 
 
 class GateConfig(Config):
-    """What a model must show on the test part before it may carry the alias ``champion``.
+    """What a model must reach on the test part before it may carry the alias ``champion``.
 
     Threshold and baselines hold for every model; margin and confidence for one that would replace a champion.
     """

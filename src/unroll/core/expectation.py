@@ -1,4 +1,4 @@
-"""What a dataset or a problem expects of its data, as plain data: ``validation`` hands it to Great Expectations."""
+"""What a dataset or a problem expects of its data, as plain data; ``stages.validate`` has it judged."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -69,15 +69,15 @@ class Scores:
 
         A block keeps its place in the series: of each, the group's own rows are drawn together.
         """
-        found: dict[str, dict[str, dict[str, float]]] = {}
+        summaries: dict[str, dict[str, dict[str, float]]] = {}
         for name, labels in self.groups.items():
-            found[name] = {}
+            summaries[name] = {}
             for group in np.unique(labels):
                 rows_M = np.flatnonzero(labels == group)
                 starts_J = np.unique(rows_M // self.block, return_index=True)[1]
                 blocks_JK = np.add.reduceat(self.statistics_NK[rows_M], starts_J, axis=0, dtype=np.float64)
-                found[name][str(group)] = {"count": len(rows_M), **Scores(blocks_JK).summary(metrics, SEED)}
-        return found
+                summaries[name][str(group)] = {"count": len(rows_M), **Scores(blocks_JK).summary(metrics, SEED)}
+        return summaries
 
     def take(self, rows_M: np.ndarray) -> "Scores":
         """The statistics of some examples, in the order given; truths and groups are left behind."""

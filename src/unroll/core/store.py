@@ -71,7 +71,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON with keys in the order given; NaN and infinity are refused (they are no JSON)."""
+    """Write JSON with keys in the order given; NaN and infinity, which JSON does not have, are refused."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -149,8 +149,8 @@ def read_table(path: Path, columns: Sequence[str] | None = None, categories: Seq
             missing = [name for name in columns or () if name not in there]
             if missing:
                 raise StoreError(f"{path}: column {missing[0]!r} is missing; expected one of {', '.join(there)}")
-            found = {name: _read_column(file, name) for name in columns or there}
-            return pd.DataFrame(found, index=pd.RangeIndex(file.metadata.num_rows), copy=False)
+            data = {name: _read_column(file, name) for name in columns or there}
+            return pd.DataFrame(data, index=pd.RangeIndex(file.metadata.num_rows), copy=False)
     except FileNotFoundError:
         raise StoreError(f"{path}: not there; expected the output of an earlier stage (run: unroll repro)") from None
     except (OSError, pa.ArrowInvalid) as error:

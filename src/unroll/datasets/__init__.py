@@ -1,4 +1,4 @@
-"""The datasets: one package each, found by its name in ``data.dataset``."""
+"""The datasets: one package each, named in ``data.dataset``."""
 
 import importlib
 from pathlib import Path
@@ -12,7 +12,7 @@ SHARED = "common"
 
 
 def load(name: str) -> Dataset[Any]:
-    """The dataset of the package ``unroll.datasets.<name>``; raises ConfigError for a name that is none."""
+    """The dataset of the package ``unroll.datasets.<name>``; raises ConfigError for an unknown name."""
     known = names()
     if name not in known:
         raise ConfigError(f"{name!r} is not allowed; expected one of {', '.join(known)}", key="data.dataset")
@@ -21,5 +21,5 @@ def load(name: str) -> Dataset[Any]:
 
 
 def names() -> list[str]:
-    """Names of all datasets, found without importing them."""
+    """Names of all datasets, without importing them."""
     return sorted(p.parent.name for p in Path(__file__).parent.glob("[a-z]*/__init__.py") if p.parent.name != SHARED)

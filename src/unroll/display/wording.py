@@ -78,8 +78,3 @@ def cell(value: object) -> str:
     if isinstance(value, float | np.floating):
         return number(float(value))
     return " ".join(str(value).split())
-
-
-def shorten(text: str, width: int) -> str:
-    """At most ``width`` characters, the last one an ellipsis where some were left out."""
-    return text if len(text) <= width else text[: width - 1].rstrip() + "…"

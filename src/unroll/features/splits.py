@@ -1,4 +1,4 @@
-"""Splits that leak nothing: equal examples stay on one side. Shapes: N examples."""
+"""Splits that leak nothing: equal examples stay on one side. Shapes: N examples, T values."""
 
 from typing import Literal
 

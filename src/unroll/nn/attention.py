@@ -49,7 +49,7 @@ class AdditiveAttention(Attention):
         return keys_BSA
 
     def scores(self, queries_BTH: Tensor, keys_BSA: Tensor) -> Tensor:
-        """One number for each pair; all pairs' tanh are held at once, (B, T, S, A)."""
+        """One number (B, T, S) for each pair; the tanh of all pairs are held at once."""
         pairs_BTSA = (self.query(queries_BTH)[:, :, None] + keys_BSA[:, None]).tanh()
         scores_BTS: Tensor = self.judge(pairs_BTSA)[..., 0]
         return scores_BTS

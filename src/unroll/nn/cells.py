@@ -1,11 +1,12 @@
 """Recurrent cells written out from their equations: what torch's fused layers compute, one step at a time.
 
-Shapes: B batch, T time, F inputs of a step, H units, G rows of all gates (H for Elman's, 4H for LSTM, 3H for GRU).
-Written for column vectors, as in the papers: W (G, F) multiplies the input x, U (G, H) the state h of the step before.
-Names and order of the gates are torch's: ``weight_ih`` is W, ``weight_hh`` is U, ``bias_ih`` and ``bias_hh`` add up.
+Shapes: B batch, T time, F inputs of a step, H units, G rows of all gates (H for Elman's, 4H for LSTM, 3H for GRU),
+X = F + H. Written for column vectors, as in the papers: W (G, F) multiplies the input x, U (G, H) the state h of the
+step before. Names and order of the gates are torch's: ``weight_ih`` is W, ``weight_hh`` is U, ``bias_ih`` and
+``bias_hh`` add up.
 
-Every cell has two forms of the same affine map. Two matrices: W x + U h + b. One matrix: [W U] [x; h] + b, where input
-and state stand on top of each other; ``stacked`` chooses it.
+Every cell has two forms of the same linear map, chosen by ``stacked``. Two matrices: W x + U h. One matrix:
+[W U] [x; h], where input and state stand on top of each other.
 """
 
 from abc import abstractmethod
@@ -17,27 +18,18 @@ from torch import Tensor, nn
 
 from unroll.core.config import Cell
 from unroll.core.errors import ConfigError
+from unroll.nn.padding import inside
 
 State = Tensor | tuple[Tensor, Tensor]
 """The state h, or (h, c) of an LSTM."""
-
-
-def two_matrices(x_BF: Tensor, h_BH: Tensor, W_GF: Tensor, U_GH: Tensor, b_G: Tensor) -> Tensor:
-    """W x + U h + b, (B, G)."""
-    return x_BF @ W_GF.T + h_BH @ U_GH.T + b_G
-
-
-def one_matrix(x_BF: Tensor, h_BH: Tensor, WU_GX: Tensor, b_G: Tensor) -> Tensor:
-    """[W U] [x; h] + b, (B, G): the same with one matrix of F + H columns and one product."""
-    return torch.cat([x_BF, h_BH], dim=1) @ WU_GX.T + b_G
 
 
 class RecurrentCell(nn.Module):
     """What the cells share: their parameters, under torch's names.
 
     ``biases`` is 2 as in torch, where the second one is redundant for all but the GRU, or 1 as in the textbooks.
-    ``layer_norm`` scales what the matrices give to mean 0 and variance 1 over the units before the bias is added, each
-    with a gain of its own (Ba et al. 2016); the two products are then no longer one.
+    ``layer_norm`` normalises what the matrices give to mean 0 and variance 1 over the units before the bias is added,
+    each with a gain of its own (Ba et al. 2016); the two products are then no longer one.
     """
 
     gates: ClassVar[int]
@@ -57,6 +49,8 @@ class RecurrentCell(nn.Module):
         self.bias_hh = nn.Parameter(torch.zeros(rows)) if biases == 2 else None
         for weight in (self.weight_ih, self.weight_hh):
             nn.init.uniform_(weight, -(units**-0.5), units**-0.5)
+        self.norm_x: nn.Module = nn.Identity()
+        self.norm_h: nn.Module = nn.Identity()
 
     @abstractmethod
     def forward(self, x_BF: Tensor, state: State) -> State:
@@ -68,16 +62,17 @@ class RecurrentCell(nn.Module):
         return self.bias_ih if self.bias_hh is None else self.bias_ih + self.bias_hh
 
     def start(self, x_BTF: Tensor) -> State:
-        """The state before the first step: zeros."""
+        """The state before the first step, zeros (B, H)."""
         return x_BTF.new_zeros(len(x_BTF), self.units)
 
     def products(self, x_BF: Tensor, h_BH: Tensor, rows: slice = slice(None)) -> Tensor:
-        """W x + U h for some rows of the matrices, in the form chosen."""
+        """W x + U h for some rows of the matrices, each product normalised where the cell does that."""
         W_GF, U_GH = self.weight_ih[rows], self.weight_hh[rows]
-        nothing = W_GF.new_zeros(())
         if self.stacked:
-            return one_matrix(x_BF, h_BH, torch.cat([W_GF, U_GH], dim=1), nothing)
-        return two_matrices(x_BF, h_BH, W_GF, U_GH, nothing)
+            WU_GX = torch.cat([W_GF, U_GH], dim=1)
+            return torch.cat([x_BF, h_BH], dim=1) @ WU_GX.T
+        normed_BG: Tensor = self.norm_x(x_BF @ W_GF.T) + self.norm_h(h_BH @ U_GH.T)
+        return normed_BG
 
     def copy_from(self, source: nn.Module, layer: int = 0, reverse: bool = False) -> None:
         """Take the parameters of a cell of torch's or ours, or of one layer and direction of a fused stack.
@@ -89,64 +84,52 @@ class RecurrentCell(nn.Module):
             return
         end = f"_l{layer}{'_reverse' if reverse else ''}" if isinstance(source, nn.RNNBase) else ""
         theirs = {name.removesuffix(end): value for name, value in source.named_parameters() if name.endswith(end)}
-        wanted = {"weight_ih": self.weight_ih, "weight_hh": self.weight_hh, "bias_ih": self.bias_ih}
-        for name, ours in wanted.items():
-            seen = tuple(theirs[name].shape) if name in theirs else "missing"
-            if seen != tuple(ours.shape):
-                raise ConfigError(f"cell: {name}{end} is {seen}; expected {tuple(ours.shape)}")
-            ours.data.copy_(theirs[name].data)
-        second = theirs["bias_hh"].data if "bias_hh" in theirs else torch.zeros_like(self.bias_ih)
+        own = {"weight_ih": self.weight_ih, "weight_hh": self.weight_hh, "bias_ih": self.bias_ih}
+        for name, parameter in own.items():
+            shape = tuple(theirs[name].shape) if name in theirs else "missing"
+            if shape != tuple(parameter.shape):
+                raise ConfigError(f"cell: {name}{end} is {shape}; expected {tuple(parameter.shape)}")
+            parameter.data.copy_(theirs[name].data)
+        second_G = theirs["bias_hh"].data if "bias_hh" in theirs else torch.zeros_like(self.bias_ih)
         if self.bias_hh is not None:
-            self.bias_hh.data.copy_(second)
+            self.bias_hh.data.copy_(second_G)
         else:
-            self._take_second_bias(second)
+            self._add_second_bias(second_G)
 
-    def _take_second_bias(self, bias_G: Tensor) -> None:
+    def _add_second_bias(self, bias_G: Tensor) -> None:
         self.bias_ih.data.add_(bias_G)
 
 
 class ElmanCell(RecurrentCell):
-    """A simple recurrent network (Elman 1990): h_t = f(W x_t + U h_{t-1} + b), f = tanh unless told.
+    """A simple recurrent network (Elman 1990): h_t = f(W x_t + U h_{t-1} + b) with f = tanh.
 
     With layer normalisation h_t = f(LN(W x_t + U h_{t-1}) + b), equation 4 of Ba et al. (2016).
     """
 
     gates = 1
+    activation: Callable[[Tensor], Tensor] = staticmethod(torch.tanh)
 
     def __init__(
-        self,
-        inputs: int,
-        units: int,
-        biases: Literal[1, 2] = 2,
-        layer_norm: bool = False,
-        stacked: bool = False,
-        activation: Callable[[Tensor], Tensor] = torch.tanh,
+        self, inputs: int, units: int, biases: Literal[1, 2] = 2, layer_norm: bool = False, stacked: bool = False
     ) -> None:
         super().__init__(inputs, units, biases, layer_norm, stacked)
-        self.activation = activation
         self.norm = _norm(units, layer_norm)
 
     def forward(self, x_BF: Tensor, state: State) -> Tensor:
         """h_t (B, H)."""
-        return self.activation(self.norm(self.products(x_BF, _h(state))) + self.bias)
+        return self.activation(self.norm(self.products(x_BF, hidden(state))) + self.bias)
 
 
 class ReluCell(ElmanCell):
     """Elman's with f(a) = max(0, a), which is either linear or off: what goes through it does not saturate."""
 
-    def __init__(
-        self, inputs: int, units: int, biases: Literal[1, 2] = 2, layer_norm: bool = False, stacked: bool = False
-    ) -> None:
-        super().__init__(inputs, units, biases, layer_norm, stacked, torch.relu)
+    activation = staticmethod(torch.relu)
 
 
 class SigmoidCell(ElmanCell):
     """Elman's with f(a) = 1 / (1 + exp(-a)), as in 1990: its slope is at most 1/4, so that gradients vanish fast."""
 
-    def __init__(
-        self, inputs: int, units: int, biases: Literal[1, 2] = 2, layer_norm: bool = False, stacked: bool = False
-    ) -> None:
-        super().__init__(inputs, units, biases, layer_norm, stacked, torch.sigmoid)
+    activation = staticmethod(torch.sigmoid)
 
 
 class LSTMCell(RecurrentCell):
@@ -174,22 +157,16 @@ class LSTMCell(RecurrentCell):
         self.norm_c = nn.LayerNorm(units) if layer_norm else nn.Identity()
 
     def forward(self, x_BF: Tensor, state: State) -> tuple[Tensor, Tensor]:
-        """h_t and c_t (B, H)."""
+        """h_t (B, H) and c_t (B, H)."""
         h_BH, c_BH = state
-        i_BH, f_BH, g_BH, o_BH = (self._products(x_BF, h_BH) + self.bias).chunk(4, dim=1)
+        i_BH, f_BH, g_BH, o_BH = (self.products(x_BF, h_BH) + self.bias).chunk(4, dim=1)
         c_BH = torch.sigmoid(f_BH) * c_BH + torch.sigmoid(i_BH) * torch.tanh(g_BH)
         return torch.sigmoid(o_BH) * torch.tanh(self.norm_c(c_BH)), c_BH
 
     def start(self, x_BTF: Tensor) -> State:
-        """Zeros, both."""
+        """h and c before the first step, zeros."""
         zero_BH = x_BTF.new_zeros(len(x_BTF), self.units)
         return zero_BH, zero_BH
-
-    def _products(self, x_BF: Tensor, h_BH: Tensor) -> Tensor:
-        if isinstance(self.norm_x, nn.Identity):
-            return self.products(x_BF, h_BH)
-        normed: Tensor = self.norm_x(x_BF @ self.weight_ih.T) + self.norm_h(h_BH @ self.weight_hh.T)
-        return normed
 
 
 class GRUCell(RecurrentCell):
@@ -218,25 +195,18 @@ class GRUCell(RecurrentCell):
 
     def forward(self, x_BF: Tensor, state: State) -> Tensor:
         """h_t (B, H)."""
-        h_BH, rz, n = _h(state), slice(2 * self.units), slice(2 * self.units, None)
-        r_BH, z_BH = torch.sigmoid(self._products(x_BF, h_BH, rz) + self.bias[rz]).chunk(2, dim=1)
+        h_BH, rz, n = hidden(state), slice(2 * self.units), slice(2 * self.units, None)
+        r_BH, z_BH = torch.sigmoid(self.products(x_BF, h_BH, rz) + self.bias[rz]).chunk(2, dim=1)
         old_BH = self.norm_hn(h_BH @ self.weight_hh[n].T)
         if self.bias_hh is not None:
             old_BH = old_BH + self.bias_hh[n]
         n_BH = torch.tanh(self.norm_xn(x_BF @ self.weight_ih[n].T) + self.bias_ih[n] + r_BH * old_BH)
         return (1 - z_BH) * n_BH + z_BH * h_BH
 
-    def _products(self, x_BF: Tensor, h_BH: Tensor, rows: slice) -> Tensor:
-        if isinstance(self.norm_x, nn.Identity):
-            return self.products(x_BF, h_BH, rows)
-        normed: Tensor = self.norm_x(x_BF @ self.weight_ih[rows].T) + self.norm_h(h_BH @ self.weight_hh[rows].T)
-        return normed
-
-    def _take_second_bias(self, bias_G: Tensor) -> None:
-        inside = bias_G[2 * self.units :]
-        if inside.any():
+    def _add_second_bias(self, bias_G: Tensor) -> None:
+        if bias_G[2 * self.units :].any():
             raise ConfigError("cell: bias_hh of the new state is not 0; expected a GRU with biases=2 to take it")
-        super()._take_second_bias(bias_G)
+        super()._add_second_bias(bias_G)
 
 
 CELLS: dict[Cell, type[RecurrentCell]] = {
@@ -274,47 +244,21 @@ def steps(
         if isinstance(new, tuple):
             state = torch.where(inside_B1, new[0], state[0]), torch.where(inside_B1, new[1], state[1])
         else:
-            state = torch.where(inside_B1, new, _h(state))
+            state = torch.where(inside_B1, new, hidden(state))
         yield state
 
 
-def unroll(
-    cell: RecurrentCell, x_BTF: Tensor, state: State | None = None, lengths_B: Tensor | None = None
-) -> tuple[Tensor, State]:
-    """The states h at all steps (B, T, H), 0 in the padding, and the state after each sequence's last step.
-
-    >>> states, last = unroll(GRUCell(3, 5), torch.zeros(2, 7, 3))
-    >>> states.shape, last.shape
-    (torch.Size([2, 7, 5]), torch.Size([2, 5]))
-    """
-    every = list(steps(cell, x_BTF, state, lengths_B))
-    return outputs(every, lengths_B), every[-1]
-
-
-def outputs(every: list[State], lengths_B: Tensor | None = None) -> Tensor:
+def outputs(states: list[State], lengths_B: Tensor | None = None) -> Tensor:
     """The states h of single steps side by side (B, T, H), 0 in the padding."""
-    states_BTH = torch.stack([_h(state) for state in every], dim=1)
+    states_BTH = torch.stack([hidden(state) for state in states], dim=1)
     return states_BTH if lengths_B is None else states_BTH * inside(states_BTH, lengths_B)[..., None]
 
 
-def turned(x_BTF: Tensor, lengths_B: Tensor | None = None) -> Tensor:
-    """Each sequence from its own last step to its first; padding stays at the end. Turned twice it is as before."""
-    if lengths_B is None:
-        return x_BTF.flip(1)
-    at_T = torch.arange(x_BTF.shape[1], device=x_BTF.device)
-    back_BT = lengths_B.to(x_BTF.device)[:, None] - 1 - at_T
-    return x_BTF.gather(1, torch.where(back_BT >= 0, back_BT, at_T)[..., None].expand_as(x_BTF))
-
-
-def inside(x_BTF: Tensor, lengths_B: Tensor) -> Tensor:
-    """Which steps (B, T) are the sequence's own."""
-    return torch.arange(x_BTF.shape[1], device=x_BTF.device) < lengths_B.to(x_BTF.device)[:, None]
-
-
-def _h(state: State) -> Tensor:
+def hidden(state: State) -> Tensor:
+    """The part h of a state."""
     return state[0] if isinstance(state, tuple) else state
 
 
-def _norm(width: int, wanted: bool) -> nn.Module:
+def _norm(width: int, layer_norm: bool) -> nn.Module:
     """Normalisation with a gain; the shift is the cell's own bias."""
-    return nn.LayerNorm(width, bias=False) if wanted else nn.Identity()
+    return nn.LayerNorm(width, bias=False) if layer_norm else nn.Identity()

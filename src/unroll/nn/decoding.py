@@ -6,7 +6,7 @@ it the first dimension is the row**, so that rows can be copied and reordered. `
 first symbol. Answers have ``max_len`` places: after its first ``eos`` an answer is filled up with ``eos``; one that
 does not end within ``max_len`` symbols is cut there. The log-probability of an answer counts its ``eos``.
 
-Shapes: B sequences, W beam width, R = B x W rows of a beam, T = max_len, V symbols.
+Shapes: B sequences, W beam width, R = B x W rows of a beam, T = max_len, V symbols, C = W x V.
 """
 
 from collections.abc import Callable
@@ -153,11 +153,11 @@ def rows(state: State, change: Callable[[Tensor], Tensor]) -> State:
 
 def _first_tensor(state: State) -> Tensor:
     """Any tensor of the state; raises ValueError where there is none: the number of sequences is read from it."""
-    found: list[Tensor] = []
-    rows(state, lambda tensor: found.append(tensor) or tensor)  # type: ignore[func-returns-value]
-    if not found:
+    tensors: list[Tensor] = []
+    rows(state, lambda tensor: tensors.append(tensor) or tensor)  # type: ignore[func-returns-value]
+    if not tensors:
         raise ValueError("the state holds no tensor; expected at least one, with a row for each sequence")
-    return found[0]
+    return tensors[0]
 
 
 def _follow(
@@ -167,15 +167,14 @@ def _follow(
     first = _first_tensor(state)
     last_B = torch.full((len(first),), bos, device=first.device)
     ids_BT = torch.full((len(first), max_len), eos, device=first.device)
-    going_B = torch.ones_like(last_B, dtype=torch.bool)
+    unfinished_B = torch.ones_like(last_B, dtype=torch.bool)
     total_B = torch.zeros(len(first), device=first.device)  # takes the type of what is added
     for place in range(max_len):
         logp_BV, state = step(last_B, state)
-        last_B = torch.where(going_B, choose(logp_BV, place), eos)
+        last_B = torch.where(unfinished_B, choose(logp_BV, place), eos)
         ids_BT[:, place] = last_B
-        said_B = logp_BV.gather(1, last_B[:, None])[:, 0].masked_fill(~going_B, 0.0)
-        total_B = total_B + said_B
-        going_B = going_B & (last_B != eos)
-        if not bool(going_B.any()):
+        total_B = total_B + logp_BV.gather(1, last_B[:, None])[:, 0].masked_fill(~unfinished_B, 0.0)
+        unfinished_B = unfinished_B & (last_B != eos)
+        if not bool(unfinished_B.any()):
             break
     return ids_BT, total_B

@@ -4,10 +4,11 @@ import torch
 from torch import Tensor, nn
 
 from unroll.core.config import Pooling
+from unroll.nn.padding import inside
 
 
 class Pool(nn.Module):
-    """The kinds of pooling asked for, side by side; steps beyond a sequence's length enter none of them.
+    """Several kinds of pooling side by side; steps beyond a sequence's length enter none of them.
 
     ``last`` the state after the last step, ``mean`` and ``max`` over the steps, ``attention`` a learned mean.
 
@@ -24,7 +25,7 @@ class Pool(nn.Module):
 
     def forward(self, states_BTH: Tensor, last_BH: Tensor, lengths_B: Tensor | None = None) -> Tensor:
         """The pooled states (B, ``outputs``) of sequences of ``lengths_B`` steps, by default all T."""
-        inside_BT = _inside(states_BTH, lengths_B)
+        inside_BT = inside(states_BTH, lengths_B)
         outside_BT1 = ~inside_BT[..., None]
         parts: list[Tensor] = []
         for kind in self.kinds:
@@ -55,20 +56,12 @@ class AttentionPool(nn.Module):
     def forward(self, states_BTH: Tensor, lengths_B: Tensor | None = None) -> Tensor:
         """The weighed mean (B, H)."""
         weights_BT = self.weights(states_BTH, lengths_B)
-        inside_BT1 = _inside(states_BTH, lengths_B)[..., None]
+        inside_BT1 = inside(states_BTH, lengths_B)[..., None]
         return torch.einsum("bt,bth->bh", weights_BT, states_BTH.masked_fill(~inside_BT1, 0.0))
 
     def weights(self, states_BTH: Tensor, lengths_B: Tensor | None = None) -> Tensor:
         """How much each step counts (B, T): they sum to 1 a sequence, and are 0 beyond its length."""
-        inside_BT = _inside(states_BTH, lengths_B)
+        inside_BT = inside(states_BTH, lengths_B)
         u_BTH = torch.tanh(self.key(states_BTH.masked_fill(~inside_BT[..., None], 0.0)))
         scores_BT = (u_BTH @ self.query.to(u_BTH.dtype)).masked_fill(~inside_BT, float("-inf"))
         return scores_BT.softmax(1)
-
-
-def _inside(states_BTH: Tensor, lengths_B: Tensor | None) -> Tensor:
-    """Which steps (B, T) are the sequence's own."""
-    batch, steps = states_BTH.shape[:2]
-    if lengths_B is None:
-        return torch.ones(batch, steps, dtype=torch.bool, device=states_BTH.device)
-    return torch.arange(steps, device=states_BTH.device) < lengths_B.to(states_BTH.device)[:, None]

@@ -189,11 +189,11 @@ def challenged(current: Snapshot, version: Version, judgement: Judgement) -> Ver
 
 
 def decide(current: Snapshot, version: Version, judgement: Judgement, result: Challenge | None) -> Verdict:
-    """The verdict on a version, from what the registry holds and its challenge of the champion, if there was one."""
+    """The verdict on a version; ``result`` is its challenge of the version that ``challenged`` names, if any."""
     champion, changes = current.champion, history.events(current)
     verdict = Verdict(Outcome.FAILED, judgement, version.task, version.number)
     if champion is None or champion.model_hash != version.model_hash:
-        verdict = _new_model(verdict, version, changes, result)
+        verdict = _new_model(verdict, version, champion, changes, result)
     elif champion.number == version.number:
         verdict = _champion(verdict, version, changes)
     else:
@@ -203,14 +203,18 @@ def decide(current: Snapshot, version: Version, judgement: Judgement, result: Ch
     return replace(verdict, champion=champion.number if champion and verdict.outcome is not Outcome.WITHDRAWN else None)
 
 
-def _new_model(verdict: Verdict, version: Version, changes: Sequence[Event], result: Challenge | None) -> Verdict:
+def _new_model(
+    verdict: Verdict, version: Version, champion: Version | None, changes: Sequence[Event], result: Challenge | None
+) -> Verdict:
     """Of a model that is not in use."""
     if not verdict.judgement.passed:
         return verdict
     if event := history.retired(changes, version.model_hash):
         return replace(verdict, outcome=Outcome.RETIRED, by_hand=event)
-    if result is None:
+    if champion is None:
         return replace(verdict, outcome=Outcome.UNOPPOSED)
+    if result is None or result.champion != champion.number:
+        raise ValueError(f"{version.task}: version {version.number} has not challenged version {champion.number}")
     outcome = {challenge.Outcome.BETTER: Outcome.WON, challenge.Outcome.NOT_BETTER: Outcome.LOST}.get(result.outcome)
     return replace(verdict, outcome=outcome or Outcome.UNDECIDED, challenge=result)
 

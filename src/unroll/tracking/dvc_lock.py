@@ -1,7 +1,7 @@
-"""What ``dvc.lock`` says of outputs, read safely beside other chains of stages.
+"""What ``dvc.lock`` says of outputs, read safely beside other chains of stages; and how DVC hashes a folder.
 
 DVC writes the file in place while it holds its own lock, ``.dvc/tmp/lock``. A stage's command runs without that lock,
-so it could meet half a file, of which YAML may make a whole one with fewer entries: the same lock is asked for here.
+so it could meet half a file, which may well be valid YAML with fewer entries: hence the same lock is taken here.
 """
 
 import fcntl
@@ -45,7 +45,7 @@ def _md5(content: bytes) -> str:
 
 @contextmanager
 def _dvc_lock(root: Path) -> Iterator[None]:
-    """Hold DVC's lock for a moment; none is held where DVC has never run."""
+    """Hold DVC's lock for a moment; there is none where DVC has never run."""
     path = root / ".dvc" / "tmp" / "lock"
     if not path.is_file():
         yield

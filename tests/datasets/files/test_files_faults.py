@@ -139,7 +139,7 @@ def test_sorting_does_not_hide_two_rows_at_one_time(tmp_path: Path) -> None:
 def test_a_time_in_no_usual_form_asks_for_formats(tmp_path: Path) -> None:
     name = written(tmp_path, [f"day {day} of spring,{day},N" for day in range(30)])
     assert fault(tmp_path, table="series", path=name, time="time") == (
-        "air.csv, column time: 'day 0 of spring' is spelt in no usual way; expected data.time.formats, such as "
+        "air.csv, column time: 'day 0 of spring' is not in a usual format; expected data.time.formats, such as "
         "%d/%m/%Y %H:%M"
     )
 
@@ -161,7 +161,7 @@ def test_a_row_without_a_readable_time_is_set_aside(tmp_path: Path) -> None:
     lines = hours(300)
     lines[7], lines[9] = "yesterday,3,N", ",4,N"
     layout = own.ingest(tmp_path, own.config(table="series", path=written(tmp_path, lines)))
-    assert rejected(layout) == ["air.csv,11,time,,no time,", "air.csv,9,time,yesterday,no time; expected iso,"]
+    assert rejected(layout) == ["air.csv,11,time,,no time,", "air.csv,9,time,yesterday,not a time; expected iso,"]
 
 
 # ---- cells
@@ -172,7 +172,7 @@ def test_a_row_with_a_word_among_numbers_is_set_aside(tmp_path: Path) -> None:
     lines[7], lines[9] = "2020-01-01 07:00,about 3,N", "2020-01-01 09:00,1e300,N"
     layout = own.ingest(tmp_path, own.config(table="series", path=written(tmp_path, lines)))
     assert rejected(layout) == [
-        "air.csv,9,no2,about 3,no number; expected one,",
+        "air.csv,9,no2,about 3,not a number; expected one,",
         "air.csv,11,no2,1e300,too large for a number of 32 bits,",
     ]
     assert len(own.validate(layout, own.config(table="series", path="air.csv"))) == 298
@@ -186,7 +186,7 @@ def test_too_many_rows_set_aside_stop_the_task(tmp_path: Path, capsys: pytest.Ca
     layout = own.ingest(tmp_path, block)
     assert (
         "ingest own: 10 of 300 rows set aside, kept with their reasons in data/raw/own/rejected.csv; the first: "
-        "air.csv row 102, no2 'two 2': no number; expected one\n"
+        "air.csv row 102, no2 'two 2': not a number; expected one\n"
     ) in capsys.readouterr().err
     with pytest.raises(
         Refused, match=r"10 of 300 rows set aside; expected at most 3 .*; air\.csv row 102, no2 'two 2': no"
@@ -198,7 +198,7 @@ def test_too_many_rows_set_aside_stop_the_task(tmp_path: Path, capsys: pytest.Ca
 def test_a_file_without_a_readable_row_is_told(tmp_path: Path) -> None:
     name = written(tmp_path, [f"2020-01-01 {hour:02d}:00,no,N" for hour in range(24)])
     assert fault(tmp_path, table="series", path=name, values=["no2"]) == (
-        "24 of the first 24 rows cannot be read; the first: air.csv row 2, no2 'no': no number; expected one"
+        "24 of the first 24 rows cannot be read; the first: air.csv row 2, no2 'no': not a number; expected one"
     )
 
 
@@ -209,7 +209,7 @@ def test_reading_stops_early_where_most_rows_are_bad(tmp_path: Path, monkeypatch
     monkeypatch.setattr(api.chunks, "__defaults__", (None, 10, None))
     lines = [f"2020-01-01 {hour:02d}:00,{'no' if hour < 8 else 3},N" for hour in range(24)]
     assert fault(tmp_path, table="series", path=written(tmp_path, lines), values=["no2"]) == (
-        "8 of the first 10 rows cannot be read; the first: air.csv row 2, no2 'no': no number; expected one"
+        "8 of the first 10 rows cannot be read; the first: air.csv row 2, no2 'no': not a number; expected one"
     )
 
 
@@ -269,14 +269,14 @@ def test_numbers_that_never_change_stop_the_task(tmp_path: Path) -> None:
 def test_a_map_of_no_label_is_told(tmp_path: Path) -> None:
     name = texts(tmp_path, ["1", "2.0"] * 20)
     assert fault(tmp_path, path=name, text="text", label="label", label_map={"3": "x"}) == (
-        "data.label_map: '3' is no label of the files; expected some of 1, 2"
+        "data.label_map: '3' is not a label in the files; expected some of 1, 2"
     )
 
 
 def test_labels_to_drop_that_are_not_there_are_told(tmp_path: Path) -> None:
     name = texts(tmp_path, ["1", "2.0"] * 20)
     assert fault(tmp_path, path=name, text="text", label="label", drop_labels=["x"]) == (
-        "data.drop_labels: 'x' is no label of the files; expected some of 1, 2"
+        "data.drop_labels: 'x' is not a label in the files; expected some of 1, 2"
     )
 
 
@@ -299,22 +299,22 @@ def test_lines_that_cannot_be_read_come_before_a_label_that_is_not_found(tmp_pat
     lines = ['{"text": "the crew was late"}', '{"text": "lost", "mood": "bad"', '{"text": "a seat"}'] * 5
     name = written(tmp_path, lines, "posts.jsonl", "")
     message = fault(tmp_path, path=name, table="labelled_text")
-    assert message.startswith('posts.jsonl row 2: {"text": "lost", "mood": "bad": no JSON (')
+    assert message.startswith('posts.jsonl row 2: {"text": "lost", "mood": "bad": not JSON (')
     assert "(5 of the first 15 rows cannot be read); and then posts.jsonl: which column is the label?" in message
 
 
 def test_a_file_of_broken_lines_is_told_by_the_first(tmp_path: Path) -> None:
     name = written(tmp_path, ['{"text": "lost", "mood": "bad"'] * 5 + ['{"text": "a", "mood": "good"}'], "a.jsonl", "")
     message = fault(tmp_path, path=name, table="labelled_text", label="mood")
-    assert message.startswith('a.jsonl row 1: {"text": "lost", "mood": "bad": no JSON (')
+    assert message.startswith('a.jsonl row 1: {"text": "lost", "mood": "bad": not JSON (')
     assert message.endswith("(5 of the first 6 rows cannot be read)")
 
 
 def test_words_among_the_only_numbers_are_shown(tmp_path: Path) -> None:
     lines = [line.replace(",2", ",about 2") if row % 3 == 1 else line for row, line in enumerate(hours(30))]
     assert fault(tmp_path, table="series", path=written(tmp_path, lines)) == (
-        "air.csv: no column of numbers beside the time: column no2, row 3 holds 'about 21', no number (10 of the first "
-        "30 rows are as odd); expected one (data.values names them)"
+        "air.csv: no column of numbers beside the time: column no2, row 3 holds 'about 21', which is not a number "
+        "(10 of the first 30 rows are like it); expected one (data.values names them)"
     )
 
 

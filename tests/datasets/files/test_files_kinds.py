@@ -11,7 +11,7 @@ import pytest
 from datasets import own_files as own
 from unroll.core.errors import DataError
 from unroll.datasets.files import DATASET
-from unroll.datasets.files.columns import cells
+from unroll.datasets.files.columns import parsing
 from unroll.datasets.files.columns.clock import spelt
 from unroll.datasets.files.labels import in_order, text_of
 from unroll.stages.ingest import download
@@ -285,7 +285,7 @@ def test_a_whole_time_beside_the_parts_of_its_day_is_the_time(tmp_path: Path) ->
 def test_a_month_that_cannot_be_read_is_shown_as_it_stands(tmp_path: Path) -> None:
     rows = [f"2014,Janvier,{1 + day},{day % 5}" for day in range(31)]
     (tmp_path / "a.csv").write_text("year,month,day,v\n" + "\n".join(rows) + "\n")
-    with pytest.raises(DataError, match=r"a\.csv row 2, year\+month\+day '2014 Janvier 1': no time; expected %Y %m %d"):
+    with pytest.raises(DataError, match=r"a\.csv row 2, year\+month\+day '2014 Janvier 1': not a time; expected %Y %m"):
         own.ingest(tmp_path, own.config(table="series", path="a.csv"))
 
 
@@ -304,7 +304,7 @@ def test_local_times_become_utc_and_the_hour_that_comes_twice_is_set_aside(tmp_p
     expected = local.tz_localize("Europe/London", ambiguous="NaT").tz_convert("UTC").dropna()
     assert table["time"].tolist() == expected.tolist()
     assert len(local) - len(expected) == 1
-    assert "a.csv,27,time,2021-10-31 01:00:00,no time" in (layout.raw / "rejected.csv").read_text()
+    assert "a.csv,27,time,2021-10-31 01:00:00,not a time; expected iso" in (layout.raw / "rejected.csv").read_text()
 
 
 def test_times_with_an_offset_of_their_own(tmp_path: Path) -> None:
@@ -395,7 +395,7 @@ def test_labels_stand_in_their_natural_order() -> None:
 
 def test_a_group_of_thousands_does_not_begin_with_a_zero() -> None:
     told = pd.Series(["1,993.3", "0,707", "012,345", "-1,000", "10,000"], dtype="str")
-    numbers, bad = cells.numbers(told, cells.Marks.of((), ".", ","), "")
+    numbers, bad = parsing.numbers(told, parsing.Marks.of((), ".", ","), "")
     assert bad.tolist() == [False, True, True, False, False]
     assert numbers[~bad].tolist() == [np.float32(1993.3), -1000, 10_000]
 

@@ -187,13 +187,13 @@ def test_the_order_by_validation_is_the_best_there(method: str) -> None:
         guess_NH = fitted("ar", values_T, order, runs=train, method=method).forecast(table, last_N)
         return float(((guess_NH - truth_NH) ** 2).mean(0).sum())
 
-    found = fitted("ar", values_T, None, "validation", method=method, runs=train, validation_runs_R2=validation)
+    found = fitted("ar", values_T, None, "validation", method=method, runs=train, validation_runs_V2=validation)
     assert error(found.order[0]) == pytest.approx(min(map(error, range(1, LAG + 1))), rel=1e-3)
     assert found.name == f"AR({found.order[0]}) by validation"
-    with pytest.raises(DataError, match="no validation_runs_R2"):
+    with pytest.raises(DataError, match="no validation_runs_V2"):
         fitted("ar", values_T, None, "validation", method=method)
     with pytest.raises(DataError, match=r"no run holds 12 \+ 6 rows"):
-        fitted("ar", values_T, None, "validation", method=method, validation_runs_R2=np.array([[0, 17]]))
+        fitted("ar", values_T, None, "validation", method=method, validation_runs_V2=np.array([[0, 17]]))
 
 
 def test_only_the_rows_of_the_runs_enter() -> None:

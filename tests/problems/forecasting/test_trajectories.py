@@ -68,14 +68,14 @@ def test_a_path_is_the_network_fed_with_its_own_draws() -> None:
 @pytest.mark.parametrize("student", [False, True])
 def test_the_loss_is_scipys_likelihood_of_every_next_row(student: bool) -> None:
     model = stirred(sampler(student))
-    x_BLF, next_BF = torch.randn(3, 5, 2), torch.randn(3, 2)
+    x_BLF, next_BV = torch.randn(3, 5, 2), torch.randn(3, 2)
     mean, deviation, _ = model.members[0](x_BLF)
-    truth = torch.cat([x_BLF[:, 1:], next_BF[:, None]], dim=1).numpy()
+    truth = torch.cat([x_BLF[:, 1:], next_BV[:, None]], dim=1).numpy()
     freedom = model.freedom()
     density = stats.norm if freedom is None else stats.t(freedom.detach().double().numpy())
     z = (truth - mean.detach().numpy()) / deviation.detach().numpy()
     expected = (np.log(deviation.detach().numpy()) - density.logpdf(z)).mean(axis=(1, 2)).sum()
-    found = model.loss({"x_BLF": x_BLF, "next_BF": next_BF}).item()
+    found = model.loss({"x_BLF": x_BLF, "next_BV": next_BV}).item()
     assert found == pytest.approx(expected, rel=1e-4)
 
 

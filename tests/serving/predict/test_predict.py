@@ -214,9 +214,9 @@ def test_answers_are_written_by_the_ending_of_their_file(task_of: Make, tmp_path
     [
         ("pollution", "x.csv", "year,month,day,hour,TEMP,cbwd\n2014,1,1,1,2,NW\n", r"x\.csv: no column 'pm2\.5'"),
         ("pollution", "x.csv", "year,month,day,hour,pm2.5,TEMP,cbwd\n2014,1,1,1,2,warm,NW\n",
-         r"x\.csv row 2, TEMP 'warm': no number; expected one \(mend the row or leave it out: every row is answered"),
+         r"x\.csv row 2, TEMP 'warm': not a number; expected one \(mend the row or leave it out: every row is"),
         ("pollution", "x.csv", "year,month,day,hour,pm2.5,TEMP,cbwd\n2014,1,40,1,2,3,NW\n",
-         r"x\.csv row 2, year\+month\+day\+hour '2014 1 40 1': no time; expected %Y %m %d %H"),
+         r"x\.csv row 2, year\+month\+day\+hour '2014 1 40 1': not a time; expected %Y %m %d %H"),
         ("pollution", "x.csv", "year,month,day,hour,pm2.5,TEMP,cbwd\n2014,1,4,1,2,3,NW\n",
          r"x\.csv: the longest stretch without a gap or a missing value has 1 rows; expected 24"),
         ("humps", "x.csv", ("1," * 79) + "b\n", r"x\.csv row 1, column_80 'b': no number"),

@@ -262,7 +262,7 @@ def test_where_every_run_failed_the_command_has(root: Path, tmp_path: Path) -> N
 
 
 def test_ctrl_c_keeps_and_shows_what_is_done(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(jobs: list[Any], count: int, threads: int) -> Iterator[Answer[Any]]:
+    def interrupted(jobs: list[Any], count: int, threads: int) -> Iterator[Answer]:
         yield Answer(jobs[0], trained(0.5, 0.4))
         raise KeyboardInterrupt
 
@@ -320,7 +320,7 @@ def test_own_data_are_used_where_dvc_says_that_they_are_fresh(tmp_path: Path, mo
         asked.extend(arguments)
         return '{"train@addition": ["changed params"]}'
 
-    monkeypatch.setattr(prepared_data.workflow, "dvc", status)
+    monkeypatch.setattr(prepared_data.chain, "dvc", status)
     told: list[str] = []
     made = prepared_data.Preparing(task, tmp_path / "temporary", told.append)
     folder = made.of(task)

@@ -11,7 +11,7 @@ from comparison_parts import write_project
 from projects import ROOT, change_params
 from rich.console import Console
 
-from unroll.core import config
+from unroll.core import params
 from unroll.core.errors import ConfigError
 from unroll.core.params import Params
 from unroll.stages.common.task import Task
@@ -125,7 +125,7 @@ def others(task: Task, key: str) -> list[Any]:
 @pytest.mark.parametrize("name", TASKS)
 def test_every_key_of_every_block_may_be_set(root: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each key with its own value, a default's too, is the task itself; each other value runs or is answered."""
-    monkeypatch.setattr(config, "_parse", cache(config._parse))  # the file stays as it is, and reading it takes long
+    monkeypatch.setattr(params, "_parse", cache(params._parse))  # the file stays as it is, and reading it takes long
     task = Task.open(root, name)
     known = [key for key in overrides.keys(task) if key not in REFUSED]
     assert {key.partition(".")[0] for key in known} == {"data", "prepare", "model", "train"}
@@ -257,9 +257,9 @@ def test_blocks_that_do_not_go_together_are_told_before_anything_runs(root: Path
         ("addition", ["model.hidden=8,8.5"], r"^--set model\.hidden: 8\.5 is not allowed"),
         ("addition", ["model.cell="], r"^--set 'model\.cell=': no values; expected KEY=V1,V2"),
         ("addition", ["model.cell"], r"^--set 'model\.cell': no values; expected KEY=V1,V2"),
-        ("addition", ["model.cell=rnn,,gru"], r"^--set model\.cell: 'rnn,,gru' is no list of values"),
-        ("addition", ["model.cell=rnn,"], r"^--set model\.cell: 'rnn,' is no list of values"),
-        ("addition", ["model.cell=rnn],[gru"], r"^--set model\.cell: 'rnn\],\[gru' is no list of values"),
+        ("addition", ["model.cell=rnn,,gru"], r"^--set model\.cell: 'rnn,,gru' is not a list"),
+        ("addition", ["model.cell=rnn,"], r"^--set model\.cell: 'rnn,' is not a list"),
+        ("addition", ["model.cell=rnn],[gru"], r"^--set model\.cell: 'rnn\],\[gru' is not a list"),
         ("addition", ["model.cell=rnn,rnn"], r"^--set model\.cell: rnn is given twice; expected each value once"),
         ("addition", ["model.cell=rnn,gru", "model.cell=lstm"], r"^--set model\.cell: given twice; expected each"),
         ("addition", ["train.seed=1,2"], r"^--set train\.seed: cannot be compared: .* --seeds"),

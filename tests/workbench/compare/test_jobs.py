@@ -12,7 +12,7 @@ from unroll.stages.common.task import Task
 from unroll.workbench.compare.jobs import Training
 
 
-def silent(_: tuple[int, str]) -> None:
+def silent(_: tuple[int, float]) -> None:
     """Nobody listens."""
 
 

@@ -6,15 +6,15 @@ import time
 
 from comparison_parts import Try
 
-from unroll.workbench.compare.workers import Answer, Failure, Word, run
+from unroll.workbench.compare.workers import Answer, Failure, News, run
 
 
 def test_each_job_is_answered_whatever_the_others_do() -> None:
     jobs = [Try(what) for what in ("tell", "refuse", "break", "die", "exit", "tell", "threads")]
     heard = list(run(jobs, count=1, threads=3))
-    assert [message.job for message in heard if not isinstance(message, Word)] == jobs
-    words = [message.said for message in heard if isinstance(message, Word)]
-    assert words == ["half", "half"]
+    assert [message.job for message in heard if not isinstance(message, News)] == jobs
+    news = [message.value for message in heard if isinstance(message, News)]
+    assert news == ["half", "half"]
     answers = [message.value for message in heard if isinstance(message, Answer)]
     assert answers[0] != answers[1]  # another process: the first one died
     assert answers[2] == "3"
@@ -32,16 +32,16 @@ def test_each_job_is_answered_whatever_the_others_do() -> None:
 
 def test_no_process_stays_behind_when_it_is_left_early() -> None:
     messages = run([Try("sleep"), Try("sleep")], count=2, threads=1)
-    word = next(messages)
-    assert isinstance(word, Word)
+    news = next(messages)
+    assert isinstance(news, News)
     messages.close()
     for _ in range(100):
         try:
-            os.kill(word.said, 0)
+            os.kill(news.value, 0)
         except ProcessLookupError:
             return
         time.sleep(0.05)
-    os.kill(word.said, signal.SIGKILL)
+    os.kill(news.value, signal.SIGKILL)
     raise AssertionError("the worker is still there")
 
 

@@ -147,8 +147,8 @@ def test_a_target_that_the_table_lacks_is_told(root: Path) -> None:
     change_params(root, {"tasks.mine.prepare.target": "pm25", "tasks.mine.prepare.categories": ["wind"]})
     told = [finding.what for finding in found(root) if finding.level == "fault"]
     assert told == [
-        "prepare.target: 'pm25' is no column of the table",
-        "prepare.categories: 'wind' is no column of the table",
+        "prepare.target: the table has no column 'pm25'",
+        "prepare.categories: the table has no column 'wind'",
     ]
 
 
@@ -224,7 +224,7 @@ def test_a_folder_that_is_no_project_of_dvc_is_told(root: Path) -> None:
     import shutil
 
     shutil.rmtree(root / ".dvc")
-    assert faults(root)["dvc"] == "no folder .dvc: this is no project of DVC → dvc init"
+    assert faults(root)["dvc"] == "no folder .dvc: this is not a DVC project → dvc init"
 
 
 def test_stale_stages_and_a_failed_run_are_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +234,7 @@ def test_stale_stages_and_a_failed_run_are_told(root: Path, monkeypatch: pytest.
     note.write_text('{"stage": "train", "reason": "the loss is no number"}')
     told = {finding.area: finding for finding in found(root)}
     assert told["stages"].what == "to be run: train, evaluate, register; done: ingest, validate, prepare"
-    assert told["last run"][2:] == ("train failed: the loss is no number", "mend it, then unroll repro mine")
+    assert told["last run"][2:] == ("train failed: the loss is no number", "fix it, then unroll repro mine")
 
 
 def test_a_model_that_nobody_published_is_a_note(root: Path) -> None:
@@ -244,7 +244,9 @@ def test_a_model_that_nobody_published_is_a_note(root: Path) -> None:
 def test_a_file_of_a_folder_source_is_looked_for(root: Path) -> None:
     change_params(root, {"source": "raw"})
     told = [f.what for f in found(root, "tweets") if f.area == "files"]
-    assert told == [f"source 'raw': {root / 'raw'} is no folder; expected sample, lab or a folder with the raw files"]
+    assert told == [
+        f"source 'raw': {root / 'raw'} is not a folder; expected sample, lab or a folder with the raw files"
+    ]
 
 
 def test_an_unknown_task_is_an_error(root: Path) -> None:
@@ -258,7 +260,7 @@ def test_what_is_shown(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert doctor.main(root, None, Console(file=out, width=160)) is True
     said: Any = out.getvalue()
     assert next(line for line in said.splitlines() if "missing" in line).startswith("✗")
-    assert "1 to mend" in said
+    assert "1 to fix" in said
     assert all(task in said for task in ("air_quality", "poetry", "addition"))
 
 

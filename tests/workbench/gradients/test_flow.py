@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from unroll.core.config import Cell, RecurrentConfig
-from unroll.nn.cells import turned
-from unroll.nn.recurrent import RecurrentEncoder, cells_of
+from unroll.nn.layers import cells_of
+from unroll.nn.padding import reverse
+from unroll.nn.recurrent import RecurrentEncoder
 from unroll.workbench.gradients.flow import Flow, flows, half_life
 
 CELLS: tuple[Cell, ...] = get_args(Cell)
@@ -84,7 +85,7 @@ def test_a_linear_recurrence_vanishes_or_explodes_at_its_spectral_radius(radius:
         _, last_BH, _ = encoder(randn(4, 30, F).abs() + 0.1)
         (flow,) = flows(recording.longest, last_BH.square().sum(), seed=0)
     np.testing.assert_allclose(flow.norm_D, radius ** np.arange(30.0), rtol=1e-10)
-    assert flow.half_life == (pytest.approx(np.log(0.5) / np.log(radius)) if radius != 1 else np.inf)
+    assert half_life(flow.norm_D) == (pytest.approx(np.log(0.5) / np.log(radius)) if radius != 1 else np.inf)
     assert flow.sequences_D.tolist() == [4] * 30
 
 
@@ -142,7 +143,7 @@ def test_the_backward_direction_counts_from_the_first_step() -> None:
         {name[: -len("_reverse")]: value for name, value in encoder.state_dict().items() if name.endswith("_reverse")}
     )
     with mirrored.recording() as recording:
-        _, last_BH, _ = mirrored(turned(x_BTF))
+        _, last_BH, _ = mirrored(reverse(x_BTF))
         ahead = by_name(flows(recording.longest, last_BH.sum(), seed=0))[0, 0, "h"]
     np.testing.assert_allclose(back, ahead, rtol=1e-10)
 

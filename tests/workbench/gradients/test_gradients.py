@@ -124,7 +124,7 @@ def test_the_trained_network_is_measured_beside_the_untrained(tmp_path: Path) ->
 
 def test_errors_name_what_is_wrong(tmp_path: Path) -> None:
     project(tmp_path, "language_model")
-    with pytest.raises(ConfigError, match="--cells: 'lsmt' is no cell; expected some of rnn, rnn_relu, rnn_sigmoid, "):
+    with pytest.raises(ConfigError, match="--cells: 'lsmt' is not a cell; expected some of rnn, rnn_relu, "):
         run(tmp_path, cells="rnn,lsmt")
     with pytest.raises(ConfigError, match=r"tasks.none: no such task; expected one of small"):
         gradients.main(tmp_path, "none", "rnn", False, 1, None, Console(file=io.StringIO()))

@@ -14,9 +14,9 @@ from projects import ROOT
 
 from unroll.core.errors import DataError, ValidationError
 from unroll.datasets.files import DATASET
-from unroll.datasets.files.columns.cells import Marks
 from unroll.datasets.files.columns.column import Column
 from unroll.datasets.files.columns.ends import MOST, Ends
+from unroll.datasets.files.columns.parsing import Marks
 from unroll.workbench import new
 from unroll.workbench.new import Proposal, Request, survey
 
@@ -244,7 +244,7 @@ def test_many_rows_that_cannot_be_used_are_told_and_stop_validation(
     told = "60 of 300 rows cannot be used and are set aside; the first: w.csv row 2, text '': empty text"
     assert f"unroll: warning: {told}\n" in err
     assert "that is 20 %, and data.max_rejected_share allows 1 %: validate will stop" in err
-    assert "--set data.max_rejected_share=0.31 " in err
+    assert "--set data.max_rejected_share=0.31\n" in err
     assert told in " ".join(out.getvalue().replace("#", " ").split())
     found = new.propose(root, "more", sorted_texts())
     assert data(found)["max_rejected_share"] == 0.01

@@ -1,4 +1,4 @@
-"""The examples in docstrings of new, predict and doctor are run."""
+"""The examples in docstrings of new and doctor are run."""
 
 import doctest
 import importlib
@@ -6,17 +6,19 @@ import importlib
 import pytest
 
 MODULES = (
-    "proposal.blocks",
-    "proposal.asked",
-    "proposal.common",
-    "proposal.gaps",
-    "proposal.rhythm",
-    "doctor.findings",
+    "core.text",
+    "workbench.doctor.findings",
+    "workbench.new.blocks",
+    "workbench.new.gaps",
+    "workbench.new.parts",
+    "workbench.new.request",
+    "workbench.new.rhythm",
+    "workbench.new.session",
 )
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_of_a_module_hold(name: str) -> None:
-    found = doctest.testmod(importlib.import_module(f"unroll.{name}"))
-    assert found.attempted
-    assert found.failed == 0
+    results = doctest.testmod(importlib.import_module(f"unroll.{name}"))
+    assert results.attempted
+    assert results.failed == 0

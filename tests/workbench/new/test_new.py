@@ -210,7 +210,7 @@ def test_a_label_that_may_mean_none_is_told(labels: list[str], told: str, root: 
 def test_a_target_of_mixed_types_is_told_with_row_and_value(root: Path) -> None:
     rows = [f"2020-01-{1 + n // 24:02d} {n % 24:02d}:00,{'low' if n % 5 == 3 else n % 9},{n % 7}\n" for n in range(240)]
     (root / "mixed.csv").write_text("when,x,y\n" + "".join(rows))
-    told = r"^mixed\.csv: column 'x' cannot be forecast: row 5 holds 'low', no number \(48 of the first 240 rows"
+    told = r"^mixed\.csv: column 'x' cannot be forecast: row 5 holds 'low', which is not a number \(48 of the first 240"
     with pytest.raises(DataError, match=told):
         new.propose(root, "mine", _asked(files=("mixed.csv",), target="x"))
 
@@ -241,7 +241,8 @@ def test_rows_that_cannot_be_used_are_told(root: Path) -> None:
     (root / "odd.csv").write_text("when,x\n" + "".join(rows))
     found = new.propose(root, "mine", _asked(files=("odd.csv",), target="x"))
     assert found.seen[-1] == (
-        "1 of 240 rows cannot be used and are set aside; the first: odd.csv row 202, x 'low': no number; expected one"
+        "1 of 240 rows cannot be used and are set aside; the first: odd.csv row 202, x 'low': not a number; "
+        "expected one"
     )
 
 
@@ -335,7 +336,11 @@ def _asked(**changed: Any) -> Request:
     ("changed", "error", "told"),
     [
         ({"target": "pm25"}, DataError, r"pollution\.csv: no column 'pm25'; did you mean 'pm2\.5'\?"),
-        ({"target": "cbwd"}, DataError, r"column 'cbwd' cannot be forecast: row 2 holds '\w\w', no number \(1,500 of"),
+        (
+            {"target": "cbwd"},
+            DataError,
+            r"column 'cbwd' cannot be forecast: row 2 holds '\w\w', which is not a number",
+        ),
         ({"target": None}, DataError, "several columns of numbers; expected --target to name one: pm2.5, TEMP"),
         ({"files": ("polution.csv",)}, DataError, "path 'polution.csv': missing; .* near names: pollution.csv"),
         ({"files": ("https://example.com/a.csv",)}, ConfigError, "--from: .* is an address; expected a file"),
@@ -355,7 +360,7 @@ def test_what_cannot_be_proposed_is_told(root: Path, changed: Any, error: type[E
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), [("tweets", "tasks.tweets: is there already"), ("my task", "'my task' is no name of a task")]
+    ("name", "told"), [("tweets", "tasks.tweets: is there already"), ("my task", "'my task' cannot name a task")]
 )
 def test_a_name_must_be_new_and_a_name(root: Path, name: str, told: str) -> None:
     with pytest.raises(ConfigError, match=told):

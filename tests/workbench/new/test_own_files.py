@@ -15,8 +15,8 @@ from projects import ROOT
 
 from unroll.core.errors import ConfigError, DataError
 from unroll.datasets.files import FilesConfig
-from unroll.datasets.files.columns import cells
-from unroll.datasets.files.columns.cells import Marks
+from unroll.datasets.files.columns import parsing
+from unroll.datasets.files.columns.parsing import Marks
 from unroll.workbench import new
 from unroll.workbench.new import Proposal, Request, parse
 
@@ -125,8 +125,9 @@ def test_a_mark_of_thousands_that_is_given_is_no_decimal_mark(root: Path) -> Non
 def test_the_target_that_was_asked_for_is_the_one_that_is_named(root: Path) -> None:
     name = prices(root)
     told = (
-        r"^prices\.csv: column 'Close' cannot be forecast: row 2 holds '1,041\.50', no number \(400 of the first 400 "
-        r"rows are as odd\); data\.thousands: ',' would say that digits are in groups; expected a column of numbers$"
+        r"^prices\.csv: column 'Close' cannot be forecast: row 2 holds '1,041\.50', which is not a number \(400 "
+        r"of the first 400 rows are like it\); data\.thousands: ',' says that digits are in groups; "
+        r"expected a column of numbers$"
     )
     with pytest.raises(DataError, match=told):
         proposed(root, name, "Close", given={"data.thousands": "'"})
@@ -143,13 +144,13 @@ GROUPS = "or data.thousands: '{}' for the mark between groups of three digits"
         (",", None, "8.63", "a decimal point; expected a decimal comma (data.decimal)"),
         (".", None, "8,63", "a decimal comma; expected a decimal point (data.decimal)"),
         (",", None, "8.634", "a decimal point; expected a decimal comma (data.decimal), " + GROUPS.format(".")),
-        (".", None, "1,041.60", "no number; expected one without groups, " + GROUPS.format(",")),
+        (".", None, "1,041.60", "not a number; expected one without groups, " + GROUPS.format(",")),
         (".", ",", "1,5", "a decimal comma; expected a decimal point (data.decimal)"),
         (",", ".", "1.5", "a decimal point; expected a decimal comma (data.decimal)"),
         (",", None, "1e300", "too large for a number of 32 bits"),
         (",", ".", "1.000e300", "a decimal point; expected a decimal comma (data.decimal)"),
         (".", ",", "1,000", ""),
-        (",", None, "high", "no number; expected one with a decimal comma"),
+        (",", None, "high", "not a number; expected one with a decimal comma"),
     ],
 )  # fmt: skip
 def test_a_cell_that_is_no_number_is_told_by_its_marks(
@@ -157,10 +158,10 @@ def test_a_cell_that_is_no_number_is_told_by_its_marks(
 ) -> None:
     marks = Marks.of((), decimal, thousands)
     column = pd.Series([cell], dtype="str")
-    _, bad_N = cells.numbers(column, marks, "a.csv")
+    _, bad_N = parsing.numbers(column, marks, "a.csv")
     assert bad_N.tolist() == [bool(reason)]
     if reason:
-        assert cells.reason(marks, column)(0) == reason
+        assert parsing.reason(marks, column)(0) == reason
 
 
 def shops(root: Path, rows: int = 300, sites: tuple[str, ...] = ("Ulm", "Bonn"), group: str = "station") -> str:
@@ -222,7 +223,7 @@ def test_a_window_that_is_cut_has_whole_seasons_and_says_so(root: Path) -> None:
     found = proposed(root, shops(root, 900), "sales")
     assert found.values()["prepare"]["lag"] == 21
     assert (
-        "rows of a window: at most one in 40 of the 900 rows in whole seasons of 7, so that windows enough are left"
+        "rows of a window: at most one in 40 of the 900 rows in whole seasons of 7, so that enough windows are left"
     ) in " ".join(found.text("mine").replace("#", "").split())
 
 
@@ -233,23 +234,23 @@ def test_a_window_that_is_cut_has_whole_seasons_and_says_so(root: Path) -> None:
             range(300, 310),
             "drop",
             (
-                "10 rows lack in one place, at most 10 in a row, after 2021-03-13T11:00:00; windows over them are left "
-                "out (prepare.missing: drop)"
+                "10 rows missing in one place, at most 10 in a row, after 2021-03-13T11:00:00; windows over them are "
+                "left out (prepare.missing: drop)"
             ),
         ),
         (
             [*range(300, 340), *range(900, 903)],
             "interpolate",
             (
-                "43 rows lack in 2 places, at most 40 in a row, after 2021-03-13T11:00:00; up to 3 in a row are filled "
-                "in on a line, windows over more are left out (prepare.missing: interpolate)"
+                "43 rows missing in 2 places, at most 40 in a row, after 2021-03-13T11:00:00; up to 3 in a row are "
+                "filled in on a line, windows over more are left out (prepare.missing: interpolate)"
             ),
         ),
         (
             [n for n in range(40, 1500) if n % 40 < 10],
             "mask",
             (
-                "370 rows lack in 37 places, at most 10 in a row, after 2021-03-02T15:00:00; up to 24 in a row are "
+                "370 rows missing in 37 places, at most 10 in a row, after 2021-03-02T15:00:00; up to 24 in a row are "
                 "masked, with a mark as input, windows over more are left out (prepare.missing: mask)"
             ),
         ),

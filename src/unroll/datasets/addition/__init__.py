@@ -13,6 +13,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from unroll.core.config import DataConfig
 from unroll.core.errors import DataError
 from unroll.core.expectation import Expectation
+from unroll.core.text import shorten
 from unroll.datasets.common import raw
 from unroll.datasets.common.base import Dataset, Parsed, Rejected, RemoteFile
 from unroll.datasets.common.suite import between, schema
@@ -71,13 +72,13 @@ class Addition(Dataset[AdditionConfig]):
                 writer.writerow((f"{a}+{b}"[::-1] if config.reverse else f"{a}+{b}", a + b))
 
     def table(self, folder: Path, config: AdditionConfig) -> Parsed:
-        """Sources and targets as they stand; what is no sum of two numbers of that length is set aside."""
+        """Sources and targets as they stand; anything but a sum of two numbers of that length is set aside."""
         import pandas as pd
 
         path = raw.find(folder, FILE)
         lines = raw.lines(raw.decode(FILE, path.read_bytes()))
         if tuple(lines[0].split(",")) != HEADER:
-            raise DataError(f"{FILE} row 1: {raw.shorten(lines[0])!r}; expected the columns {','.join(HEADER)}")
+            raise DataError(f"{shorten(lines[0])!r}; expected the columns {','.join(HEADER)}", file=FILE, row=1)
         number = "[0-9]{1,%d}"
         operand, total = number % config.digits, number % (config.digits + 1)
         rows = pd.Series(lines[1:], dtype="str")
@@ -85,8 +86,8 @@ class Addition(Dataset[AdditionConfig]):
         faulty = cells["source"].isna()
         rejected = [_fault(at + 2, rows[at], operand) for at in rows.index[faulty]]
         if faulty.all():
-            seen = f"; row 2: {rejected[0].found()}" if rejected else ""
-            raise DataError(f"{FILE}: no readable row; expected a sum such as 12+345 and its result in each{seen}")
+            seen = f"; row 2: {rejected[0].what()}" if rejected else ""
+            raise DataError(f"no readable row; expected a sum such as 12+345 and its result in each{seen}", file=FILE)
         return Parsed(cells[~faulty].reset_index(drop=True), rejected)
 
     def facts(self, table: "pd.DataFrame", config: AdditionConfig) -> "pd.DataFrame":
@@ -124,4 +125,4 @@ def _fault(row: int, line: str, operand: str) -> Rejected:
         return Rejected(FILE, row, "", f"{len(cells)} columns", f"wrong number of columns; expected {len(HEADER)}")
     at = 1 if re.fullmatch(rf"{operand}\+{operand}", cells[0]) else 0
     expected = ("a sum such as 12+345", "its result")[at]
-    return Rejected(FILE, row, HEADER[at], raw.shorten(cells[at]), f"expected {expected}, with numbers of few digits")
+    return Rejected(FILE, row, HEADER[at], shorten(cells[at]), f"expected {expected}, with numbers of few digits")

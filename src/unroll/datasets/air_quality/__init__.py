@@ -16,6 +16,7 @@ from pydantic import Field
 from unroll.core.config import DataConfig
 from unroll.core.errors import DataError
 from unroll.core.expectation import Expectation
+from unroll.core.text import shorten
 from unroll.datasets.common import raw
 from unroll.datasets.common.base import MAX_BYTES, Dataset, Parsed, Rejected, RemoteFile
 from unroll.datasets.common.suite import between, schema
@@ -157,34 +158,34 @@ def _load(path: Path) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())
         if size > MAX_BYTES:
-            raise DataError(f"{path.name}: {size:,} bytes unpacked; expected at most {MAX_BYTES:,}")
+            raise DataError(f"{size:,} bytes unpacked; expected at most {MAX_BYTES:,}", file=path.name)
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: _array(archive, name, path.name) for name in archive.files}
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError, MemoryError) as error:
-        raise DataError(f"{path.name}: no readable npz: {' '.join(str(error).split())}; {expected}") from None
+        raise DataError(f"no readable npz: {' '.join(str(error).split())}; {expected}", file=path.name) from None
     if set(arrays) != set(SITES):
-        raise DataError(f"{path.name}: arrays {', '.join(arrays)}; {expected}")
+        raise DataError(f"arrays {', '.join(arrays)}; {expected}", file=path.name)
     for name, array in arrays.items():
         if array.shape != (len(arrays[SITES[0]]), WIDTH) or array.dtype.kind not in "fiu" or not len(array):
-            raise DataError(f"{path.name}: array {name} has shape {array.shape} and type {array.dtype}; {expected}")
+            raise DataError(f"array {name} has shape {array.shape} and type {array.dtype}; {expected}", file=path.name)
     return arrays
 
 
 def _array(archive: Mapping[str, np.ndarray], name: str, file: str) -> np.ndarray:
-    """One array; raises DataError for one of Python objects or with a cell that is no number."""
+    """One array; raises DataError for one of Python objects or with a cell that is not a number."""
     try:
         array = np.asarray(archive[name])
     except ValueError as error:
         if "pickle" not in str(error):
             raise
         wrong = "holds Python objects (pickle), which are never loaded; expected numbers"
-        raise DataError(f"{file}: array {name} {wrong}") from None
+        raise DataError(f"array {name} {wrong}", file=file) from None
     if array.dtype.kind in "US" and array.ndim == 2:
         names = (*VARIABLES, *CALENDAR, *(f"column {at + 1}" for at in range(WIDTH, array.shape[1])))
         for (row, column), value in np.ndenumerate(array):
             if not _is_number(value):
-                cell = f"row {row + 1}, {names[column]}: {raw.shorten(_text(value))!r}"
-                raise DataError(f"{file}: array {name} {cell}; expected a number")
+                cell = f"row {row + 1}, {names[column]}: {shorten(_text(value))!r}"
+                raise DataError(f"array {name} {cell}; expected a number", file=file)
     return array
 
 
@@ -203,8 +204,8 @@ def _is_number(value: str | bytes) -> bool:
 def _misfit(arrays: dict[str, np.ndarray], site: int, row: int) -> Rejected:
     """The first calendar column of a row that does not fit the row's place."""
     time = START + row
-    wanted_C, seen_C = calendar(np.array([time]))[0], arrays[SITES[site]][row, len(VARIABLES) :]
-    at = int(np.flatnonzero(wanted_C != seen_C)[0])
-    reason = f"{SITES[site]}: expected {CALENDAR[at]} {wanted_C[at]:g} at {time}:00"
+    expected_C, seen_C = calendar(np.array([time]))[0], arrays[SITES[site]][row, len(VARIABLES) :]
+    at = int(np.flatnonzero(expected_C != seen_C)[0])
+    reason = f"{SITES[site]}: expected {CALENDAR[at]} {expected_C[at]:g} at {time}:00"
     key = f"site={SITES[site]} time={time}:00Z"
     return Rejected(FILE.name, row + 1, CALENDAR[at], f"{seen_C[at]:g}", reason, key)

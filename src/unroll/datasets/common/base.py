@@ -46,9 +46,9 @@ class Rejected(NamedTuple):
     def text(self) -> str:
         """Where, what and why, for a message."""
         place = f"{self.file} row {self.row}" + (f" ({self.key})" if self.key else "")
-        return f"{place}, {self.found()}: {self.reason}"
+        return f"{place}, {self.what()}: {self.reason}"
 
-    def found(self) -> str:
+    def what(self) -> str:
         """The column and its value; of a row that is wrong as a whole, what it is."""
         return f"{self.column} {self.value!r}" if self.column else self.value
 
@@ -61,11 +61,11 @@ class Parsed(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Consecutive rows of a table, the others, and what was made out of the files on the way, for the manifest."""
+    """Consecutive rows of a table, the others, and findings about the files for the manifest."""
 
     table: "pd.DataFrame"
     rejected: list[Rejected]
-    found: Mapping[str, Any] = MappingProxyType({})
+    findings: Mapping[str, Any] = MappingProxyType({})
 
 
 class Dataset(ABC, Generic[D]):
@@ -114,8 +114,8 @@ class Dataset(ABC, Generic[D]):
         """
         return {}
 
-    def settled(self, config: D, found: Mapping[str, Any]) -> D:
-        """The block with what ingest ``found`` beside it, which facts and expectations may need."""
+    def settled(self, config: D, findings: Mapping[str, Any]) -> D:
+        """The block with the ``findings`` of ingest, which facts and expectations may need."""
         return config
 
     def facts(self, table: "pd.DataFrame", config: D) -> "pd.DataFrame":

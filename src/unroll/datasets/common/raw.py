@@ -5,18 +5,15 @@ from pathlib import Path
 from unroll.core.errors import DataError
 from unroll.datasets.common.base import MAX_BYTES
 
-SHOWN = 60
-"""Characters of a faulty value that a message quotes."""
-
 
 def find(folder: Path, name: str) -> Path:
     """The path of a raw file; raises DataError if it is missing, empty or too large."""
     path = folder / name
     if not path.is_file():
-        raise DataError(f"{name}: missing; expected it among the raw files")
+        raise DataError("missing; expected it among the raw files", file=name)
     size = path.stat().st_size
     if not 0 < size <= MAX_BYTES:
-        raise DataError(f"{name}: {size:,} bytes; expected 1 to {MAX_BYTES:,}")
+        raise DataError(f"{size:,} bytes; expected 1 to {MAX_BYTES:,}", file=name)
     return path
 
 
@@ -27,14 +24,9 @@ def decode(name: str, data: bytes) -> str:
     except UnicodeDecodeError as error:
         row = error.object.count(b"\n", 0, error.start) + 1
         byte = error.object[error.start]
-        raise DataError(f"{name} row {row}: byte 0x{byte:02x} is no UTF-8; expected UTF-8 text") from None
+        raise DataError(f"byte 0x{byte:02x} is not UTF-8; expected UTF-8 text", file=name, row=row) from None
 
 
 def lines(text: str) -> list[str]:
     r"""The lines without their ends, \n or \r\n; other signs that Unicode takes for line ends stay within a line."""
     return text.replace("\r\n", "\n").removesuffix("\n").split("\n")
-
-
-def shorten(value: str) -> str:
-    """``value``, cut to what a message can quote."""
-    return value if len(value) <= SHOWN else value[: SHOWN - 1] + "…"

@@ -1,6 +1,6 @@
-"""Any CSV, Parquet, JSON lines, npz, .ts, .arff or text file of one's own, described by its ``data`` block alone.
+"""Any CSV, Parquet, JSON lines, npz, .ts, .arff or text file of the user's own, described by its ``data`` block alone.
 
-The files are read where they lie and in parts; what the block leaves out is found by a first look, and told.
+The files are read where they lie and in parts; what the block leaves out is inferred from the first rows, and shown.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,13 +26,13 @@ __all__ = ["DATASET", "Files", "FilesConfig", "Plan", "Settled"]
 
 
 class Settled(FilesConfig):
-    """A block with nothing left open, and what was found in its files."""
+    """A block with nothing left open, and the findings of ingest."""
 
-    found: dict[str, Any] = Field(description="What ingest wrote into the manifest")
+    findings: dict[str, Any] = Field(description="What ingest wrote into the manifest")
 
 
 class Files(Dataset[FilesConfig]):
-    """Files of one's own, as any of the five tables."""
+    """The user's own files, as any of the five tables."""
 
     Config = FilesConfig
     kind = ""  # as the block has it
@@ -48,7 +48,7 @@ class Files(Dataset[FilesConfig]):
         return [RemoteFile(file_name(url, h), url, f"sha256:{h}", "not stated") for url, h in hashes.items()]
 
     def sample(self, folder: Path, config: FilesConfig, rng: np.random.Generator) -> None:
-        """There is none: the files are one's own."""
+        """There is none: the files are the user's own."""
         raise DataError("dataset files has no sample; expected data.path to name files")
 
     def own_files(self, config: FilesConfig, root: Path) -> Mapping[str, Path]:
@@ -69,9 +69,9 @@ class Files(Dataset[FilesConfig]):
         """The rows as they are read; ``folder`` is the project's."""
         return Plan.of(config, folder).parts()
 
-    def settled(self, config: FilesConfig, found: Mapping[str, Any]) -> FilesConfig:
+    def settled(self, config: FilesConfig, findings: Mapping[str, Any]) -> FilesConfig:
         """The completed block of the manifest, which knows all columns."""
-        return Settled.model_validate({**found["block"], "found": dict(found)})
+        return Settled.model_validate({**findings["block"], "findings": dict(findings)})
 
     def facts(self, table: "pd.DataFrame", config: FilesConfig) -> "pd.DataFrame":
         """What the expectations of the table speak about."""
@@ -93,15 +93,15 @@ class Files(Dataset[FilesConfig]):
             raise DataError(f"{', '.join(sum(paths(config).values(), ()))}: not read yet; expected a settled block")
         match config.kind:
             case "series":
-                return expect.series(config, config.found)
+                return expect.series(config, config.findings)
             case "labelled_series":
-                return expect.labelled_series(config, config.found)
+                return expect.labelled_series(config, config.findings)
             case "labelled_text":
-                return expect.labelled_text(config, config.found)
+                return expect.labelled_text(config, config.findings)
             case "text":
                 return expect.text()
             case "pairs":
-                return expect.pairs(config, config.found)
+                return expect.pairs(config, config.findings)
 
 
 DATASET = Files()

@@ -40,7 +40,7 @@ _NO_NAME = re.compile(r"\W+")
 
 
 def _duration(value: object) -> object:
-    if isinstance(value, str) and (found := _DURATION.fullmatch(value)) and int(found[1]) > 0:
+    if isinstance(value, str) and (match := _DURATION.fullmatch(value)) and int(match[1]) > 0:
         return value
     raise ValueError(f"expected a number and one of {', '.join(_UNITS_S)}, such as 15min or 1h")
 
@@ -109,20 +109,16 @@ class SourceSplit(Config):
 
     def given(self) -> dict[str, tuple[str, ...]]:
         """The parts that are named, with their values or paths."""
-        return {part: found for part in PARTS if (found := getattr(self, part))}
+        return {part: match for part in PARTS if (match := getattr(self, part))}
 
 
 class FilesConfig(Reading, DataConfig):
-    """The ``data`` block of a task on files of one's own. What is left out is found by a first look, and told."""
+    """The ``data`` block of a task on the user's own files. What it leaves out is inferred from the first rows."""
 
-    table: Table | None = Field(
-        default=None, description="The canonical table; null: what the columns given make plain"
-    )
-    path: Paths | None = Field(
-        default=None, description="A file, a list, a pattern, a folder or a URL; null: split has files"
-    )
+    table: Table | None = Field(None, description="The canonical table; null: what the columns given make plain")
+    path: Paths | None = Field(None, description="A file, a list, a pattern, a folder or a URL; null: split has files")
     sha256: Sha256 | Annotated[tuple[Sha256, ...], Field(strict=False)] | None = Field(
-        default=None, description="Of the file or of each of a list; needed for a URL"
+        None, description="Of the file or of each of a list; needed for a URL"
     )
     seed: int = Field(default=0, ge=0, description="Nothing is drawn: of no use here")
     max_rejected_share: Share = Field(default=0.01, description="Share of rows that may be set aside")
@@ -130,49 +126,37 @@ class FilesConfig(Reading, DataConfig):
         default=None, strict=False, description="Markers of missing values beside the empty cell; null: NA and the like"
     )
     thousands: Annotated[str, Field(min_length=1, max_length=1)] | None = Field(
-        default=None, description="Mark between groups of three digits; null: none, unless the first rows have one"
+        None, description="Mark between groups of three digits; null: none, unless the first rows have one"
     )
     # a series
-    time: str | TimeColumns | None = Field(
-        default=None, description="Column of the time; null: start and step number the rows"
-    )
-    start: str | None = Field(
-        default=None, description="Time of the first row, where rows have none, such as 2020-01-01"
-    )
-    step: Duration | None = Field(
-        default=None, description="Regular step, such as 1h; null: the most frequent difference"
-    )
-    site: str | None = Field(default=None, description="Column that tells several series in one file apart")
+    time: str | TimeColumns | None = Field(None, description="Column of the time; null: start and step number the rows")
+    start: str | None = Field(None, description="Time of the first row, where rows have none, such as 2020-01-01")
+    step: Duration | None = Field(None, description="Regular step, such as 1h; null: the most frequent difference")
+    site: str | None = Field(None, description="Column that tells several series in one file apart")
     values: Literal["all"] | Columns | None = Field(
         default=None,
         description="Columns of numbers; all, or null: those that hold numbers. Of a labelled series its steps",
     )
-    units: dict[str, str] = Field(default={}, description="Unit of a column, which its name gets: {PM2.5: ug_m3}")
-    categories: SomeColumns | None = Field(default=None, description="Columns of few distinct words that are inputs")
-    static: SomeColumns | None = Field(default=None, description="Columns that are constant a site")
-    resample: Resample | None = Field(default=None, description="Make a regular step of the rows")
-    sort: bool = Field(
-        default=False, description="Whether rows may stand out of the order of time, and are put into it"
-    )
+    units: dict[str, str] = Field({}, description="Unit of a column, which its name gets: {PM2.5: ug_m3}")
+    categories: SomeColumns | None = Field(None, description="Columns of few distinct words that are inputs")
+    static: SomeColumns | None = Field(None, description="Columns that are constant a site")
+    resample: Resample | None = Field(None, description="Make a regular step of the rows")
+    sort: bool = Field(False, description="Whether rows may stand out of the order of time, and are put into it")
     # labelled series and labelled text
-    label: str | None = Field(default=None, description="Column of the label")
+    label: str | None = Field(None, description="Column of the label")
     label_map: Annotated[dict[str, str], BeforeValidator(_label_map, dict[str, Scalar])] = Field(
-        default={}, description="Labels to rename; others stay"
+        {}, description="Labels to rename; others stay"
     )
-    labels: Labels | None = Field(
-        default=None, description="The labels allowed, as renamed; null: those that are there"
-    )
-    drop_labels: Labels | None = Field(default=None, description="Labels, as they stand there, whose rows are left out")
+    labels: Labels | None = Field(None, description="The labels allowed, as renamed; null: those that are there")
+    drop_labels: Labels | None = Field(None, description="Labels, as they stand there, whose rows are left out")
     # texts
-    text: str | None = Field(default=None, description="Column of the text")
-    source: str | None = Field(default=None, description="Column of the sources, of pairs")
-    target: str | None = Field(default=None, description="Column of the targets, of pairs")
+    text: str | None = Field(None, description="Column of the text")
+    source: str | None = Field(None, description="Column of the sources, of pairs")
+    target: str | None = Field(None, description="Column of the targets, of pairs")
     # for all
-    split: SourceSplit | None = Field(default=None, description="The source's own split")
-    group: str | None = Field(default=None, description="Column whose equal values never part in a split")
-    ranges: dict[str, Bounds] = Field(
-        default={}, description="Bounds of columns of numbers: a row beyond them is set aside"
-    )
+    split: SourceSplit | None = Field(None, description="The source's own split")
+    group: str | None = Field(None, description="Column whose equal values never part in a split")
+    ranges: dict[str, Bounds] = Field({}, description="Bounds of columns of numbers: a row beyond them is set aside")
     max_missing_share: Share = Field(default=0.5, description="Share of missing values of a column that stops the task")
 
     @model_validator(mode="after")
@@ -196,7 +180,7 @@ class FilesConfig(Reading, DataConfig):
 
     @property
     def kind(self) -> Table:
-        """The table asked for, or the one that the columns given make plain; raises ValueError where neither does."""
+        """The table given, or the one that the columns given make plain; raises ValueError where neither does."""
         if self.table is not None:
             return self.table
         if self.source or self.target:
@@ -233,9 +217,9 @@ def seconds(duration: str) -> int:
     >>> seconds("15min"), seconds("1 h")
     (900, 3600)
     """
-    found = _DURATION.fullmatch(duration)
-    assert found  # noqa: S101 - the config's own check saw to it
-    return int(found[1]) * _UNITS_S[found[2]]
+    match = _DURATION.fullmatch(duration)
+    assert match  # noqa: S101 - the config's own check saw to it
+    return int(match[1]) * _UNITS_S[match[2]]
 
 
 def identifier(column: str, units: Mapping[str, str] | None = None) -> str:
@@ -255,5 +239,5 @@ def file_name(url: str, sha256: str) -> str:
 
 
 def plain(config: FilesConfig) -> dict[str, Any]:
-    """The keys of a block that were given or found, as YAML has them."""
+    """The keys of a block that were given or inferred, as YAML has them."""
     return config.model_dump(mode="json", exclude_defaults=True)

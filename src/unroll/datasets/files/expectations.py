@@ -31,13 +31,13 @@ def series_facts(table: "pd.DataFrame") -> "pd.DataFrame":
     return pd.DataFrame({"step_s": steps})
 
 
-def series(config: FilesConfig, found: Mapping[str, Any]) -> list[Expectation]:
+def series(config: FilesConfig, findings: Mapping[str, Any]) -> list[Expectation]:
     """Time goes on by one step, numbers are there, within their bounds, and vary."""
     names = list(named(config).values())
     words = [identifier(name) for name in (*(config.categories or ()), *(config.static or ()))]
     types = {"time": "datetime64[us, UTC]"} | ({"site": "str"} if config.site else {})
     types |= dict.fromkeys(names, "float32") | dict.fromkeys(words, "str")
-    step_s = found.get("step_s")
+    step_s = findings.get("step_s")
     suite = [
         *schema(types, min_rows=2),
         between("step_s", 1, None, "time stands still or goes back"),
@@ -50,7 +50,7 @@ def series(config: FilesConfig, found: Mapping[str, Any]) -> list[Expectation]:
         if name in given:
             low, high = given[name]
             suite.append(between(name, low, high, "beyond the bounds of data.ranges", refuse_rows=True))
-        elif learned := found.get("ranges", {}).get(name):
+        elif learned := findings.get("ranges", {}).get(name):
             low, high = learned
             suite.append(between(name, low, high, "far from the first part of the data", "warning"))
     return suite
@@ -81,12 +81,12 @@ def label_facts(table: "pd.DataFrame") -> "pd.DataFrame":
     return pd.DataFrame(facts, index=table.index)
 
 
-def _labels(config: FilesConfig, found: Mapping[str, Any]) -> list[Expectation]:
+def _labels(config: FilesConfig, findings: Mapping[str, Any]) -> list[Expectation]:
     suite = [
         Expectation(DISTINCT, {"column": "label", "min_value": 2}, reason="one class only"),
         between("rows_of_label", FEW_OF_LABEL, None, "a label is rare", "warning"),
     ]
-    if twins := [label for group in alike(found.get("labels", {})) for label in group]:
+    if twins := [label for group in alike(findings.get("labels", {})) for label in group]:
         reason = "labels that differ only in their case are different ones (data.label_map makes them one)"
         unlike = {"column": "label", "value_set": twins}
         suite.append(Expectation("expect_column_values_to_not_be_in_set", unlike, "warning", reason))
@@ -94,7 +94,7 @@ def _labels(config: FilesConfig, found: Mapping[str, Any]) -> list[Expectation]:
         allowed = {"column": "label", "value_set": list(config.labels)}
         suite.append(Expectation("expect_column_distinct_values_to_contain_set", allowed, reason="a label is missing"))
         suite.append(Expectation("expect_column_values_to_be_in_set", allowed, reason="unknown label"))
-    if "parts" in found:
+    if "parts" in findings:
         in_train = {"column": "label_in_train", "value_set": [True]}
         suite.append(
             Expectation("expect_column_values_to_be_in_set", in_train, reason="a label that train does not have")
@@ -115,12 +115,12 @@ def labelled_text_facts(table: "pd.DataFrame") -> "pd.DataFrame":
     return pd.concat([facts, label_facts(table)], axis=1)
 
 
-def labelled_text(config: FilesConfig, found: Mapping[str, Any]) -> list[Expectation]:
+def labelled_text(config: FilesConfig, findings: Mapping[str, Any]) -> list[Expectation]:
     """Two labels at least, texts that are there and not garbled, few of them twice."""
     return [
-        *schema({"text": "str", "label": "str"} | _more(config, found), min_rows=4),
+        *schema({"text": "str", "label": "str"} | _more(config, findings), min_rows=4),
         between("characters", 1, None, "empty text"),
-        *_labels(config, found),
+        *_labels(config, findings),
         between("odd_characters", None, 0, "control characters or lost ones", "warning"),
         Expectation(SHARE, {"column": "repeats", "max_value": MANY_REPEATS}, "warning", "share of repeated texts"),
         Expectation(SHARE, {"column": "two_labels", "max_value": 0.01}, "warning", "texts under two labels"),
@@ -149,23 +149,23 @@ def labelled_series_facts(table: "pd.DataFrame") -> "pd.DataFrame":
     return pd.concat([pd.DataFrame(facts, index=table.index), label_facts(table)], axis=1)
 
 
-def labelled_series(config: FilesConfig, found: Mapping[str, Any]) -> list[Expectation]:
+def labelled_series(config: FilesConfig, findings: Mapping[str, Any]) -> list[Expectation]:
     """Two labels at least, series that vary and have no holes, few of them twice."""
     never = {"max_value": 0}
     types = (
         {"label": "str"}
-        | dict.fromkeys([f"t{step:03d}" for step in range(int(found["steps"]))], "float32")
-        | _more(config, found)
+        | dict.fromkeys([f"t{step:03d}" for step in range(int(findings["steps"]))], "float32")
+        | _more(config, findings)
     )
     suite = [
         *schema(types, min_rows=4),
-        *_labels(config, found),
+        *_labels(config, findings),
         between("values", 2, None, "a series of less than two values", refuse_rows=True),
         between("missing_inside", None, 0, "missing values within a series", "warning"),
         between("spread", 1e-12, None, "constant series", "warning"),
         Expectation(SHARE, {"column": "repeats", "max_value": MANY_REPEATS}, "warning", "share of repeated rows"),
     ]
-    if "parts" in found:
+    if "parts" in findings:
         suite.append(Expectation(SHARE, {"column": "test_row_in_train", **never}, "warning", "test rows also in train"))
     return suite
 
@@ -195,16 +195,16 @@ def pairs_facts(table: "pd.DataFrame") -> "pd.DataFrame":
     )
 
 
-def pairs(config: FilesConfig, found: Mapping[str, Any]) -> list[Expectation]:
+def pairs(config: FilesConfig, findings: Mapping[str, Any]) -> list[Expectation]:
     """Pairs that are there and not garbled, few of them twice, few sources with two targets."""
     return [
-        *schema({"source": "str", "target": "str"} | _more(config, found), min_rows=3),
+        *schema({"source": "str", "target": "str"} | _more(config, findings), min_rows=3),
         between("odd_characters", None, 0, "control characters or lost ones", "warning"),
         Expectation(SHARE, {"column": "repeats", "max_value": MANY_REPEATS}, "warning", "share of repeated pairs"),
         Expectation(SHARE, {"column": "two_targets", "max_value": 0.1}, "warning", "share of sources with two targets"),
     ]
 
 
-def _more(config: FilesConfig, found: Mapping[str, Any]) -> dict[str, str]:
+def _more(config: FilesConfig, findings: Mapping[str, Any]) -> dict[str, str]:
     """Columns beside those of the table."""
-    return ({"split": "str"} if "parts" in found else {}) | ({"group": "str"} if config.group else {})
+    return ({"split": "str"} if "parts" in findings else {}) | ({"group": "str"} if config.group else {})

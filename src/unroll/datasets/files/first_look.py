@@ -10,10 +10,10 @@ import numpy as np
 
 from unroll.core.config import Config
 from unroll.core.errors import DataError
-from unroll.datasets.common import raw
+from unroll.core.text import shorten
 from unroll.datasets.files import reading
-from unroll.datasets.files.columns import cells
-from unroll.datasets.files.columns.cells import Marks
+from unroll.datasets.files.columns import parsing
+from unroll.datasets.files.columns.parsing import Marks
 from unroll.datasets.files.config import FilesConfig, Scalar, file_name, paths
 from unroll.datasets.files.reading import Reading, Unread
 from unroll.datasets.files.reading.numerals import group_mark
@@ -78,19 +78,19 @@ class Look:
                 yield name, [cell for cell in cells.tolist() if cell and cell not in missing]
 
     def odd(self, column: str, marks: Marks) -> str:
-        """The first cell of a column that is no number, with its row, and how many there are; empty where all are.
+        """The first cell of a column that is not a number, with its row, and how many there are; empty where all are.
 
         Where its digits are in groups the key that says so is named.
         """
-        _, bad_N = cells.numbers(self.frame[column], marks, f"{self.file}, column {column}")
+        _, bad_N = parsing.numbers(self.frame[column], marks, f"{self.file}, column {column}")
         if not bad_N.any():
             return ""
         first = int(np.argmax(bad_N))
-        shown = raw.shorten(str(self.frame[column].iloc[first]))
-        more = f" ({bad_N.sum():,} of the first {len(bad_N):,} rows are as odd)" if bad_N.sum() > 1 else ""
+        shown = shorten(str(self.frame[column].iloc[first]))
+        more = f" ({bad_N.sum():,} of the first {len(bad_N):,} rows are like it)" if bad_N.sum() > 1 else ""
         group = group_mark(shown)
-        hint = f"; data.thousands: {group!r} would say that digits are in groups" if group else ""
-        return f"row {self.rows_N[first]} holds {shown!r}, no number{more}{hint}"
+        hint = f"; data.thousands: {group!r} says that digits are in groups" if group else ""
+        return f"row {self.rows_N[first]} holds {shown!r}, which is not a number{more}{hint}"
 
 
 def locate(config: FilesConfig, root: Path) -> list[File]:
@@ -100,31 +100,31 @@ def locate(config: FilesConfig, root: Path) -> list[File]:
     block has another. Raises DataError for a path that stands for no file.
     """
     known = hashes(config)
-    found: dict[tuple[Path, str], str] = {}  # each file once
+    places: dict[tuple[Path, str], str] = {}  # each file once
     for part, listed in paths(config).items():
         for given in listed:
             local = str(DOWNLOADS / file_name(given, known[given])) if given in known else given
             for path in reading.locate(local, root):
-                found.setdefault((path, part), given)
-    names = _names([path for path, _ in found], root)
-    files = [File(path, name, part, given) for ((path, part), given), name in zip(found.items(), names, strict=True)]
+                places.setdefault((path, part), given)
+    names = _names([path for path, _ in places], root)
+    files = [File(path, name, part, given) for ((path, part), given), name in zip(places.items(), names, strict=True)]
     files = _with_hashes(files, config)
     return _by_name(files) if config.split is None and config.kind not in ("series", "text") else files
 
 
 def take(files: Sequence[File], config: FilesConfig) -> Look:
     """Look at the first of ``files``; raises DataError where it has no rows, or most of them cannot be read."""
-    first, told = files[0], reading_of(config)
-    told = reading.sniff(first.path, told, first.name)
-    columns = reading.columns(first.path, told, first.name)
-    left_out = reading.left_out(first.path, told, first.name)
-    for chunk in reading.chunks(first.path, told, rows=ROWS, name=first.name):
-        look = Look(files, told, columns, chunk.frame, np.asarray(chunk.rows_N), chunk.rejected, left_out)
+    first, settled = files[0], reading_of(config)
+    settled = reading.sniff(first.path, settled, first.name)
+    columns = reading.columns(first.path, settled, first.name)
+    left_out = reading.left_out(first.path, settled, first.name)
+    for chunk in reading.chunks(first.path, settled, rows=ROWS, name=first.name):
+        look = Look(files, settled, columns, chunk.frame, np.asarray(chunk.rows_N), chunk.rejected, left_out)
         if len(chunk.rejected) > len(chunk.frame):
             raise DataError(look.fault())
         if len(chunk.frame):
             return look
-    raise DataError(f"{first.name}: no rows; expected data in it")
+    raise DataError("no rows; expected data in it", file=first.name)
 
 
 def reading_of(config: Config) -> Reading:
@@ -132,10 +132,10 @@ def reading_of(config: Config) -> Reading:
     return Reading(**{key: getattr(config, key) for key in Reading.model_fields})
 
 
-def alike(file: File, config: FilesConfig, told: Reading) -> Reading:
-    """How a further file is read: as the first one, ``told``, but in an encoding of its own unless one was given."""
+def alike(file: File, config: FilesConfig, like: Reading) -> Reading:
+    """How a further file is read: ``like`` the first one, but in its own encoding unless one was given."""
     given: dict[str, Any] = {"encoding": config.encoding, "label_place": config.label_place}
-    return reading.sniff(file.path, told.model_copy(update=given), file.name)
+    return reading.sniff(file.path, like.model_copy(update=given), file.name)
 
 
 def hashes(config: FilesConfig) -> dict[str, str]:
@@ -143,10 +143,10 @@ def hashes(config: FilesConfig) -> dict[str, str]:
     if config.sha256 is None:
         return {}
     given = [path for part in paths(config).values() for path in part]
-    told = (config.sha256,) if isinstance(config.sha256, str) else config.sha256
-    if len(given) != len(told):
-        raise DataError(f"data.sha256: {len(told)} hashes for {len(given)} paths; expected one for each")
-    pairs = zip(given, told, strict=True)
+    digests = (config.sha256,) if isinstance(config.sha256, str) else config.sha256
+    if len(given) != len(digests):
+        raise DataError(f"data.sha256: {len(digests)} hashes for {len(given)} paths; expected one for each")
+    pairs = zip(given, digests, strict=True)
     return {path: each for path, each in pairs if path.startswith(("http://", "https://"))}
 
 
@@ -154,16 +154,16 @@ def _with_hashes(files: list[File], config: FilesConfig) -> list[File]:
     """The files with what their hashes must be; raises DataError where there are not as many hashes as files."""
     if config.sha256 is None:
         return files
-    told = (config.sha256,) if isinstance(config.sha256, str) else config.sha256
-    if len(told) != len(files):
-        raise DataError(f"data.sha256: {len(told)} hashes for {len(files)} files; expected one for each")
-    return [replace(file, sha256=each) for file, each in zip(files, told, strict=True)]
+    digests = (config.sha256,) if isinstance(config.sha256, str) else config.sha256
+    if len(digests) != len(files):
+        raise DataError(f"data.sha256: {len(digests)} hashes for {len(files)} files; expected one for each")
+    return [replace(file, sha256=each) for file, each in zip(files, digests, strict=True)]
 
 
-def _names(found: Sequence[Path], root: Path) -> list[str]:
+def _names(paths: Sequence[Path], root: Path) -> list[str]:
     """Paths below the project; names of files outside, with as many of their folders as tell them apart."""
     base = root.resolve()
-    places = [path.resolve() for path in found]
+    places = [path.resolve() for path in paths]
     names = [path.relative_to(base).as_posix() if path.is_relative_to(base) else path.name for path in places]
     for folders in range(2, 1 + max((len(path.parts) for path in places), default=0)):
         if not (twice := {name for name, count in Counter(names).items() if count > 1}):
@@ -174,9 +174,9 @@ def _names(found: Sequence[Path], root: Path) -> list[str]:
 
 
 def _by_name(files: list[File]) -> list[File]:
-    told = [part_of_file(file.path.name) or part_of_file(file.path.parent.name) for file in files]
-    if all(told) and {"train", "test"} <= set(told):
+    named = [part_of_file(file.path.name) or part_of_file(file.path.parent.name) for file in files]
+    if all(named) and {"train", "test"} <= set(named):
         order = ("train", "validation", "test")
-        parts = [replace(file, part=part) for file, part in zip(files, told, strict=True) if part]
+        parts = [replace(file, part=part) for file, part in zip(files, named, strict=True) if part]
         return sorted(parts, key=lambda file: order.index(file.part))
     return files

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from unroll.core.text import natural
+
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _WHOLE = re.compile(r"[+-]?\d+")
 _LARGEST_WHOLE = 1e15
@@ -23,15 +25,6 @@ def text_of(value: object) -> str:
     if _NUMBER.fullmatch(text) and float(text).is_integer() and abs(float(text)) < _LARGEST_WHOLE:
         return str(int(float(text)))
     return text
-
-
-def natural(label: str) -> tuple[int, float, str]:
-    """A key that sorts numbers as numbers, before other names.
-
-    >>> sorted(["10", "9", "b", "-1", "a"], key=natural)
-    ['-1', '9', '10', 'a', 'b']
-    """
-    return (0, float(label), label) if _NUMBER.fullmatch(label) else (1, 0.0, label)
 
 
 def in_order(labels: Iterable[str]) -> list[str]:

@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from unroll.core.errors import DataError
+from unroll.core.text import few
 from unroll.datasets.common.base import Part
 from unroll.datasets.files import first_look as looking
 from unroll.datasets.files import reading
-from unroll.datasets.files.columns.cells import Marks
+from unroll.datasets.files.columns.parsing import Marks
 from unroll.datasets.files.columns.watch import Watch
 from unroll.datasets.files.config import FilesConfig, plain
 from unroll.datasets.files.first_look import Look
 from unroll.datasets.files.infer import Inferred, infer
-from unroll.datasets.files.reading import Reading
+from unroll.datasets.files.reading import Reading, require_columns
 from unroll.datasets.files.tables.builder import TableReader
 from unroll.datasets.files.tables.labelled_builder import LabelledReader
 from unroll.datasets.files.tables.series_builder import SeriesReader
-from unroll.datasets.files.tables.sifting import require_columns
 from unroll.datasets.files.tables.text_builder import PairsReader, TextReader
 
 
@@ -52,34 +52,34 @@ class Plan:
         return self.inferred.config
 
     def parts(self, watch: Watch | None = None) -> Iterator[Part]:
-        """The table of all files, part by part; what was inferred stands in the first, what was found in the last.
+        """The table of all files, part by part; what was inferred comes with the first, the findings with the last.
 
         ``watch`` looks on.
         """
         import pandas as pd
 
-        told = [
-            *self.inferred.told,
-            *(f"{key}? {why}: {value}" for key, (value, why) in self.inferred.proposals.items()),
+        notes = [
+            *self.inferred.notes,
+            *(f"{key}? {few(why)}: {value}" for key, (value, why) in self.inferred.proposals.items()),
         ]
-        yield Part(pd.DataFrame(), [], {"block": plain(self.config), "told": told})
+        yield Part(pd.DataFrame(), [], {"block": plain(self.config), "told": notes})
         reader, hashes = self._reader(watch), {}
         for file in self.look.files:
             there = self._columns[file.name]
             values = [name for name in self._steps if name in there]
-            wanted = list(dict.fromkeys([*reader.columns(), *values]))
-            if not set(wanted) <= set(there):
+            columns = list(dict.fromkeys([*reader.columns(), *values]))
+            if not set(columns) <= set(there):
                 own = reading.left_out(file.path, self._readings[file.name], file.name)
-                require_columns(file.name, there, wanted, own)
-            chunks = reading.chunks(file.path, self._readings[file.name], wanted, name=file.name)
+                require_columns(file.name, there, columns, own)
+            chunks = reading.chunks(file.path, self._readings[file.name], columns, name=file.name)
             for chunk in chunks:
-                whole = chunk if len(chunk.frame) else _with_columns(chunk, wanted)
+                whole = chunk if len(chunk.frame) else _with_columns(chunk, columns)
                 yield from reader.parts(whole, file.part, values)
             if file.sha256 is not None and chunks.sha256 != file.sha256:
-                raise DataError(f"{file.name}: sha256 {chunks.sha256}; expected {file.sha256}: it is another file")
+                raise DataError(f"sha256 {chunks.sha256}; expected {file.sha256}: it is another file", file=file.name)
             hashes[file.name] = {"sha256": chunks.sha256, "bytes": chunks.bytes}
         yield from reader.end()
-        yield Part(pd.DataFrame(), [], {"files": hashes, **reader.found()})
+        yield Part(pd.DataFrame(), [], {"files": hashes, **reader.findings()})
 
     @cached_property
     def _readings(self) -> dict[str, Reading]:
@@ -111,8 +111,9 @@ class Plan:
             lacking = [name for name in self.config.values if name not in names]
             if (own and lacking) if self.open_values else len(lacking) == len(self.config.values):
                 raise DataError(
-                    f"{file.name}: columns {_some(own) or 'without a value'}, and no {_some(lacking)}; expected the "
-                    f"columns of {self.look.file}"
+                    f"columns {_some(own) or 'without a value'}, and no {_some(lacking)}; expected the "
+                    f"columns of {self.look.file}",
+                    file=file.name,
                 )
         beyond = [name for names in others for name in names if name not in first]
         return list(dict.fromkeys([*self.config.values, *(beyond if self.open_values else [])]))
@@ -135,10 +136,10 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
 
 
-def _with_columns(chunk: Any, wanted: Sequence[str]) -> Any:
+def _with_columns(chunk: Any, columns: Sequence[str]) -> Any:
     """A chunk without a readable row, with the columns that it lacks."""
     import pandas as pd
 
     return reading.Chunk(
-        chunk.file, chunk.rows_N[:0], pd.DataFrame({name: pd.array([], "str") for name in wanted}), chunk.rejected
+        chunk.file, chunk.rows_N[:0], pd.DataFrame({name: pd.array([], "str") for name in columns}), chunk.rejected
     )

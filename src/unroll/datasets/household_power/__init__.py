@@ -16,6 +16,7 @@ from pydantic import Field
 from unroll.core.config import DataConfig
 from unroll.core.errors import DataError
 from unroll.core.expectation import Expectation
+from unroll.core.text import shorten
 from unroll.datasets.common import raw
 from unroll.datasets.common.base import Dataset, Parsed, Rejected, RemoteFile
 from unroll.datasets.common.suite import between, schema
@@ -152,8 +153,8 @@ def _read(path: Path) -> tuple["pa.Table", list[Rejected]]:
         good, rejected = _sift(path.name, raw.decode(path.name, data))
         table = _parse("".join(f"{line}\n" for line in good).encode())
     if table is None or not len(table):
-        first = f"row {rejected[0].row}, {rejected[0].found()}" if rejected else "blank lines"
-        raise DataError(f"{path.name}: no readable row ({first}); expected a class 1 to 7 and {len(TIMES)} numbers")
+        first = f"row {rejected[0].row}, {rejected[0].what()}" if rejected else "blank lines"
+        raise DataError(f"no readable row ({first}); expected a class 1 to 7 and {len(TIMES)} numbers", file=path.name)
     return table, rejected
 
 
@@ -196,8 +197,8 @@ def _fault(cells: list[str]) -> tuple[str, str, str] | None:
     if len(cells) != 1 + len(TIMES):
         return "", f"{len(cells)} columns", f"wrong number of columns; expected {1 + len(TIMES)}"
     if cells[0] not in LABELS:
-        return "label", raw.shorten(cells[0]), "unknown class; expected 1 to 7"
+        return "label", shorten(cells[0]), "unknown class; expected 1 to 7"
     for time, cell in zip(TIMES, cells[1:], strict=True):
         if not NUMBER.fullmatch(cell) or abs(float(cell)) > FLOAT32_MAX:
-            return time, raw.shorten(cell), "empty value" if not cell else "no finite number"
+            return time, shorten(cell), "empty value" if not cell else "not a finite number"
     return None

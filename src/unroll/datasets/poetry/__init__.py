@@ -69,7 +69,7 @@ class Poetry(Dataset[PoetryConfig]):
         path = raw.find(folder, self.files(config)[0].name)
         text = raw.decode(path.name, _unpack(path))
         if not text.strip():
-            raise DataError(f"{path.name}: no text in it; expected lines of verse")
+            raise DataError("no text in it; expected lines of verse", file=path.name)
         return Parsed(pd.DataFrame({"text": raw.lines(text)}, dtype="str"), [])
 
     def facts(self, table: "pd.DataFrame", config: PoetryConfig) -> "pd.DataFrame":
@@ -103,12 +103,12 @@ DATASET = Poetry()
 
 
 def _unpack(path: Path) -> bytes:
-    """The unpacked bytes; raises DataError for what is no gzip, is cut off, or unpacks to too much."""
+    """The unpacked bytes; raises DataError for what is not gzip, is cut off, or unpacks to too much."""
     try:
         with gzip.open(path) as packed:
             data = packed.read(MAX_BYTES + 1)
     except (EOFError, zlib.error, OSError) as error:
-        raise DataError(f"{path.name}: no readable gzip: {error}; expected gzipped UTF-8 text") from None
+        raise DataError(f"no readable gzip: {error}; expected gzipped UTF-8 text", file=path.name) from None
     if len(data) > MAX_BYTES:
-        raise DataError(f"{path.name}: more than {MAX_BYTES:,} bytes unpacked; expected at most that")
+        raise DataError(f"more than {MAX_BYTES:,} bytes unpacked; expected at most that", file=path.name)
     return data

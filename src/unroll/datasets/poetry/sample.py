@@ -128,10 +128,10 @@ def scans(stresses: str) -> bool:
 @cache
 def lines(phrase: str, syllables: int) -> dict[tuple[str, str], list[list[Line]]]:
     """Every line that is a ``phrase``, by kind and stress pattern of its last word; the same kinds in one list."""
-    found: dict[tuple[str, str], dict[tuple[str, ...], list[Line]]] = {}
+    by_end: dict[tuple[str, str], dict[tuple[str, ...], list[Line]]] = {}
     for line in _fill((phrase,), "", syllables):
-        found.setdefault(line[-1], {}).setdefault(tuple(kind for kind, _ in line), []).append(line)
-    return {end: list(by_kinds.values()) for end, by_kinds in found.items()}
+        by_end.setdefault(line[-1], {}).setdefault(tuple(kind for kind, _ in line), []).append(line)
+    return {end: list(by_kinds.values()) for end, by_kinds in by_end.items()}
 
 
 def _fill(todo: tuple[str, ...], before: str, syllables: int) -> Iterator[Line]:

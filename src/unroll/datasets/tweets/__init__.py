@@ -16,6 +16,7 @@ from pydantic import Field
 from unroll.core.config import DataConfig
 from unroll.core.errors import DataError
 from unroll.core.expectation import Expectation
+from unroll.core.text import shorten
 from unroll.datasets.common import raw
 from unroll.datasets.common.base import Dataset, Parsed, Rejected, RemoteFile
 from unroll.datasets.common.suite import between, schema, text_facts
@@ -74,7 +75,7 @@ class Tweets(Dataset[TweetsConfig]):
                 rejected.append(Rejected(FILE.name, row, "", f"{len(cells)} columns", wrong))
             elif cells[label_at] not in LABELS:
                 wrong = f"unknown label; expected {', '.join(LABELS)}"
-                rejected.append(Rejected(FILE.name, row, LABEL, raw.shorten(cells[label_at]), wrong))
+                rejected.append(Rejected(FILE.name, row, LABEL, shorten(cells[label_at]), wrong))
             elif not cells[text_at].strip():
                 rejected.append(Rejected(FILE.name, row, TEXT, cells[text_at], "empty text"))
             else:
@@ -82,7 +83,7 @@ class Tweets(Dataset[TweetsConfig]):
                 texts.append(cells[text_at])
         if not texts:
             first = f"; row {rejected[0].row}: {rejected[0].reason}" if rejected else ""
-            raise DataError(f"{FILE.name}: no readable row; expected a label and a text in each{first}")
+            raise DataError(f"no readable row; expected a label and a text in each{first}", file=FILE.name)
         return Parsed(pd.DataFrame({"text": texts, "label": labels}, dtype="str"), rejected)
 
     def facts(self, table: "pd.DataFrame", config: TweetsConfig) -> "pd.DataFrame":
@@ -135,12 +136,12 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str], int, tuple[int, int]]]:
                 yield start, cells, width, places
             start = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"{path.name} row {start}: {error}; expected comma-separated values, quotes closed") from None
+        raise DataError(f"{error}; expected comma-separated values, quotes closed", file=path.name, row=start) from None
 
 
 def _header(name: str, cells: list[str]) -> tuple[int, int]:
     missing = [column for column in (LABEL, TEXT) if column not in cells]
     if missing:
-        seen = raw.shorten(",".join(cells))
-        raise DataError(f"{name} row 1: no column {missing[0]!r} in {seen!r}; expected columns {LABEL} and {TEXT}")
+        seen = shorten(",".join(cells))
+        raise DataError(f"no column {missing[0]!r} in {seen!r}; expected columns {LABEL} and {TEXT}", file=name, row=1)
     return cells.index(LABEL), cells.index(TEXT)

@@ -195,10 +195,10 @@ def _typed(text: str, rng: np.random.Generator) -> str:
         words[place] = f'"{words[place]}"'
     text = re.sub(r" ([.,!?])", r"\1", " ".join(words))
     text = re.sub(r"\bnot\b", lambda _: "not" if rng.random() < 0.8 else "NOT", text)
-    text = re.sub(r"\b(did|could|was|can) not\b", lambda found: f"{found[1].removesuffix('n')}n't", text)
+    text = re.sub(r"\b(did|could|was|can) not\b", lambda match: f"{match[1].removesuffix('n')}n't", text)
     shape = rng.random()
     if shape < 0.6:
-        text = re.sub(r"(^|[.!?] )([a-z])", lambda found: found[1] + found[2].upper(), text)
+        text = re.sub(r"(^|[.!?] )([a-z])", lambda match: match[1] + match[2].upper(), text)
     elif shape > 0.97:
         text = text.upper()
     return text.replace(". ", ".\n", 1) if rng.random() < 0.02 else text

@@ -1,9 +1,9 @@
 """What classifiers share: additive statistics of truth and guess, and the metrics made of them.
 
-Shapes: N examples, C classes; the statistics are the flattened confusion matrix, truth by row.
+Shapes: N examples, C classes, D drawn sets of examples, K = C x C.
+The statistics are the flattened confusion matrix, truth by row.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from unroll.core.errors import DataError
 from unroll.core.scores import DRAWS, SEED, Scores, interval
+from unroll.core.text import natural
 from unroll.problems.common.base import Batch, Meta, Prepared, Split
 from unroll.problems.common.preparation import Questions
 from unroll.problems.common.scoring import Figure
@@ -18,13 +19,6 @@ from unroll.problems.common.scoring import Figure
 if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
-
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-
-
-def natural(name: str) -> tuple[int, float, str]:
-    """A key that sorts numbers as numbers, before other names."""
-    return (0, float(name), name) if _NUMBER.fullmatch(name) else (1, 0.0, name)
 
 
 def classes(labels: Sequence[str], fitted: Meta | None) -> list[str]:

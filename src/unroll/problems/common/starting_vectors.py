@@ -1,4 +1,7 @@
-"""Word vectors of a file that a network over words begins with. Shapes: V words, E width of a vector."""
+"""Word vectors of a file that a network over words begins with.
+
+Shapes: V words, N of them in the file, E width of a vector.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

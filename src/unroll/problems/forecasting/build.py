@@ -142,7 +142,7 @@ def _batch(prepared: Prepared, split: Split, index_B: np.ndarray) -> Batch:
     ahead_BA = last_B[:, None] + np.arange(1, meta["horizon"] + 1)
     return {
         "x_BLF": torch.from_numpy(arrays.inputs(prepared, last_B)),
-        "next_BF": torch.from_numpy(values[last_B + 1]),
+        "next_BV": torch.from_numpy(values[last_B + 1]),
         "ahead_BAC": torch.from_numpy(arrays.ahead(prepared.arrays["calendar"][ahead_BA], meta)),
         "y_BH": torch.from_numpy(values[last_B[:, None] + np.array(meta["horizons"]), meta["target_column"]]),
     }

@@ -9,7 +9,7 @@ squares over all rows that have enough rows before them (on one run the same as 
 Yule and Walker from autocovariances within the runs; ARMA by statsmodels' exact likelihood with missing rows between
 the runs.
 
-Shapes: T rows, F series, R runs, L rows of a window, H horizons, N windows.
+Shapes: T rows, F series, R runs, V runs of validation, L rows of a window, H horizons, N windows.
 """
 
 import warnings
@@ -101,12 +101,12 @@ def fit(
     order: Order | None,
     criterion: Criterion,
     method: Method = "maximum_likelihood",
-    validation_runs_R2: np.ndarray | None = None,
+    validation_runs_V2: np.ndarray | None = None,
 ) -> Affine:
     """Fit a model on rows of ``runs_R2`` alone: ranges [start, stop) of ``values_TF`` without a gap or a missing value.
 
     ``order`` is p, or (p, q) for an ARMA; None chooses it by ``criterion``: p up to ``lag``, an ARMA's p and q up to 3.
-    The criterion ``validation`` is the squared error summed over the horizons on ``validation_runs_R2``. ``method`` is
+    The criterion ``validation`` is the squared error summed over the horizons on ``validation_runs_V2``. ``method`` is
     that of an AR alone. ``horizons`` are steps from the window's last row. Raises DataError for an order or runs that
     do not fit, and TrainingError where an estimate does not exist.
     """
@@ -117,7 +117,7 @@ def fit(
     if order is not None:
         chosen = (order,) if isinstance(order, int) else tuple(order)
     elif criterion == "validation":
-        chosen = _best_on_validation(wanted, family, validation_runs_R2)
+        chosen = _best_on_validation(wanted, family, validation_runs_V2)
     else:
         chosen = min(family.orders(), key=partial(family.criterion, criterion))
     found, note = family.estimate(chosen)
@@ -127,11 +127,17 @@ def fit(
     if not all(np.isfinite(each).all() for each in found):
         raise TrainingError(f"{shown}: the estimate is no number; expected a series that varies")
     how = "" if order is not None else f" by {criterion if criterion == 'validation' else criterion.upper()}"
-    weights_HLF = found.weights_HLF
-    if kind != "var":  # no weight for the other series
-        weights_HLF = np.zeros((len(wanted.horizons), lag, values_TF.shape[1]))
-        weights_HLF[:, :, target] = found.weights_HLF[:, :, 0]
-    return Affine(weights_HLF, found.bias_H, found.deviation_H, shown + how, chosen, note)
+    if kind != "var":
+        found = _among(found, target, values_TF.shape[1])
+    return Affine(found.weights_HLF, found.bias_H, found.deviation_H, shown + how, chosen, note)
+
+
+def _among(alone: _Map, target: int, series: int) -> _Map:
+    """The map of a model of the target alone as one of all series: the others have no weight."""
+    horizons, lag, _ = alone.weights_HLF.shape
+    weights = np.zeros((horizons, lag, series))
+    weights[:, :, target] = alone.weights_HLF[:, :, 0]
+    return alone._replace(weights_HLF=weights)
 
 
 def acf_pacf(values_T: np.ndarray, lags: int) -> tuple[np.ndarray, np.ndarray, float]:
@@ -302,7 +308,7 @@ def _arma(wanted: _Runs, order: tuple[int, ...]) -> tuple[_Map, str]:
 def _best_on_validation(wanted: _Runs, family: _Family, runs_R2: np.ndarray | None) -> tuple[int, ...]:
     """The order whose squared errors on validation, summed over the horizons, are least."""
     if runs_R2 is None:
-        raise DataError("criterion validation: no validation_runs_R2; expected ranges of rows")
+        raise DataError("criterion validation: no validation_runs_V2; expected ranges of rows")
     last_N = _last_rows(np.asarray(runs_R2), wanted.lag, max(wanted.horizons))
     if not len(last_N):
         raise DataError(f"criterion validation: no run holds {wanted.lag} + {max(wanted.horizons)} rows")

@@ -87,15 +87,15 @@ class OneStep:
         order, series = self.coefficients_PFF.shape[:2]
         if order > lag:
             raise DataError(f"order {order}: needs windows of {order} rows; the window has {lag}")
-        newest_first_PF = np.zeros((order + 1, series))
-        newest_first_PF[0, target] = 1.0  # zero steps ahead: the last value
+        newest_first = np.zeros((order + 1, series))
+        newest_first[0, target] = 1.0  # zero steps ahead: the last value
         bias, variance, found = 0.0, 0.0, {}
         for horizon in range(1, max(horizons) + 1):
-            psi_F = newest_first_PF[0].copy()
+            psi_F = newest_first[0].copy()
             bias += float(psi_F @ self.intercept_F)
             variance += float(psi_F @ self.noise_FF @ psi_F)
-            newest_first_PF[:order] = psi_F @ self.coefficients_PFF + newest_first_PF[1:]
-            found[horizon] = newest_first_PF[:order][::-1].copy(), bias, variance
+            newest_first[:order] = psi_F @ self.coefficients_PFF + newest_first[1:]
+            found[horizon] = newest_first[:order][::-1].copy(), bias, variance
         weights_HLF = np.zeros((len(horizons), lag, series))
         for row, horizon in enumerate(horizons):
             weights_HLF[row, lag - order :] = found[horizon][0]
@@ -198,8 +198,8 @@ class GradientBoosting:
         horizons: Sequence[int],
     ) -> None:
         self.calendar_TC, self.target, self.lag = calendar_TC, target, min(lag, BOOSTED_LAGS)
-        learned_N = last_N[np.linspace(0, len(last_N) - 1, min(len(last_N), MOST_BOOSTED)).astype(np.int64)]
-        self.models = {horizon: self._fit(values_TF, learned_N, horizon) for horizon in horizons}
+        learned = last_N[np.linspace(0, len(last_N) - 1, min(len(last_N), MOST_BOOSTED)).astype(np.int64)]
+        self.models = {horizon: self._fit(values_TF, learned, horizon) for horizon in horizons}
 
     def forecast(self, values_TF: np.ndarray, last_N: np.ndarray, horizon: int) -> np.ndarray:
         """Forecasts of the target from the rows that end at ``last_N``, of the table whose calendar was given."""
@@ -236,7 +236,7 @@ def product(weights_HLF: np.ndarray, bias_H: np.ndarray, values_TF: np.ndarray, 
     lag = weights_HLF.shape[1]
     forecast = np.empty((len(last_N), len(bias_H)))
     for low in range(0, len(last_N), FEW):
-        rows_NL = last_N[low : low + FEW, None] + np.arange(1 - lag, 1)
-        window = values_TF[rows_NL].reshape(len(rows_NL), -1).astype(np.float64)
+        rows = last_N[low : low + FEW, None] + np.arange(1 - lag, 1)
+        window = values_TF[rows].reshape(len(rows), -1).astype(np.float64)
         forecast[low : low + FEW] = window @ weights_HLF.reshape(len(bias_H), -1).T + bias_H
     return forecast

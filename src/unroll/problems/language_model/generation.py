@@ -184,6 +184,6 @@ def _scores(model: nn.Module, following: Sequence[Sequence[int]], state: Any) ->
     """Scores (B, V) after the last of the tokens. The mode without gradients ends before one is handed out."""
     ids_BT = torch.tensor(following, device=next(model.parameters()).device)
     with torch.inference_mode():
-        for part_BT in torch.split(ids_BT, max(READ_AT_ONCE // len(ids_BT), 1), dim=1):
-            scores_BTV, state = model(part_BT, state)
+        for part in torch.split(ids_BT, max(READ_AT_ONCE // len(ids_BT), 1), dim=1):
+            scores_BTV, state = model(part, state)
         return scores_BTV[:, -1].float().cpu().numpy(), state

@@ -49,19 +49,19 @@ class DirectScores(nn.Module):
         """Scores (B, T, V) of the token after each, and the tokens that later ones need; a text starts after zeros."""
         if before_BC is None:
             before_BC = ids_BT.new_zeros(len(ids_BT), self.order - 1)
-        known_BT = torch.cat([before_BC, ids_BT], dim=1)
-        rows_BTO = self.rows(known_BT)
+        known = torch.cat([before_BC, ids_BT], dim=1)
+        rows_BTO = self.rows(known)
         weights_BTO = DIRECT_SCALE * functional.dropout(self.used[rows_BTO], self.dropout, self.training)
         scores_BTV = (self.table(rows_BTO) * weights_BTO[..., None]).sum(dim=2)
-        return scores_BTV, known_BT[:, ids_BT.shape[1] :]
+        return scores_BTV, known[:, ids_BT.shape[1] :]
 
-    def rows(self, known_BT: Tensor) -> Tensor:
+    def rows(self, known: Tensor) -> Tensor:
         """The row of each group of tokens, (B, T, order), for all but the first order - 1 tokens."""
-        length, mixed_BTO = known_BT.shape[1] - self.order + 1, self.powers[-1]
+        length, mixed = known.shape[1] - self.order + 1, self.powers[-1]
         for back, powers_O in enumerate(self.powers[:-1]):  # a sum of products below 2^63, as V is far below 2^31
             first = self.order - 1 - back
-            mixed_BTO = torch.addcmul(mixed_BTO, known_BT[:, first : first + length, None], powers_O)
-        return mixed_BTO % _MODULUS * _SPREAD % _MODULUS * self.table.num_embeddings // _MODULUS
+            mixed = torch.addcmul(mixed, known[:, first : first + length, None], powers_O)
+        return mixed % _MODULUS * _SPREAD % _MODULUS * self.table.num_embeddings // _MODULUS
 
 
 def _powers(order: int) -> Tensor:
@@ -162,17 +162,17 @@ class WindowModel(TokenReader):
         While training (B, P, V), with P every ``stride``-th of the T tokens, the last one among them; else (B, T, V).
         ``before_BC`` are the tokens before.
         """
-        known_BT = ids_BT if before_BC is None else torch.cat([before_BC, ids_BT], dim=1)
-        first, every = known_BT.shape[1] - ids_BT.shape[1], self.stride if self.training else 1
-        ends_P = torch.arange(known_BT.shape[1])[first:][_spaced(ids_BT.shape[1], every)] + 1
+        known = ids_BT if before_BC is None else torch.cat([before_BC, ids_BT], dim=1)
+        first, every = known.shape[1] - ids_BT.shape[1], self.stride if self.training else 1
+        ends_P = torch.arange(known.shape[1])[first:][_spaced(ids_BT.shape[1], every)] + 1
         starts_P = (ends_P - self.window).clamp(min=0)
-        at_PW = (starts_P[:, None] + torch.arange(self.window)).clamp(max=known_BT.shape[1] - 1)
-        windows_NW = known_BT[:, at_PW.to(known_BT.device)].flatten(0, 1)
+        at_PW = (starts_P[:, None] + torch.arange(self.window)).clamp(max=known.shape[1] - 1)
+        windows_NW = known[:, at_PW.to(known.device)].flatten(0, 1)
         lengths_P = ends_P - starts_P
         lengths_N = lengths_P.repeat(len(ids_BT)) if int(lengths_P.min()) < self.window else None
         scores_NV = self._after(windows_NW, lengths_N)
-        kept = min(self.window - 1, known_BT.shape[1])
-        return scores_NV.reshape(len(ids_BT), len(ends_P), -1), known_BT[:, known_BT.shape[1] - kept :]
+        kept = min(self.window - 1, known.shape[1])
+        return scores_NV.reshape(len(ids_BT), len(ends_P), -1), known[:, known.shape[1] - kept :]
 
     def _after(self, windows_NW: Tensor, lengths_N: Tensor | None) -> Tensor:
         """Scores (N, V) of what follows each window."""

@@ -27,10 +27,10 @@ def split(text: str) -> tuple[list[str], np.ndarray]:
     [5, 5, 3, 3, 3, 1, 10, 4, 1, 1]
     """
     found = list(_TOKEN.finditer(text))
-    ends_N = np.array([0, *(match.end() for match in found)])
+    ends = np.array([0, *(match.end() for match in found)])
     if found:
-        ends_N[-1] = len(text)
-    return [match.group() for match in found], np.diff(ends_N)
+        ends[-1] = len(text)
+    return [match.group() for match in found], np.diff(ends)
 
 
 def tight(tokens: Sequence[str], counts_N: np.ndarray) -> tuple[list[str], list[str]]:

@@ -76,9 +76,9 @@ def fit(train_MT: np.ndarray, seed: int, features: int = FEATURES) -> Transform:
         drawn = rng.integers(len(train_MT), size=len(KERNELS))
         bias = np.empty((len(KERNELS), count), dtype=np.float32)
         # Each kernel has its own series: all kernels of 84 series, and of these the kernel's own.
-        for number, answers_NT in enumerate(convolutions(_padded(train_MT[drawn]), dilation)):
+        for number, answers in enumerate(convolutions(_padded(train_MT[drawn]), dilation)):
             share, shares = shares[:count], shares[count:]
-            bias[number] = np.quantile(answers_NT[number], share)
+            bias[number] = np.quantile(answers[number], share)
         biases.append(bias)
     return Transform(tuple(dilations), tuple(biases))
 
@@ -92,13 +92,13 @@ def apply(transform: Transform, values_NT: np.ndarray) -> np.ndarray:
     width = max(values_NT.shape[1], LENGTH)
     rows = max(CHUNK // width // 16, 1)
     for low in range(0, len(values_NT), rows):
-        chunk_NT, column = _padded(values_NT[low : low + rows]), 0
+        chunk, column = _padded(values_NT[low : low + rows]), 0
         for number, (dilation, bias) in enumerate(zip(transform.dilations, transform.biases, strict=True)):
             reach = (LENGTH - 1) // 2 * dilation
-            for kernel, answers_NT in enumerate(convolutions(chunk_NT, dilation)):
-                inner_NT = answers_NT[:, reach:-reach] if (number + kernel) % 2 else answers_NT
+            for kernel, answers in enumerate(convolutions(chunk, dilation)):
+                inner = answers[:, reach:-reach] if (number + kernel) % 2 else answers
                 for one in bias[kernel]:
-                    found_NF[low : low + rows, column] = (inner_NT > one).mean(axis=1, dtype=np.float32)
+                    found_NF[low : low + rows, column] = (inner > one).mean(axis=1, dtype=np.float32)
                     column += 1
     return found_NF
 

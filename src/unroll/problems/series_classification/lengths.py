@@ -30,7 +30,7 @@ def interpolate(values_NT: np.ndarray, lengths_N: np.ndarray) -> np.ndarray:
 
 
 def read(values_NT: np.ndarray, missing: Literal["drop", "interpolate"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The values, the steps of each series (N,), and which series (N,) can be used: those with a value at each step."""
+    """The values (N, T), the steps of each series (N,), and which of them (N,) have a value at each step."""
     lengths_N = of(np.isfinite(values_NT))
     if missing == "interpolate":
         values_NT = interpolate(values_NT, lengths_N)

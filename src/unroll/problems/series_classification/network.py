@@ -1,6 +1,6 @@
 """The network of a series classification task.
 
-Shapes: B batch, T time, G words of all series, H hidden, C classes, E experts.
+Shapes: B batch, T time, F inputs of a step, G words of all series, H hidden, C classes, E experts.
 """
 
 import torch
@@ -69,7 +69,7 @@ class SeriesClassifier(nn.Module):
     def experts(
         self, x_BT: Tensor, words_G: Tensor, weights_G: Tensor, starts_B: Tensor, lengths_B: Tensor | None = None
     ) -> list[Tensor]:
-        """Unnormalised log-probabilities (B, C) of the recurrent expert and, where there is one, of the bag."""
+        """Unnormalised log-probabilities (E, B, C) of the recurrent expert and, where there is one, of the bag."""
         scores_BC = self._recurrent(x_BT, lengths_B)
         if self.bag is None or self.bag_bias is None:
             return [scores_BC]
@@ -78,9 +78,10 @@ class SeriesClassifier(nn.Module):
         return [scores_BC, bag_BC + self.bag_bias]
 
     def _recurrent(self, x_BT: Tensor, lengths_B: Tensor | None) -> Tensor:
-        x_BTF = x_BT[..., None]
+        inputs = [x_BT]
         if self.difference:
-            x_BTF = torch.cat([x_BTF, torch.diff(x_BTF, dim=1, prepend=x_BTF[:, :1])], dim=2)
+            inputs.append(torch.diff(x_BT, dim=1, prepend=x_BT[:, :1]))
+        x_BTF = torch.stack(inputs, dim=2)
         states_BTH, last_BH, _ = self.encoder(x_BTF, lengths_B)
         scores_BC: Tensor = self.head(self.dropout(self.pool(states_BTH, last_BH, lengths_B)))
         return scores_BC

@@ -45,13 +45,13 @@ def fit(
     levels = np.arange(1, letters) / letters
     windows = []
     for window in window_lengths(values_NT.shape[1], shares):
-        parts_NPL = _fourier(sample_NT, window, length)
-        inside_NP = _inside(parts_NPL.shape[1], window, own_N)
-        parts_ML = parts_NPL.reshape(-1, parts_NPL.shape[2]) if inside_NP is None else parts_NPL[inside_NP]
-        if not len(parts_ML):
+        parts = _fourier(sample_NT, window, length)
+        inside = _inside(parts.shape[1], window, own_N)
+        kept = parts.reshape(-1, parts.shape[2]) if inside is None else parts[inside]
+        if not len(kept):
             continue  # no series is as long as the window
-        edges_EL = np.quantile(parts_ML, levels, axis=0)
-        windows.append({"steps": window, "edges": edges_EL.T.tolist()})
+        edges = np.quantile(kept, levels, axis=0)
+        windows.append({"steps": window, "edges": edges.T.tolist()})
     return {"letters": letters, "windows": windows}
 
 
@@ -71,25 +71,31 @@ def bags(
     none = np.zeros(0, np.int64)
     rows, ids, weights, first = [none], [none], [none], 0
     for window in fitted["windows"]:
-        words_NP = words(values_NT, window, fitted["letters"])
-        places_N = np.full(len(words_NP), words_NP.shape[1])
-        if (inside_NP := _inside(words_NP.shape[1], window["steps"], lengths_N)) is not None:
-            words_NP, places_N = np.where(inside_NP, words_NP, -1), inside_NP.sum(axis=1)
-        words_NP = np.sort(words_NP, axis=1)
-        new_NP = np.ones(words_NP.shape, dtype=bool)
-        new_NP[:, 1:] = words_NP[:, 1:] != words_NP[:, :-1]
-        place_G = np.flatnonzero(new_NP)  # a series' first word is always new: no count runs into the next series
-        root_G = np.sqrt(np.diff(place_G, append=new_NP.size))
-        own_G = words_NP.ravel()[place_G] >= 0
-        place_G, root_G = place_G[own_G], root_G[own_G]
-        rows.append(place_G // words_NP.shape[1])
-        ids.append(words_NP.ravel()[place_G] + first)
-        weights.append(root_G / np.sqrt(places_N[rows[-1]]))  # the counts of a series sum to its places
+        row, word, weight = _bag(words(values_NT, window, fitted["letters"]), window["steps"], lengths_N)
+        rows.append(row)
+        ids.append(word + first)
+        weights.append(weight)
         first += _words(fitted, window)
     row_G = np.concatenate(rows)
     order_G = np.argsort(row_G, kind="stable")
     starts_N = np.searchsorted(row_G[order_G], np.arange(len(values_NT)))
     return np.concatenate(ids)[order_G], np.concatenate(weights)[order_G].astype(np.float32), starts_N
+
+
+def _bag(words_NP: np.ndarray, window: int, lengths_N: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Series (G,), word (G,) and weight (G,) of each different word of a series, of one window."""
+    places_N = np.full(len(words_NP), words_NP.shape[1])
+    if (inside_NP := _inside(words_NP.shape[1], window, lengths_N)) is not None:
+        words_NP, places_N = np.where(inside_NP, words_NP, -1), inside_NP.sum(axis=1)
+    words_NP = np.sort(words_NP, axis=1)
+    new_NP = np.ones(words_NP.shape, dtype=bool)
+    new_NP[:, 1:] = words_NP[:, 1:] != words_NP[:, :-1]
+    places = np.flatnonzero(new_NP)  # a series' first word is always new: no count runs into the next series
+    roots = np.sqrt(np.diff(places, append=new_NP.size))
+    own = words_NP.ravel()[places] >= 0
+    place_G, root_G = places[own], roots[own]
+    row_G = place_G // words_NP.shape[1]
+    return row_G, words_NP.ravel()[place_G], root_G / np.sqrt(places_N[row_G])  # a series' counts sum to its places
 
 
 def words(values_NT: np.ndarray, window: Mapping[str, Any], letters: int) -> np.ndarray:

@@ -66,8 +66,8 @@ class TextClassifier(nn.Module):
 
     def each(self, tokens_BT: Tensor, lengths_B: Tensor, grams_G: Tensor, starts_B: Tensor) -> Tensor:
         """Unnormalised log-probabilities of each member (M, B, C)."""
-        own_BTE = self.dropout(self.embedding(tokens_BT)).chunk(self.count, dim=2)
-        scores_MBC = torch.stack([member(x, lengths_B) for member, x in zip(self.members, own_BTE, strict=True)])
+        own_MBTE = self.dropout(self.embedding(tokens_BT)).chunk(self.count, dim=2)
+        scores_MBC = torch.stack([member(x, lengths_B) for member, x in zip(self.members, own_MBTE, strict=True)])
         if self.bag is None:
             return scores_MBC
         return scores_MBC + self._bag_scores(self.bag, grams_G, starts_B)
@@ -82,8 +82,8 @@ class TextClassifier(nn.Module):
         counts_B = torch.diff(starts_B, append=starts_B.new_tensor([len(grams_G)]))
         weights_G = torch.repeat_interleave(counts_B.to(bag.dtype).rsqrt(), counts_B) * self.bag_scale
         weights_G = functional.dropout(weights_G, self.bag_dropout, self.training)
-        sums_BK = functional.embedding_bag(grams_G, bag, starts_B, mode="sum", per_sample_weights=weights_G)
-        return sums_BK.view(-1, self.count, self.classes).transpose(0, 1)
+        sums = functional.embedding_bag(grams_G, bag, starts_B, mode="sum", per_sample_weights=weights_G)
+        return sums.view(-1, self.count, self.classes).transpose(0, 1)
 
 
 class Member(nn.Module):

@@ -1,6 +1,6 @@
 """Bags of hashed n-grams, computed where they are needed from the bytes of texts: nothing of them is stored.
 
-Shapes: T bytes, N texts, G n-grams.
+Shapes: T bytes, N texts, G n-grams, S spaces.
 """
 
 import numpy as np
@@ -30,19 +30,19 @@ def hashed(
 def spans(bytes_T: np.ndarray, characters: tuple[int, ...], words: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """First byte (G,) and end (G,) of each n-gram; two spaces one after the other part two texts."""
     space_T = bytes_T == SPACE
-    before_T = np.concatenate([[0], np.cumsum(space_T)])
+    before = np.concatenate([[0], np.cumsum(space_T)])
     lows, highs = [], []
     for length in characters:
         low = np.arange(max(len(bytes_T) - length + 1, 0))
-        inner = before_T[low + length - 1] - before_T[low + 1]
+        inner = before[low + length - 1] - before[low + 1]
         low = low[(inner == 0) & ~(space_T[low] & space_T[low + length - 1])]
         lows.append(low)
         highs.append(low + length)
     space_S = np.flatnonzero(space_T)
-    empty_S = np.concatenate([[0], np.cumsum(np.diff(space_S) == 1)])
+    empty = np.concatenate([[0], np.cumsum(np.diff(space_S) == 1)])
     for length in words:
         first = np.arange(max(len(space_S) - length, 0))
-        first = first[empty_S[first + length] == empty_S[first]]
+        first = first[empty[first + length] == empty[first]]
         lows.append(space_S[first])
         highs.append(space_S[first + length] + 1)
     return np.concatenate(lows), np.concatenate(highs)
@@ -52,8 +52,8 @@ def _hashes(bytes_T: np.ndarray, low_G: np.ndarray, high_G: np.ndarray) -> np.nd
     """Polynomial hash of each span modulo 2**64, from sums over prefixes (Karp & Rabin 1987), then mixed."""
     powers_T = np.cumprod(np.full(len(bytes_T), _BASE, dtype=np.uint64))
     inverse_T = np.cumprod(np.full(len(bytes_T), pow(_BASE, -1, 1 << 64), dtype=np.uint64))
-    prefix_T = np.concatenate([np.zeros(1, np.uint64), np.cumsum((bytes_T + np.uint64(1)) * powers_T)])
-    hash_G = (prefix_T[high_G] - prefix_T[low_G]) * inverse_T[low_G]
+    prefix = np.concatenate([np.zeros(1, np.uint64), np.cumsum((bytes_T + np.uint64(1)) * powers_T)])
+    hash_G = (prefix[high_G] - prefix[low_G]) * inverse_T[low_G]
     hash_G = (hash_G ^ (hash_G >> np.uint64(32))) * _MIX
     mixed: np.ndarray = hash_G ^ (hash_G >> np.uint64(32))
     return mixed

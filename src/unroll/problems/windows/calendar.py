@@ -1,4 +1,7 @@
-"""Calendar inputs: a small code a row, looked up as points on a circle when a batch is made. T rows, C features."""
+"""Calendar inputs: a small code a row, looked up as points on a circle when a batch is made.
+
+Shapes: … any leading dimensions, T rows, C features.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -33,7 +36,7 @@ def width(features: Sequence[Feature]) -> int:
 
 
 def expand(codes_C: np.ndarray, features: Sequence[Feature]) -> np.ndarray:
-    """Codes (…, C) to float32 (…, 2C): sine and cosine, so that 23 h and 0 h are neighbours."""
+    """Sine and cosine (…, 2C), float32, of codes (…, C), so that 23 h and 0 h are neighbours."""
     parts = []
     for column, feature in enumerate(features):
         angle = 2 * np.pi * np.arange(PERIODS[feature]) / PERIODS[feature]

@@ -1,4 +1,6 @@
-"""Words of a series as inputs: a small code a row, expanded when a batch is made. Shapes: T rows, C columns of codes.
+"""Words of a series as inputs: a small code a row, expanded when a batch is made.
+
+Shapes: … any leading dimensions, T rows, N words of a column, C columns of codes.
 
 Code 0 is a word that train does not have, or none at all: it expands to zeros, so that it adds nothing to an input.
 """
@@ -61,7 +63,7 @@ def width(words: Sequence[Sequence[str]]) -> int:
 
 
 def expand(codes_C: np.ndarray, words: Sequence[Sequence[str]]) -> np.ndarray:
-    """Codes (…, C) to float32 (…, sum of the words of each column): 1 for the word that is there, 0 for all others."""
+    """Inputs (…, ``width``), float32, of codes (…, C): 1 for the word that is there, 0 for all others."""
     parts = []
     for column, known in enumerate(words):
         table = np.concatenate([np.zeros((1, len(known)), np.float32), np.eye(len(known), dtype=np.float32)])

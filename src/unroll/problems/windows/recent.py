@@ -1,4 +1,7 @@
-"""Raw recent rows, as a person has them, to the windows of a trained forecaster. Shapes: N windows, L lag, F inputs."""
+"""Raw recent rows, as a person has them, to the windows of a trained forecaster.
+
+Shapes: T rows, R runs of good ones, N windows, L lag, F inputs.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any

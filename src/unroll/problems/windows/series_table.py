@@ -1,4 +1,4 @@
-"""A series table in long form (time, site, variables) to one regular array. Shapes: T times, F columns."""
+"""A series table in long form (time, site, variables) to one regular array. Shapes: T times, F columns, S sites."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

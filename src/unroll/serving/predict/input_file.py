@@ -2,7 +2,6 @@
 
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,12 +9,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from unroll.core.errors import DataError
-from unroll.display import progress
+from unroll.display.progress import SHOWN_EVERY_S, TEXT, TITLE, Bars
 
 STANDARD_INPUT = "-"
 MAX_BYTES = 1 << 36
 """The most that an input may hold, unpacked."""
-SHOWN_EVERY_S = 1.0
 
 
 @contextmanager
@@ -24,26 +22,18 @@ def share(title: str, size: int) -> Iterator[Callable[[int, int], None]]:
 
     ``UNROLL_PROGRESS`` fixes how, as for a training.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, TaskProgressColumn, TimeRemainingColumn
 
-    mode, size, last = progress.mode(), max(size, 1), time.monotonic()
-    columns = (
-        TextColumn("[bold]{task.description}"), BarColumn(bar_width=24), TaskProgressColumn(), DownloadColumn(),
-        TextColumn("{task.fields[text]}"), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), disable=mode != "live", transient=True) as bar:
-        line = bar.add_task(title, total=size, text="")
+    size = max(size, 1)
+    columns = TITLE, BarColumn(bar_width=24), TaskProgressColumn(), DownloadColumn(), TEXT, TimeRemainingColumn()
+    with Bars(*columns, transient=True) as bars:
+        bar = bars.add_bar(title, size)
 
         def update(position: int, answers: int) -> None:
-            nonlocal last
-            bar.update(line, completed=min(position, size), text=f"{answers:,} answers")
-            if mode == "plain" and time.monotonic() - last >= SHOWN_EVERY_S:
-                last = time.monotonic()
-                sys.stderr.write(
-                    f"{title}: {min(position / size, 1):.0%} of {size:,} bytes read · {answers:,} answers\n"
-                )
-                sys.stderr.flush()
+            position = min(position, size)
+            bars.update_bar(bar, f"{answers:,} answers", position)
+            read = f"{position / size:.0%} of {size:,} bytes read"
+            bars.print_plain(f"{title}: {read} · {answers:,} answers", SHOWN_EVERY_S)
 
         yield update
 

@@ -12,8 +12,8 @@ import numpy as np
 from unroll.core.errors import DataError
 from unroll.datasets.common.base import Part, Rejected
 from unroll.datasets.files import FilesConfig, reading
-from unroll.datasets.files.columns import cells
-from unroll.datasets.files.columns.cells import Marks
+from unroll.datasets.files.columns import parsing
+from unroll.datasets.files.columns.parsing import Marks
 from unroll.datasets.files.config import identifier
 from unroll.datasets.files.labels import text_of
 from unroll.datasets.files.reading import Reading
@@ -103,8 +103,8 @@ def _labelled_series(source: Input, how: Reading, config: FilesConfig, predictor
             sieve.refuse(bad_N, label, chunk.frame[label], "not a label of train; expected one, as in the first rows")
         for step, name in zip(steps, values, strict=False):
             cell_N = chunk.frame[name]
-            columns[step], bad_N = cells.numbers(cell_N, marks, f"{source.name}, column {name}")
-            sieve.refuse(bad_N, name, cell_N, cells.reason(marks, cell_N))
+            columns[step], bad_N = parsing.numbers(cell_N, marks, f"{source.name}, column {name}")
+            sieve.refuse(bad_N, name, cell_N, parsing.reason(marks, cell_N))
         _refuse(sieve.rejected)
         yield Rows(source.name, pd.DataFrame(columns), chunk.rows_N, dict(zip(steps, values, strict=False)))
 

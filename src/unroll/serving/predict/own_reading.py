@@ -13,9 +13,8 @@ from unroll.datasets.files.columns import times
 from unroll.datasets.files.config import TimeColumns
 from unroll.datasets.files.first_look import reading_of
 from unroll.datasets.files.infer import named_columns
-from unroll.datasets.files.reading import Reading
+from unroll.datasets.files.reading import Reading, require_columns
 from unroll.datasets.files.reading.sniffing import SUFFIXES
-from unroll.datasets.files.tables.sifting import require_columns
 from unroll.serving.predict.input_file import Input
 from unroll.serving.predict.raw_input import CHUNK, sniffed
 from unroll.stages.common.task import Task

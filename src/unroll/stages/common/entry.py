@@ -1,4 +1,4 @@
-"""What every entry point in ``pipelines/`` shares: one task by name, errors in one line, no traceback."""
+"""What the entry points in ``pipelines/`` share: a task by its name, errors in one line without a traceback."""
 
 import os
 import sys
@@ -15,16 +15,16 @@ NO_TELEMETRY = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "GX_ANALYTICS_ENABLED": "false",
 }
-"""What keeps every library from sending usage data."""
+"""Keeps every library from sending usage data."""
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "BLIS_NUM_THREADS": "1"}
-"""What makes a BLAS that is loaded later add in one order, whatever the number of processors."""
+"""Makes a BLAS that is loaded later add in one order, whatever the number of processors."""
 
 
 def short_waits() -> dict[str, str]:
-    """How long a thread of torch's waits at work for the others before it sleeps: 300 turns instead of 300,000.
+    """Let a thread of torch's spin 300 turns, not 300,000, before it sleeps and leaves the processor to others.
 
-    Two trainings of two threads each on two processors: a step takes 1.1 times as long as on one thread each, with
-    torch's own value 12 to 24 times. A training that has the processors for itself: 1.0 to 1.2 times.
+    Two trainings with two threads each on two processors: a step takes 1.1 times as long as with one thread each; with
+    torch's own value, 12 to 24 times. A training that has the processors to itself: 1.0 to 1.2 times.
     """
     return {} if {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys() else {"GOMP_SPINCOUNT": "300"}
 
@@ -41,12 +41,12 @@ def main(stage: Callable[[Task], None]) -> None:
         task = Task.open(project_root(), sys.argv[1])
         with timings.measure(task.layout, stage.__name__), threadpool_limits(1, user_api="blas"):  # NumPy's is there
             stage(task)
+        return
     except KeyboardInterrupt:
-        sys.stderr.write(f"{stage.__name__} {sys.argv[1]}: interrupted\n")
-        sys.exit(130)
+        reason, code = "interrupted", 130
     except UnrollError as error:
-        sys.stderr.write(f"{stage.__name__} {sys.argv[1]}: {error}\n")
-        sys.exit(1)
+        reason, code = str(error), 1
     except OSError as error:  # a full disk, an unwritable folder: the person's to mend, not a fault of ours
-        sys.stderr.write(f"{stage.__name__} {sys.argv[1]}: {error.filename}: {error.strerror}\n")
-        sys.exit(1)
+        reason, code = f"{error.filename}: {error.strerror}", 1
+    sys.stderr.write(f"{stage.__name__} {sys.argv[1]}: {reason}\n")
+    sys.exit(code)

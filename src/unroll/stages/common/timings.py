@@ -1,4 +1,4 @@
-"""How long each stage of a task took: a note beside the outputs, never one of them (outputs are the same each time)."""
+"""How long each stage of a task took: a note beside the outputs, which must come out the same each time."""
 
 import time
 from collections.abc import Iterator
@@ -12,9 +12,9 @@ from unroll.core.layout import Layout
 
 @contextmanager
 def measure(layout: Layout, stage: str) -> Iterator[None]:
-    """Note the seconds of the block under ``stage`` in ``.unroll/<task>/timings.json``, if it ends well.
+    """Note the seconds of the block under ``stage`` in ``.unroll/<task>/timings.json``, unless it fails.
 
-    The notes of other stages stay. Stages of one task run one after another, so nobody else writes meanwhile.
+    The notes of other stages stay. Stages of one task run one after another, so no other process writes meanwhile.
     """
     started = time.monotonic()
     yield
@@ -23,12 +23,12 @@ def measure(layout: Layout, stage: str) -> Iterator[None]:
 
 
 def read(layout: Layout) -> dict[str, float]:
-    """Seconds by stage as last measured; empty where nothing was, or where the note is damaged (it is only a note)."""
+    """Seconds by stage as last measured; a note that is missing or damaged counts as empty."""
     try:
-        found = store.read_json(_path(layout))
+        note = store.read_json(_path(layout))
     except StoreError:
         return {}
-    return {str(k): float(v) for k, v in found.items() if isinstance(v, int | float)} if isinstance(found, dict) else {}
+    return {str(k): float(v) for k, v in note.items() if isinstance(v, int | float)} if isinstance(note, dict) else {}
 
 
 def _path(layout: Layout) -> Path:

@@ -44,7 +44,7 @@ BUSY = (408, 425, 429)
 def get(file: RemoteFile, dataset: str, downloads: Path, task: str = "") -> Path:
     """The path of a verified copy of ``file``, downloaded into the folder ``downloads`` if it is not there yet.
 
-    ``task`` (the dataset, if not told) is named in the lines of progress that UNROLL_PROGRESS=plain asks for.
+    ``task`` (the dataset, if empty) is named in the lines of progress that UNROLL_PROGRESS=plain asks for.
 
     Raises DataError if the file cannot be had or is another one, StoreError if ``downloads`` cannot be written.
     """
@@ -84,9 +84,9 @@ def _from_folder(file: RemoteFile, dataset: str, folder: Path) -> Path:
 
 
 def _verify(path: Path, file: RemoteFile, name: str) -> None:
-    found = digest(path, file.hash)
-    if found != file.hash:
-        raise DataError(f"{name}: hash {found}; expected {file.hash}: it is not the published file")
+    actual = digest(path, file.hash)
+    if actual != file.hash:
+        raise DataError(f"hash {actual}; expected {file.hash}: it is not the published file", file=name)
 
 
 @contextmanager
@@ -173,7 +173,7 @@ def _transfer(url: str, partial: Path, title: str) -> bool:
 
 @contextmanager
 def _shown(title: str, answer: "requests.Response", done: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal, or lines where they are asked for; yields what tells it of new bytes."""
+    """A progress bar on a terminal, or lines where they are asked for; yields the function that reports new bytes."""
     from rich.console import Console
     from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 

@@ -60,11 +60,11 @@ def read(dataset: Dataset[D], config: D, source: str, folder: Path, root: Path, 
     """Read the raw files in ``folder``, or the user's own below ``root`` or wherever they lie.
 
     Writes into ``folder`` the table, the rows that could not be read, and a manifest. The manifest has no place and no
-    time, so that the same files give the same bytes wherever they came from; it also has what the dataset found, of
-    which ``told`` goes to the screen.
+    time, so that the same files give the same bytes wherever they came from; it also has the findings of the
+    dataset, of which ``told`` goes to the screen.
     """
     files = {path.name: _describe(path) for path in sorted(folder.iterdir())}
-    found: dict[str, Any] = {}
+    findings: dict[str, Any] = {}
     with ExitStack() as stack:
         handle = stack.enter_context((folder / "rejected.csv").open("w", encoding="utf-8", newline=""))
         shown = stack.enter_context(progress.Rows(f"ingest {task or config.dataset}"))
@@ -73,17 +73,17 @@ def read(dataset: Dataset[D], config: D, source: str, folder: Path, root: Path, 
         parts = dataset.parts(root if dataset.in_place else folder, config)
         kept = _kept(root, folder, task)
         store.write_table_parts(
-            folder / "table.parquet", _tables(parts, rejected, found, shown, task or config.dataset, kept)
+            folder / "table.parquet", _tables(parts, rejected, findings, shown, task or config.dataset, kept)
         )
-    files = found.pop("files", files)
+    files = findings.pop("files", files)
     manifest = {"source": _kind(dataset, config, source), "files": files}
-    store.write_json(folder / MANIFEST, manifest | ({"found": found} if found else {}))
+    store.write_json(folder / MANIFEST, manifest | ({"found": findings} if findings else {}))
 
 
 def _tables(
-    parts: Iterator[Part], rejected: Any, found: dict[str, Any], shown: progress.Rows, task: str, kept: str
+    parts: Iterator[Part], rejected: Any, findings: dict[str, Any], shown: progress.Rows, task: str, kept: str
 ) -> "Iterator[pd.DataFrame]":
-    """The tables of ``parts``; their rejected rows are written and what they found is collected on the way.
+    """The tables of ``parts``; their rejected rows are written and their findings collected on the way.
 
     How many rows are set aside goes to the screen, with the first and the file where they are ``kept``.
     """
@@ -94,7 +94,8 @@ def _tables(
         for line in learned.get("told", ()):
             sys.stderr.write(f"ingest {task}: {line}\n")
         rejected.writerows(refused)
-        found.update({**learned, "told": [*found.get("told", ()), *learned["told"]]} if "told" in learned else learned)
+        lines = [*findings.get("told", ()), *learned.get("told", ())]
+        findings.update({**learned, "told": lines} if lines else learned)
         good, bad, first = good + len(table), bad + len(refused), first or (refused[0].text() if refused else "")
         shown.add(len(table) + len(refused))
         yield table
@@ -120,12 +121,12 @@ def source_fingerprint(dataset: Dataset[D], config: D, source: str, root: Path) 
     """
     match _kind(dataset, config, source):
         case "folder":
-            found = _locate(dataset, config, source, root)
+            files = _locate(dataset, config, source, root)
         case "files":
-            found = dict(dataset.own_files(config, root))
+            files = dict(dataset.own_files(config, root))
         case _:
             return None
-    return {name: store.sha256(path) for name, path in found.items()}
+    return {name: store.sha256(path) for name, path in files.items()}
 
 
 def source_changed(task: "Task") -> bool:
@@ -139,12 +140,13 @@ def source_changed(task: "Task") -> bool:
     except StoreError:
         return False
     try:
-        found = source_fingerprint(dataset, config, task.source(config), task.layout.root)
+        fingerprint = source_fingerprint(dataset, config, task.source(config), task.layout.root)
     except (DataError, StoreError, OSError):
         return True
     ingested = {name: file["sha256"] for name, file in manifest["files"].items()}
     downloaded = f"{DOWNLOADS.as_posix()}/"
-    return found is not None and found != {n: h for n, h in ingested.items() if not n.startswith(downloaded)}
+    local = {name: digest for name, digest in ingested.items() if not name.startswith(downloaded)}
+    return fingerprint is not None and fingerprint != local
 
 
 def _kind(dataset: Dataset[D], config: D, source: str) -> Kind:
@@ -163,7 +165,9 @@ def _locate(dataset: Dataset[D], config: D, source: str, root: Path) -> dict[str
     """Where each file of a folder source lies, by name; raises DataError that says where it was looked for."""
     base = root / Path(source).expanduser()
     if not base.is_dir():
-        raise DataError(f"source {source!r}: {base} is no folder; expected sample, lab or a folder with the raw files")
+        raise DataError(
+            f"source {source!r}: {base} is not a folder; expected sample, lab or a folder with the raw files"
+        )
     return {file.name: _find(base, config.dataset, file.name) for file in dataset.files(config)}
 
 

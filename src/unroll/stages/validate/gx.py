@@ -1,7 +1,7 @@
 """The one importer of Great Expectations: judges tables by it, and draws its page.
 
-What it says of a result (``result.result``, ``exception_info``) and the HTML of its page are no public interface. They
-were read in the version CHECKED, and ``tests/stages/test_gx.py`` fails for another one until somebody has looked again.
+Its results (``result.result``, ``exception_info``) and the HTML of its page are not a public interface. This module
+knows them as they are in the version CHECKED; ``tests/stages/test_gx.py`` fails for any other until it was looked at.
 """
 
 import difflib
@@ -36,7 +36,7 @@ def judge(
 ) -> "tuple[Report, list[ExpectationValidationResult]]":
     """Judge ``frame`` as ``validate.check`` says; the results are for ``write_page``.
 
-    Raises ConfigError for an expectation that is none, and where another version is installed.
+    Raises ConfigError for an unknown expectation, and where another version is installed.
     """
     if not (installed := version("great_expectations")).startswith(f"{CHECKED}."):
         raise ConfigError(
@@ -160,16 +160,16 @@ def _number(result: "ExpectationValidationResult") -> int:
 
 
 def _rows(result: "ExpectationValidationResult") -> np.ndarray:
-    found = result.result.get("unexpected_index_list") or result.result.get("partial_unexpected_index_list") or []
-    return np.asarray(found, dtype=np.int64)
+    places = result.result.get("unexpected_index_list") or result.result.get("partial_unexpected_index_list") or []
+    return np.asarray(places, dtype=np.int64)
 
 
 def _outcome(
     expectation: Expectation, result: "ExpectationValidationResult", frame: "pd.DataFrame", aside: bool
 ) -> Outcome:
-    found = result.result
-    rows, judged = _rows(result)[:SHOWN], int(found.get("element_count", len(frame)))
-    unexpected = int(found.get("unexpected_count", 0)) if "element_count" in found else 0
+    detail = result.result
+    rows, judged = _rows(result)[:SHOWN], int(detail.get("element_count", len(frame)))
+    unexpected = int(detail.get("unexpected_count", 0)) if "element_count" in detail else 0
     error = _error(result)
     if error and not set(columns(expectation.kwargs)).issubset(frame.columns):
         error = f"no such column among {', '.join(map(str, frame.columns[:20]))}"
@@ -185,19 +185,19 @@ def _outcome(
         share=unexpected / max(judged, 1),
         rows=(rows + 1).tolist(),
         values=rejections.values(frame, expectation.kwargs, rows) if len(rows) else [],
-        observed=_observed(found),
+        observed=_observed(detail),
         error=error,
     )
 
 
-def _observed(found: Mapping[str, Any]) -> Any:
+def _observed(detail: Mapping[str, Any]) -> Any:
     """What was seen in the column or table as a whole, sorted where Great Expectations lists it by chance."""
-    seen = found.get("observed_value")
-    mismatched = found.get("details", {}).get("mismatched")
+    seen = detail.get("observed_value")
+    mismatched = detail.get("details", {}).get("mismatched")
     if isinstance(mismatched, Mapping):
         seen = mismatched
-    elif seen is None and "element_count" not in found:
-        lists = {"missing": found.get("partial_missing_list"), "unexpected": found.get("partial_unexpected_list")}
+    elif seen is None and "element_count" not in detail:
+        lists = {"missing": detail.get("partial_missing_list"), "unexpected": detail.get("partial_unexpected_list")}
         seen = {name: set(values) for name, values in lists.items() if values} or None
     return plain(seen)
 

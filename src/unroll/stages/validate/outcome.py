@@ -1,4 +1,4 @@
-"""What came of a validation, as plain data and in words. Nothing here knows how it was judged."""
+"""The outcome of a validation, as plain data and in words. Nothing here knows how it was judged."""
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -19,7 +19,7 @@ SHOWN = 5
 class Outcome:
     """How one expectation came out, in values that JSON can hold.
 
-    ``set_aside``: its failing rows were refused and the rest meets it, so it is no failure. ``unexpected`` counts the
+    ``set_aside``: its failing rows were refused and the rest meets it, so it did not fail. ``unexpected`` counts the
     rows against it among the ``judged`` ones; ``rows`` (places in the table, from 1) and ``values`` are the first
     few of them. ``observed`` is what an expectation on a whole column or table saw, ``error`` why it could not be
     judged at all.
@@ -51,13 +51,13 @@ class Outcome:
         parts += [self.reason] if self.reason else []
         parts += [f"{self.unexpected:,} of {self.judged:,} rows"] if self.unexpected else []
         if self.error:
-            found = f"; cannot be judged: {self.error}"
+            ending = f"; cannot be judged: {self.error}"
         elif self.rows:
             shown = [f"row {row}: {_short(value)}" for row, value in zip(self.rows, self.values, strict=True)]
-            found = "; " + ", ".join(shown) + (", …" if self.unexpected > len(shown) else "")
+            ending = "; " + ", ".join(shown) + (", …" if self.unexpected > len(shown) else "")
         else:
-            found = "" if self.observed is None else f"; found {_short(self.observed)}"
-        return ": ".join([*parts, f"expected {expected(self.type, self.kwargs)}{found}"])
+            ending = "" if self.observed is None else f"; found {_short(self.observed)}"
+        return ": ".join([*parts, f"expected {expected(self.type, self.kwargs)}{ending}"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +117,8 @@ def expected(kind: str, kwargs: Mapping[str, Any]) -> str:
     'values to be between (min_value -5)'
     """
     words = kind.removeprefix("expect_").removeprefix("column_").removeprefix("table_").replace("_", " ")
-    told = ("column", "column_A", "column_B", "row_condition", "condition_parser")
-    bounds = [f"{key} {_short(value)}" for key, value in kwargs.items() if key not in told]
+    elsewhere = ("column", "column_A", "column_B", "row_condition", "condition_parser")
+    bounds = [f"{key} {_short(value)}" for key, value in kwargs.items() if key not in elsewhere]
     where = f" where {kwargs['row_condition']}" if kwargs.get("row_condition") else ""
     return words + (f" ({', '.join(bounds)})" if bounds else "") + where
 

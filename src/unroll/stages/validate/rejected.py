@@ -1,4 +1,4 @@
-"""Rows that were set aside: which, why, what stands there and what tells them in the source; read and written."""
+"""Rows that were set aside: which, why, their values and what identifies them in the source; read and written."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,8 @@ import numpy as np
 from unroll.core import store
 from unroll.core.errors import StoreError
 from unroll.core.expectation import Expectation
+from unroll.core.text import shorten
 from unroll.datasets.common.base import Rejected
-from unroll.datasets.common.raw import shorten
 from unroll.stages.validate.outcome import columns, expected, plain
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def read(path: Path) -> list[Rejected]:
     except FileNotFoundError:
         raise StoreError(f"{path}: not there; expected the output of an earlier stage (run: unroll repro)") from None
     except (OSError, ValueError, TypeError) as error:
-        raise StoreError(f"{path}: no valid list of rejected rows: {error}") from None
+        raise StoreError(f"{path}: not a valid list of rejected rows: {error}") from None
 
 
 def write(path: Path, rejected: Sequence[Rejected]) -> None:
@@ -52,7 +52,7 @@ def reject(
     frame: "pd.DataFrame", expectations: Sequence[Expectation], against: Mapping[int, np.ndarray]
 ) -> list[Rejected]:
     """One entry for each row against a refusing expectation, by the first in the suite, in the table's order."""
-    found: dict[int, Rejected] = {}
+    by_row: dict[int, Rejected] = {}
     for number, rows in against.items():
         expectation = expectations[number]
         names = columns(expectation.kwargs) or expectation.kwargs.get("column_list", [])
@@ -60,22 +60,22 @@ def reject(
             "+".join(names),
             expectation.reason or f"expected {expected(expectation.type, expectation.kwargs)}",
         )
-        fresh = np.asarray([row for row in rows.tolist() if row not in found], dtype=np.int64)
+        fresh = np.asarray([row for row in rows.tolist() if row not in by_row], dtype=np.int64)
         for row, value in zip(fresh.tolist(), values(frame, expectation.kwargs, fresh), strict=True):
-            found[row] = Rejected("table.parquet", row + 1, column, "" if value is None else str(value), reason)
-    keys = _keys(frame, sorted(found))
-    return [found[row]._replace(key=key) for row, key in zip(sorted(found), keys, strict=True)]
+            by_row[row] = Rejected("table.parquet", row + 1, column, "" if value is None else str(value), reason)
+    keys = _keys(frame, sorted(by_row))
+    return [by_row[row]._replace(key=key) for row, key in zip(sorted(by_row), keys, strict=True)]
 
 
 def _keys(frame: "pd.DataFrame", rows: Sequence[int]) -> list[str]:
-    """What tells each row in the source: time, site, label, its place in its split; else the start of its text."""
+    """What identifies each row in the source: time, site, label, its place in its split; else the start of its text."""
     picked = frame.loc[list(rows)]
-    told = {name: picked[name].to_list() for name in ("site", "time", "label", "split") if name in frame}
-    if "time" in told:
-        told["time"] = [None if time is None else time.replace(":00+00:00", "Z") for time in plain(told["time"])]
-    if "split" in told:  # how many readable rows of its split come up to it
-        told["row"] = (frame.groupby("split").cumcount() + 1).loc[list(rows)].to_list()
+    parts = {name: picked[name].to_list() for name in ("site", "time", "label", "split") if name in frame}
+    if "time" in parts:
+        parts["time"] = [None if time is None else time.replace(":00+00:00", "Z") for time in plain(parts["time"])]
+    if "split" in parts:  # how many readable rows of its split come up to it
+        parts["row"] = (frame.groupby("split").cumcount() + 1).loc[list(rows)].to_list()
     if "text" in frame:
-        told["text"] = [repr(shorten(text)) if isinstance(text, str) else None for text in picked["text"]]
-    values = [dict(zip(told, map(plain, row), strict=True)) for row in zip(*told.values(), strict=True)]
+        parts["text"] = [repr(shorten(text)) if isinstance(text, str) else None for text in picked["text"]]
+    values = [dict(zip(parts, map(plain, row), strict=True)) for row in zip(*parts.values(), strict=True)]
     return [" ".join(f"{name}={value}" for name, value in each.items()) for each in values] or [""] * len(rows)

@@ -3,7 +3,7 @@
 ``check`` judges a table and hands back plain data, ``validate`` is the body of the stage of that name, and
 ``validate_prepared`` the same gate after preparing. What goes to an output of DVC carries no times and no run ids; the
 page for people does, and lies in the task's state folder. Rows are named by their place in the table, from 1, and
-refused ones also by what tells them in the source.
+refused ones also by what identifies them in the source.
 """
 
 import sys
@@ -92,8 +92,8 @@ def validate(dataset: "Dataset[D]", config: D, layout: Layout) -> Report:
     if rejected:
         kept = (layout.rejected / "rows.csv").relative_to(layout.root).as_posix()
         first = "" if fault else f"; the first: {rejected[0].text()}"
-        told = f"{len(rejected):,} of {total:,}, kept with their reasons in {kept}{first}"
-        sys.stderr.write(f"{where}: rows set aside: {told}\n")
+        aside = f"{len(rejected):,} of {total:,}, kept with their reasons in {kept}{first}"
+        sys.stderr.write(f"{where}: rows set aside: {aside}\n")
     if fault:
         raise ValidationError(f"{where}: {fault}")
     require(report, where)

@@ -6,14 +6,14 @@ date, and writes runs to MLflow and a folder of reports, nothing that DVC keeps.
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unroll.core import store
 from unroll.core.errors import TrackingError, UnrollError
-from unroll.pipeline.repro import default_jobs
+from unroll.pipeline.repro import default_jobs, processors
 from unroll.stages.common.entry import NO_TELEMETRY
 from unroll.workbench.compare import prepared_data, workers
 from unroll.workbench.compare.grid import Grid, plan
@@ -22,7 +22,7 @@ from unroll.workbench.compare.recording import Group
 from unroll.workbench.compare.summary import Comparison, Run
 from unroll.workbench.compare.table_views import frame, history_frame, markdown, table
 from unroll.workbench.compare.watching import Watching
-from unroll.workbench.compare.workers import Answer, Failure, Word
+from unroll.workbench.compare.workers import Answer, Failure, Message, News
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,7 +54,7 @@ def main(
     try:
         with watching:
             for line in grid.left_out:
-                watching.tell(line)
+                watching.note(line)
             run(comparison, jobs, baselines, group, watching)
     except BaseException as error:
         if comparison.runs:
@@ -68,7 +68,7 @@ def main(
     try:
         group.finish(comparison, "FAILED" if failed else "FINISHED", files)
     except TrackingError as error:
-        watching.tell(f"not in MLflow: {error}")
+        watching.note(f"not in MLflow: {error}")
     console.print(
         f"written: {_near(folder)}: {', '.join(FILES)}; runs: make ui", markup=False, highlight=False, soft_wrap=True
     )
@@ -80,51 +80,54 @@ def run(comparison: Comparison, jobs: int | None, baselines: bool, group: Group,
     grid = comparison.grid
     threads = max(grid.at(point).train_config().threads for point in grid.points)
     count = min(jobs or _default_jobs(grid, threads), len(grid.points) * len(grid.seeds))
-    comparison.threads = f"{threads} thread{'s' * (threads > 1)} each, {count} at a time on {os.cpu_count()} processors"
+    comparison.threads = f"{threads} thread{'s' * (threads > 1)} each, {count} at a time on {processors()} processors"
     group.start()
     state = grid.task.layout.state
     state.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=state, prefix="compare-") as folder:
-        data = prepared_data.Preparing(grid.task, Path(folder), watching.tell)
-        found: dict[int, Path] = {}
+        data = prepared_data.Preparing(grid.task, Path(folder), watching.note)
+        prepared: dict[int, Path] = {}
         for point in grid.points:
             try:
-                found[point.number] = data.of(grid.at(point))
+                prepared[point.number] = data.of(grid.at(point))
             except UnrollError as error:
                 for seed in grid.seeds:
                     _add(comparison, Run(point, seed, None, str(error)), group, watching)
-        asked: list[Training | Baselines] = [  # seeds outside: what is stopped halfway has every point all the same
-            Training(point.number, seed, grid.at(point, seed), found[point.number])
+        queue: list[Training | Baselines] = [  # seeds outside: what is stopped halfway has every point all the same
+            Training(point.number, seed, grid.at(point, seed), prepared[point.number])
             for seed in grid.seeds
             for point in grid.points
-            if point.number in found
+            if point.number in prepared
         ]
         if baselines:
-            asked += _baselines(grid, data, found)
+            queue += _baselines(grid, data, prepared)
         watching.begin()
-        for message in workers.run(asked, count, threads):
-            _take(comparison, message, found, group, watching)
+        for message in workers.run(queue, count, threads):
+            if isinstance(message.job, Baselines):
+                _take_baselines(comparison, message, prepared, watching)
+            else:
+                _take_training(comparison, message, group, watching)
 
 
-def _take(comparison: Comparison, message: Any, found: dict[int, Path], group: Group, watching: Watching) -> None:
-    job = message.job
-    if isinstance(job, Baselines):
-        match message:
-            case Answer():
-                for number in (number for number, folder in found.items() if folder == job.prepared):
-                    comparison.baselines[number] = _joined(comparison.grid, job, message.value)
-            case Failure():
-                watching.tell(f"baselines: failed: {message.reason}", message.trace)
-        return
-    point = comparison.grid.points[job.point]
+def _take_baselines(comparison: Comparison, message: Message, prepared: Mapping[int, Path], watching: Watching) -> None:
     match message:
-        case Word():
-            watching.epoch(point, job.seed, *message.said)
+        case Answer(job, value):
+            scores = _joined(comparison.grid, job, value)
+            comparison.baselines |= {number: scores for number, folder in prepared.items() if folder == job.prepared}
+        case Failure():
+            watching.note(f"baselines: failed: {message.reason}", message.trace)
+
+
+def _take_training(comparison: Comparison, message: Message, group: Group, watching: Watching) -> None:
+    point, seed = comparison.grid.points[message.job.point], message.job.seed
+    match message:
+        case News():
+            watching.epoch(point, seed, *message.value)
         case Answer():
-            _add(comparison, Run(point, job.seed, message.value), group, watching)
+            _add(comparison, Run(point, seed, message.value), group, watching)
         case Failure():
             watching.fault(message.trace)
-            _add(comparison, Run(point, job.seed, None, message.reason), group, watching)
+            _add(comparison, Run(point, seed, None, message.reason), group, watching)
 
 
 def _add(comparison: Comparison, run: Run, group: Group, watching: Watching) -> None:
@@ -133,14 +136,14 @@ def _add(comparison: Comparison, run: Run, group: Group, watching: Watching) -> 
     group.add(run)
 
 
-def _baselines(grid: Grid, data: prepared_data.Preparing, found: dict[int, Path]) -> list[Baselines]:
+def _baselines(grid: Grid, data: prepared_data.Preparing, prepared: Mapping[int, Path]) -> list[Baselines]:
     """One job for each set of data; what the project has up to date of its own test part is not computed again."""
-    first = {folder: grid.points[number] for number, folder in reversed(found.items())}
-    jobs = []
-    for folder, point in reversed(first.items()):
-        task = grid.at(point)
-        jobs.append(Baselines(task, folder, ("validation",) if data.is_own(task, "evaluate") else SPLITS))
-    return jobs
+    jobs: dict[Path, Baselines] = {}
+    for number, folder in prepared.items():
+        if folder not in jobs:
+            task = grid.at(grid.points[number])
+            jobs[folder] = Baselines(task, folder, ("validation",) if data.is_own(task, "evaluate") else SPLITS)
+    return list(jobs.values())
 
 
 def _joined(grid: Grid, job: Baselines, answer: Any) -> Any:
@@ -165,18 +168,18 @@ def _default_jobs(grid: Grid, threads: int) -> int:
 
 def write(comparison: Comparison, folder: Path) -> list[Path]:
     """The picture, the table as Markdown, every run and every epoch as CSV; the paths."""
-    from unroll.workbench.compare import picture as drawing
+    from unroll.workbench.compare import picture
 
     folder.mkdir(parents=True, exist_ok=True)
-    picture, text, runs, epochs = (folder / name for name in FILES)
-    store.write_text(text, markdown(comparison) + f"\n![{comparison.grid.title}]({picture.name})\n")
+    png, text, runs, epochs = paths = [folder / name for name in FILES]
+    store.write_text(text, markdown(comparison) + f"\n![{comparison.grid.title}]({png.name})\n")
     store.write_csv(runs, frame(comparison))
     store.write_csv(epochs, history_frame(comparison))
-    drawing.write(comparison, picture)
-    return [picture, text, runs, epochs]
+    picture.write(comparison, png)
+    return paths
 
 
 def _near(path: Path) -> str:
-    """A path as short as it can be said from here."""
+    """A path from the working folder, where it is below that."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

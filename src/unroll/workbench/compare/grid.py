@@ -16,7 +16,8 @@ from unroll.core.errors import ConfigError
 from unroll.core.layout import Layout
 from unroll.pipeline import check
 from unroll.stages.common.task import Task
-from unroll.workbench.compare import compatible_keys, overrides
+from unroll.workbench import compatible_keys
+from unroll.workbench.compare import overrides
 from unroll.workbench.compare.overrides import BLOCKS
 
 REFUSED = {
@@ -52,7 +53,7 @@ class Point:
     @property
     def label(self) -> str:
         """What tells it from the other points, such as ``lstm · hidden 64``: a word or a list speaks for itself."""
-        return " · ".join(_told(short(key), self.values[key]) for key in self.varied) or UNCHANGED
+        return " · ".join(_labelled(short(key), self.values[key]) for key in self.varied) or UNCHANGED
 
     @property
     def name(self) -> str:
@@ -100,10 +101,12 @@ class Grid:
     def left_out(self) -> list[str]:
         """For each block that is laid over the task's own, the keys of that which do not go with it, in words."""
         blocks = [(sweep.key, value) for sweep in self.sweeps if sweep.key in BLOCKS for value in sweep.values]
-        found = [
-            (f"{block}={shown(value)}", overrides.fitted(self.task, block, value).left_out) for block, value in blocks
+        left_out = [(block, value, overrides.fitted(self.task, block, value).left_out) for block, value in blocks]
+        return [
+            f"{block}={shown(value)}: without {', '.join(keys)}, which do not go with it"
+            for block, value, keys in left_out
+            if keys
         ]
-        return [f"{name}: without {', '.join(keys)}, which do not go with it" for name, keys in found if keys]
 
     def at(self, point: Point, seed: int | None = None) -> Task:
         """The task with the values of a point, and with a seed."""
@@ -161,13 +164,13 @@ def _way_out(grid: Grid) -> Iterator[str]:
     """
     from unroll.workbench.new.blocks import flow
 
-    whole = [sweep.key for sweep in grid.sweeps]
+    given = [sweep.key for sweep in grid.sweeps]
     alone: dict[str, list[Sweep]] = {}
     for sweep in grid.sweeps:
         block = sweep.key.partition(".")[0]
-        if block not in whole and _refused(_grid(grid.task, (sweep,), 1)):
+        if block not in given and _refused(_grid(grid.task, (sweep,), 1)):
             alone.setdefault(block, []).append(sweep)
-    together = [found for block, sweeps in alone.items() if (found := _together(grid.task, block, sweeps))]
+    together = [whole for block, sweeps in alone.items() if (whole := _together(grid.task, block, sweeps))]
     others = [sweep for sweep in grid.sweeps if sweep not in itertools.chain(*alone.values())]
     if len(together) == len(alone) > 0 and not _refused(_grid(grid.task, (*together, *others), 1)):
         typed = " ".join(f"--set '{sweep.key}={','.join(map(flow, sweep.values))}'" for sweep in together)
@@ -179,10 +182,10 @@ def _together(task: Task, block: str, sweeps: Sequence[Sweep]) -> Sweep | None:
     kind, own, values = overrides.kinds(task)[block], task.params.raw(task.name, block), list[Any]()
     for point in _grid(task, tuple(sweeps), 1).points:
         other = {key: value for key, value in point.values.items() if value != overrides.own_value(task, key)}
-        found = compatible_keys.completed(kind, own, overrides.by_block(task, other).get(block, {}))
-        if found is None:
+        whole = compatible_keys.completed(kind, own, overrides.by_block(task, other).get(block, {}))
+        if whole is None:
             return None
-        values.append(found)
+        values.append(whole)
     return Sweep(block, tuple(values))
 
 
@@ -203,7 +206,7 @@ def parse(text: str) -> Sweep:
     except YAMLError:
         values = None
     if not isinstance(values, list) or listed.endswith(","):
-        raise ConfigError(f"--set {key}: {listed!r} is no list of values; expected V1,V2,… such as rnn,lstm or [a,b],c")
+        raise ConfigError(f"--set {key}: {listed!r} is not a list; expected V1,V2,… such as rnn,lstm or [a,b],c")
     for number, value in enumerate(values):
         if shown(value) in map(shown, values[:number]):
             raise ConfigError(f"--set {key}: {shown(value)} is given twice; expected each value once")
@@ -229,10 +232,10 @@ def shown(value: Any) -> str:
             return str(value)
 
 
-def _told(key: str, value: Any) -> str:
-    """A value as a label tells it: of a block, its keys and values."""
+def _labelled(key: str, value: Any) -> str:
+    """A value as a label has it: of a block, its keys and values."""
     if isinstance(value, dict):
-        return ", ".join(_told(inner, own) for inner, own in value.items()) or UNCHANGED
+        return ", ".join(_labelled(inner, own) for inner, own in value.items()) or UNCHANGED
     return shown(value) if isinstance(value, str | list) else f"{key} {shown(value)}"
 
 
@@ -256,14 +259,14 @@ def _blocks_of(task: Task, sweeps: Sequence[Sweep]) -> Iterator[Task]:
 
 
 def _require_keys(sweep: Sweep, known: Sequence[str]) -> None:
-    """Refuse a key that cannot be set; of a whole block, values that are no mappings of its keys."""
+    """Refuse a key that cannot be set; for a whole block, values that are not mappings of its keys."""
     if sweep.key not in BLOCKS:
         _require_key(sweep.key, known)
         return
     for value in sweep.values:
         if not isinstance(value, dict):
-            wanted = f"mappings such as {sweep.key}={{}},{{KEY: VALUE}}"
-            raise ConfigError(f"--set {sweep.key}: {shown(value)} is not allowed; expected {wanted}")
+            expected = f"mappings such as {sweep.key}={{}},{{KEY: VALUE}}"
+            raise ConfigError(f"--set {sweep.key}: {shown(value)} is not allowed; expected {expected}")
         for key in value:
             if (whole := f"{sweep.key}.{key}") in REFUSED:
                 _require_key(whole, known)

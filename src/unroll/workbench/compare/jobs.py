@@ -42,8 +42,8 @@ class Training:
     task: Task
     prepared: Path
 
-    def run(self, tell: "Callable[[tuple[int, str]], None]") -> Trained:
-        """Train, then judge the weights kept; tells the number of each epoch that has ended, and its loss."""
+    def run(self, report: "Callable[[tuple[int, float]], None]") -> Trained:
+        """Train, then judge the weights kept; ``report`` gets each epoch's number and validation loss as it ends."""
         import torch
 
         from unroll.problems.common.base import Prepared
@@ -62,7 +62,7 @@ class Training:
         def on_epoch(epoch: "Epoch", seconds: float, units: int) -> None:  # noqa: ARG001
             epochs[epoch.epoch] = train.record(epoch, problem.scoring.headline)
             times.append(seconds)
-            tell((epoch.epoch, f"validation loss {epoch.validation_loss:.4f}"))
+            report((epoch.epoch, epoch.validation_loss))
 
         if solved:
             history = train.judge_solved(network, problem, prepared, config, on_epoch)
@@ -96,16 +96,16 @@ class Baselines:
     prepared: Path
     splits: "tuple[Split, ...]"
 
-    def run(self, tell: Callable[[Any], None]) -> Mapping[str, Mapping[str, ByMetric]]:  # noqa: ARG002
+    def run(self, report: Callable[[Any], None]) -> Mapping[str, Mapping[str, ByMetric]]:  # noqa: ARG002
         """By name and split: every metric."""
         from unroll.problems.common.base import Prepared
 
         problem, prepared = self.task.problem(), Prepared.load(self.prepared)
-        found: dict[str, dict[str, ByMetric]] = {}
+        by_name: dict[str, dict[str, ByMetric]] = {}
         for split in self.splits:
             for name, scores in problem.scoring.baselines(prepared, split).items():
-                found.setdefault(name, {})[split] = _metrics(problem, scores, prepared)
-        return found
+                by_name.setdefault(name, {})[split] = _metrics(problem, scores, prepared)
+        return by_name
 
 
 def _metrics(problem: "Problem[Any, Any]", scores: "Scores", prepared: "Prepared") -> dict[str, float]:

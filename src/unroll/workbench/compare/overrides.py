@@ -1,5 +1,5 @@
-"""A task with other values: at keys, at keys of nested blocks, and with a block laid over its own. Nothing is checked
-until ``faults`` is asked.
+"""A task with other values: at keys, at keys of nested blocks, and with a block laid over its own. Only
+``faults`` checks them.
 """
 
 import copy
@@ -7,14 +7,15 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 
 from unroll import datasets
 from unroll.core.config import Config, TrainConfig
-from unroll.core.errors import ConfigError
+from unroll.core.params import explain
 from unroll.pipeline import check
 from unroll.stages.common.task import Task
-from unroll.workbench.compare import compatible_keys
+from unroll.workbench import compatible_keys
 
 BLOCKS = ("data", "prepare", "model", "train")
 
@@ -55,17 +56,17 @@ def by_block(task: Task, values: Mapping[str, Any]) -> dict[str, dict[str, Any]]
 
     So ``model.teacher_forcing.end`` becomes the key ``teacher_forcing`` of ``model``, with its start and schedule, too.
     """
-    found: dict[str, dict[str, Any]] = {}
+    blocks: dict[str, dict[str, Any]] = {}
     for key, value in values.items():
         block, first, *inner = key.split(".")
-        mapping, name = found.setdefault(block, {}), first
+        mapping, name = blocks.setdefault(block, {}), first
         for number, part in enumerate(inner):
             if not isinstance(mapping.get(name), dict):
                 own = None if number else own_value(task, f"{block}.{first}")
                 mapping[name] = copy.deepcopy(own) if isinstance(own, dict) else {}
             mapping, name = mapping[name], part
         mapping[name] = copy.deepcopy(value)
-    return found
+    return blocks
 
 
 def own_value(task: Task, key: str) -> Any:
@@ -91,10 +92,10 @@ def fitted(task: Task, block: str, mapping: Mapping[str, Any]) -> compatible_key
 
 def faults(task: Task) -> list[str]:
     """What is wrong with the blocks of a task, each by itself, or with a pair of them, as ``--set`` would name it."""
-    found = []
-    for read in (task.dataset, task.prepare_config, task.model_config, task.train_config):
+    faults = []
+    for block, kind in kinds(task).items():
         try:
-            read()
-        except ConfigError as error:
-            found.append(str(error).removeprefix(f"{task.params.path}: ").removeprefix(f"tasks.{task.name}."))
-    return [f"--set {fault}" for fault in found or check.pair_faults(task)]
+            kind.model_validate(task.params.raw(task.name, block))
+        except ValidationError as error:
+            faults.append(explain(error.errors(), block, kind))
+    return [f"--set {fault}" for fault in faults or check.pair_faults(task)]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unroll.core import store
-from unroll.display.wording import measure, shorten, words
-from unroll.stages.evaluate.figures import canvas as canvases
+from unroll.core.text import shorten
+from unroll.display.wording import measure, words
+from unroll.stages.evaluate.figures import canvas
 from unroll.stages.evaluate.figures.canvas import DPI, MUTED
 from unroll.workbench.compare import line_panels, scales
 from unroll.workbench.compare.grid import shown
@@ -34,23 +34,17 @@ MAX_ROWS, MAX_NUMBERED = 12, 6
 
 def write(comparison: Comparison, path: Path) -> None:
     """Draw to ``path``, a PNG of 1600 × 900."""
-    with canvases.own_style():
-        canvas = draw(comparison)
-        with store.atomic_file(path) as temporary:
-            canvas.savefig(temporary, format="png", metadata={"Software": None})
+    canvas.save(path, lambda: draw(comparison))
 
 
 def draw(comparison: Comparison) -> "Canvas":
     """The picture: validation, test, parameters and seconds above; below, what was seen on validation by epoch."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure as Canvas
-
-    canvas = Canvas(figsize=(WIDTH_IN, HEIGHT_IN))
-    FigureCanvasAgg(canvas)
+    picture = canvas.blank(HEIGHT_IN)
+    picture.set_figwidth(WIDTH_IN)
     line = along(comparison)
     rows = [row for row in comparison.ranked if row.runs][: MAX_ROWS if line is None else None]
     share = min(0.36 + 0.045 * len(rows), 0.6) if line is None else 0.54
-    above, below = canvas.subfigures(2, 1, squeeze=False, height_ratios=[share, 1 - share]).flat
+    above, below = picture.subfigures(2, 1, squeeze=False, height_ratios=[share, 1 - share]).flat
     axes = list(above.subplots(1, 4, width_ratios=[3.2, 3.2, 1.3, 1.3], sharey=line is None))
     look = Look.of(comparison, rows, line)
     for panel, split in zip(axes[:2], SPLITS, strict=True):
@@ -70,8 +64,8 @@ def draw(comparison: Comparison) -> "Canvas":
     title = f"{words(comparison.headline)} on validation"
     _curves(curves[1], rows, f"validation_{comparison.headline}", title, look)
     _legend(curves[1], look)
-    _frame(canvas, comparison)
-    return canvas
+    _frame(picture, comparison)
+    return picture
 
 
 def _scores_in_rows(axes: "Axes", comparison: Comparison, rows: Sequence[Row], split: "Split", look: Look) -> None:
@@ -173,7 +167,7 @@ def _curves(axes: "Axes", rows: Sequence[Row], key: str, title: str, look: Look)
         axes.plot(x, y, color=colour, linewidth=1.9, marker="o" if len(x) <= 12 else "", markersize=3.5)
     if every:
         axes.set_ylim(*_calm(every))
-        canvases.whole_numbers(axes)
+        canvas.whole_numbers(axes)
         axes.margins(x=0.02)
     scales.few_ticks(axes.yaxis, 5)
 
@@ -198,12 +192,12 @@ def _legend(axes: "Axes", look: Look) -> None:
     axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9.5, handlelength=1.2)
 
 
-def _frame(canvas: "Canvas", comparison: Comparison) -> None:
+def _frame(picture: "Canvas", comparison: Comparison) -> None:
     """The title over all, and the remarks under it."""
     grid = comparison.grid
     values = "".join(f": {', '.join(map(shown, sweep.values))}" for sweep in grid.varied[:1] if len(grid.varied) == 1)
     title = shorten(f"{grid.task.name} · {grid.title}{values}", 80)
-    canvas.suptitle(title, x=0.012, ha="left", fontsize=16, fontweight="bold")
+    picture.suptitle(title, x=0.012, ha="left", fontsize=16, fontweight="bold")
     marks = (
         f"large dot: mean of {len(grid.seeds)} seeds · whisker: ± standard deviation · small dots: single seeds · "
         "band: lowest to highest"
@@ -221,7 +215,7 @@ def _frame(canvas: "Canvas", comparison: Comparison) -> None:
         f"everywhere: {grid.fixed}" if grid.fixed else "",
     ]
     text = "\n".join(textwrap.fill(note, 165) for note in notes if note)
-    canvas.supxlabel(text, x=0.012, ha="left", fontsize=8.8, color=MUTED, linespacing=1.35)
+    picture.supxlabel(text, x=0.012, ha="left", fontsize=8.8, color=MUTED, linespacing=1.35)
 
 
 def _parameters(row: Row) -> float:

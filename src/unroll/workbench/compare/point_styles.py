@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from unroll.display.wording import shorten
+from unroll.core.text import shorten
 from unroll.stages.evaluate.figures.canvas import PALETTE
 from unroll.workbench.compare.grid import Point, Sweep, short, shown
 from unroll.workbench.compare.summary import Comparison, Row

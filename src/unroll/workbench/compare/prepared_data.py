@@ -37,7 +37,7 @@ class Preparing:
     def of(self, task: Task) -> Path:
         """The folder of the data that a point's networks learn from.
 
-        Raises UnrollError for data that cannot be had, the same one each time it is asked for.
+        Raises UnrollError for data that cannot be made, the same one each time.
         """
         return self._once([_data(task), _prepare(task)], lambda: self._prepare(task))
 
@@ -55,10 +55,10 @@ class Preparing:
                 self._made[key] = make()
             except UnrollError as error:
                 self._made[key] = error
-        found = self._made[key]
-        if isinstance(found, UnrollError):
-            raise found
-        return found
+        made = self._made[key]
+        if isinstance(made, UnrollError):
+            raise made
+        return made
 
     def _prepare(self, task: Task) -> Path:
         layout = Layout(self._folder / f"prepared-{len(self._made)}", task.name)

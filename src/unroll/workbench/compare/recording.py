@@ -10,13 +10,14 @@ from unroll.registry.publication import numbers
 from unroll.tracking import groups, runs
 from unroll.tracking.groups import Nested
 from unroll.workbench.compare.grid import Grid, shown
+from unroll.workbench.compare.jobs import SPLITS
 from unroll.workbench.compare.summary import Comparison, Run
 from unroll.workbench.compare.table_views import markdown
 from unroll.workbench.compare.watching import Watching
 
 
 class Group:
-    """The comparison in MLflow: one run that holds the others. What fails on the way is told, and tried again."""
+    """The comparison in MLflow: one run that holds the others. What fails on the way is shown, and tried again."""
 
     def __init__(self, grid: Grid, watching: Watching) -> None:
         self._grid, self._watching, self._root = grid, watching, grid.task.layout.root
@@ -36,7 +37,7 @@ class Group:
         try:
             self._send()
         except TrackingError as error:
-            self._watching.tell(f"not in MLflow yet: {error}")
+            self._watching.note(f"not in MLflow yet: {error}")
 
     def finish(
         self, comparison: Comparison, status: Literal["FINISHED", "FAILED", "KILLED"], files: list[Path]
@@ -45,16 +46,9 @@ class Group:
         if not self._id:
             return
         self._send()
-        best = comparison.best
-        found = (
-            {
-                f"best/{split}/{comparison.headline}": best.mean(split, comparison.headline)
-                for split in ("validation", "test")
-            }
-            if best
-            else {}
-        )
-        groups.finish_group(self._root, self._id, status, numbers(found, ""), markdown(comparison), files)
+        best, metric = comparison.best, comparison.headline
+        metrics = {f"best/{split}/{metric}": best.mean(split, metric) for split in SPLITS} if best else {}
+        groups.finish_group(self._root, self._id, status, numbers(metrics, ""), markdown(comparison), files)
 
     def _send(self) -> None:
         while self._waiting:

@@ -20,10 +20,10 @@ DASHED = (0, (4, 2))
 def title(axes: "Axes", comparison: Comparison, split: "Split") -> None:
     """The split, and what its scores are for."""
     direction = "higher" if comparison.higher_is_better else "lower"
-    told = f"{direction} is better" if split == "validation" else "not used to choose"
+    use = f"{direction} is better" if split == "validation" else "not used to choose"
     axes.set_title(split.capitalize())
     axes.annotate(
-        told, (1, 1), (0, 12), xycoords="axes fraction", textcoords="offset points", ha="right", fontsize=9.5,
+        use, (1, 1), (0, 12), xycoords="axes fraction", textcoords="offset points", ha="right", fontsize=9.5,
         color=MUTED,
     )  # fmt: skip
 
@@ -45,7 +45,7 @@ def few_ticks(axis: Any, count: int) -> None:
 
 
 def cost_text(value: float) -> str:
-    """A cost in as few digits as tell it."""
+    """A cost in few digits."""
     if value >= 1e6:
         return f"{value / 1e6:.3g} M"
     return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.1f}"

@@ -46,16 +46,16 @@ class Row:
     @property
     def reason(self) -> str:
         """Why runs failed; empty where none did."""
-        found: dict[str, list[str]] = {}
+        reasons: dict[str, list[str]] = {}
         for run in self.runs:
             if run.reason:
-                found.setdefault(run.reason, []).append(str(run.seed))
-        return "; ".join(f"seed {', '.join(seeds)}: {reason}" for reason, seeds in found.items())
+                reasons.setdefault(run.reason, []).append(str(run.seed))
+        return "; ".join(f"seed {', '.join(seeds)}: {reason}" for reason, seeds in reasons.items())
 
     def values(self, split: "Split", metric: str) -> list[float]:
         """The metric of each seed that has one."""
-        found = [trained.scores[split].get(metric, math.nan) for trained in self.trained]
-        return [value for value in found if math.isfinite(value)]
+        values = (trained.scores[split].get(metric, math.nan) for trained in self.trained)
+        return [value for value in values if math.isfinite(value)]
 
     def mean(self, split: "Split", metric: str) -> float:
         """The mean over the seeds; NaN where there is none."""
@@ -127,7 +127,7 @@ class Comparison:
         return ", ".join(filter(None, [" and ".join(devices), self.threads]))
 
     def verdict(self) -> str:
-        """What the order of the first two is worth, in a sentence; empty where there is nothing to tell."""
+        """What the order of the first two is worth, in a sentence; empty where there are not two."""
         first, *others = self.ranked
         second = next((row for row in others if row.trained and not row.reason), None)
         if second is None:
@@ -192,8 +192,8 @@ def half_width(first: Sequence[float], second: Sequence[float]) -> float:
 
 def shared_baselines(comparison: Comparison) -> Mapping[str, Mapping[str, ByMetric]]:
     """The baselines, by name and split, where one set of data serves all points; else none."""
-    found = list(comparison.baselines.values())
-    return found[0] if found and all(other == found[0] for other in found) else {}
+    first, *others = comparison.baselines.values() or [{}]
+    return first if all(other == first for other in others) else {}
 
 
 def own_baselines(comparison: Comparison) -> bool:
@@ -203,8 +203,8 @@ def own_baselines(comparison: Comparison) -> bool:
 
 def best_baseline(comparison: Comparison, row: Row, split: "Split") -> tuple[str, float]:
     """The best baseline on the data of a point and its headline metric; NaN where there is none."""
-    found = {name: by.get(split, {}).get(comparison.headline, math.nan) for name, by in row.baselines.items()}
-    known = {name: value for name, value in found.items() if math.isfinite(value)}
+    values = {name: by.get(split, {}).get(comparison.headline, math.nan) for name, by in row.baselines.items()}
+    known = {name: value for name, value in values.items() if math.isfinite(value)}
     if not known:
         return "", math.nan
     name = (max if comparison.higher_is_better else min)(known, key=lambda name: known[name])

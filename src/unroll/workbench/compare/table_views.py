@@ -76,26 +76,26 @@ def table(comparison: Comparison) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(
+    view = Table(
         title=f"{comparison.grid.task.name}: {comparison.grid.title} compared", title_justify="left",
         title_style="bold", caption=Text("\n".join(comparison.notes())), caption_justify="left",
     )  # fmt: skip
     keys = max(len(comparison.grid.varied), 1)
     for number_, head in enumerate(heads(comparison)):
-        made.add_column(head, justify="left" if number_ <= keys else "right", no_wrap=number_ in (keys + 1, keys + 2))
+        view.add_column(head, justify="left" if number_ <= keys else "right", no_wrap=number_ in (keys + 1, keys + 2))
     points, best = len(comparison.grid.points), comparison.best
     for place, cells in enumerate(lines(comparison)):
         style = "dim" if place >= points else "bold" if place == 0 and best is not None else ""
-        made.add_row(*map(Text, cells), style=style, end_section=place == points - 1)
-    return made
+        view.add_row(*map(Text, cells), style=style, end_section=place == points - 1)
+    return view
 
 
 def markdown(comparison: Comparison) -> str:
     """The same table as Markdown, with what must be known of it."""
     rows = [heads(comparison), ["---"] * len(heads(comparison)), *lines(comparison)]
-    told = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+    text = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
     notes = "\n".join(f"- {note}" for note in comparison.notes())
-    return f"# {comparison.grid.task.name}: {comparison.grid.title} compared\n\n{told}\n\n{notes}\n"
+    return f"# {comparison.grid.task.name}: {comparison.grid.title} compared\n\n{text}\n\n{notes}\n"
 
 
 def frame(comparison: Comparison) -> "pd.DataFrame":
@@ -107,16 +107,16 @@ def frame(comparison: Comparison) -> "pd.DataFrame":
     rows = []
     for run in comparison.runs:
         row: dict[str, Any] = {**_cells(run), "status": "finished" if run.trained else "failed", "reason": run.reason}
-        found = run.trained
+        trained = run.trained
         for split in SPLITS:
             for name in names:
-                row[f"{split}_{name}"] = found.scores[split].get(name, math.nan) if found else math.nan
+                row[f"{split}_{name}"] = trained.scores[split].get(name, math.nan) if trained else math.nan
         row |= {
-            "parameters": found.parameters if found else None,
-            "epochs": len(found.epochs) if found else None,
-            "best_epoch": found.best_epoch if found else None,
-            "seconds": round(found.seconds, 3) if found else None,
-            "device": found.device if found else "",
+            "parameters": trained.parameters if trained else None,
+            "epochs": len(trained.epochs) if trained else None,
+            "best_epoch": trained.best_epoch if trained else None,
+            "seconds": round(trained.seconds, 3) if trained else None,
+            "device": trained.device if trained else "",
         }
         rows.append(row)
     whole = dict.fromkeys(("parameters", "epochs", "best_epoch"), "Int64")
@@ -133,8 +133,8 @@ def history_frame(comparison: Comparison) -> "pd.DataFrame":
         if run.trained
         for epoch, values in run.trained.epochs.items()
     ]
-    found = pd.DataFrame(rows)
-    return found.sort_values(["_point", "seed", "epoch"]).drop(columns="_point") if rows else found
+    epochs = pd.DataFrame(rows)
+    return epochs.sort_values(["_point", "seed", "epoch"]).drop(columns="_point") if rows else epochs
 
 
 def _cells(run: Run) -> dict[str, Any]:

@@ -1,12 +1,11 @@
-"""Work in processes of its own, each of which has torch loaded once and does one job after another.
+"""Work in processes of its own, each of which loads torch once and does one job after another.
 
-A process that ends, such as one that the system ended for want of memory, takes one job with it, no other.
+A process that dies, such as one that the system killed for want of memory, takes one job with it, no other.
 """
 
 import multiprocessing
 import os
 import signal
-import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from unroll.core.errors import UnrollError
 from unroll.stages.common.entry import short_waits
@@ -29,59 +28,60 @@ PATIENCE_S = 2.0
 class Job(Protocol):
     """Something to do in a worker, which can be pickled, as its answer can."""
 
-    def run(self, tell: Callable[[Any], None]) -> Any:
-        """Do it; ``tell`` sends a word on the way."""
-
-
-J = TypeVar("J", bound=Job)
+    def run(self, report: Callable[[Any], None]) -> Any:
+        """Do it; ``report`` sends news on the way."""
 
 
 @dataclass(frozen=True)
-class Word(Generic[J]):
-    """What a job said on its way."""
+class News:
+    """What a job reported on its way."""
 
-    job: J
-    said: Any
-
-
-@dataclass(frozen=True)
-class Answer(Generic[J]):
-    """What a job came to."""
-
-    job: J
+    job: Any
     value: Any
 
 
 @dataclass(frozen=True)
-class Failure(Generic[J]):
-    """Why a job came to nothing; ``trace`` is the traceback of what is a fault of ours, not of the person's."""
+class Answer:
+    """What a job came to."""
 
-    job: J
+    job: Any
+    value: Any
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job failed; ``trace`` is the traceback of a bug, empty for what the user can act on."""
+
+    job: Any
     reason: str
-    seconds: float
     trace: str = ""
 
 
-def run(jobs: Sequence[J], count: int, threads: int) -> Iterator[Word[J] | Answer[J] | Failure[J]]:
-    """Do the jobs, in order, ``count`` at a time, each on ``threads`` threads; what they say, as it comes.
+Message = News | Answer | Failure
 
-    However it is left (Ctrl-C too), no process stays behind.
+
+def run(jobs: Sequence[Job], count: int, threads: int) -> Iterator[Message]:
+    """Do the jobs, in order, ``count`` at a time, each on ``threads`` threads; their messages, as they come.
+
+    However it is left (Ctrl-C too), no process stays behind. A pool of concurrent.futures would not do: it gives up all
+    jobs when one process dies.
     """
-    waiting, busy = deque(jobs), dict[Connection, _Worker[J]]()
-    idle: list[_Worker[J]] = []
-    workers: list[_Worker[J]] = []
+    waiting, busy = deque(jobs), dict[Any, _Worker]()
+    idle: list[_Worker] = []
+    workers: list[_Worker] = []
     try:
         while waiting or busy:
             while waiting and len(busy) < count:
                 worker = idle.pop() if idle else _start(workers, threads)
-                worker.give(waiting.popleft())
+                worker.job = waiting.popleft()
+                worker.line.send(worker.job)
                 busy[worker.line] = worker
             for line in connection.wait(list(busy), timeout=0.2):
-                worker = busy[line]  # type: ignore[index]
-                message = worker.hear()
-                if not isinstance(message, Word):
-                    del busy[worker.line]
-                    if worker.is_well:
+                worker = busy[line]
+                message = worker.message()
+                if not isinstance(message, News):
+                    del busy[line]
+                    if worker.process.is_alive():
                         idle.append(worker)
                 yield message
     finally:
@@ -90,45 +90,32 @@ def run(jobs: Sequence[J], count: int, threads: int) -> Iterator[Word[J] | Answe
 
 
 @dataclass
-class _Worker(Generic[J]):
+class _Worker:
     process: "SpawnProcess"
     line: Connection
-    job: J | None = None
-    started: float = 0.0
-    is_well: bool = True
+    job: Any = None
 
-    def give(self, job: J) -> None:
-        self.job, self.started = job, time.monotonic()
-        self.line.send(job)
-
-    def hear(self) -> Word[J] | Answer[J] | Failure[J]:
-        job = self.job
-        assert job is not None  # noqa: S101
-        seconds = time.monotonic() - self.started
+    def message(self) -> Message:
         try:
             kind, *content = self.line.recv()
         except (EOFError, OSError):
-            self.is_well = False
-            self.process.join(PATIENCE_S)
-            return Failure(job, f"its process ended ({_how(self.process.exitcode)})", seconds)
-        match kind:
-            case "word":
-                return Word(job, content[0])
-            case "answer":
-                return Answer(job, content[0])
-            case _:
-                return Failure(job, content[0], seconds, content[1])
+            self._join()
+            return Failure(self.job, f"its process ended ({_how(self.process.exitcode)})")
+        return kind(self.job, *content)
 
     def end(self) -> None:
         self.process.terminate()
+        self._join()
+        self.line.close()
+
+    def _join(self) -> None:
         self.process.join(PATIENCE_S)
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
-        self.line.close()
 
 
-def _start(workers: "list[_Worker[J]]", threads: int) -> "_Worker[J]":
+def _start(workers: list[_Worker], threads: int) -> _Worker:
     context: SpawnContext = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs,), daemon=True)
@@ -142,9 +129,9 @@ def _start(workers: "list[_Worker[J]]", threads: int) -> "_Worker[J]":
 @contextmanager
 def _pools(threads: int) -> Iterator[None]:
     """Within it, a process that starts has that many threads in every library: they read it when they are loaded."""
-    told = dict.fromkeys(POOLS, str(threads)) | short_waits()
-    before = {name: os.environ.get(name) for name in told}
-    os.environ.update(told)
+    values = dict.fromkeys(POOLS, str(threads)) | short_waits()
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:
@@ -173,12 +160,13 @@ def _work(line: Connection) -> None:
 
 
 def _do(job: Job, line: Connection) -> tuple[Any, ...]:
+    """A kind of message, and what it has beside the job."""
     try:
-        return "answer", job.run(lambda said: line.send(("word", said)))
+        return Answer, job.run(lambda value: line.send((News, value)))
     except UnrollError as error:
-        return "failure", str(error), ""
+        return Failure, str(error)
     except BrokenPipeError:
         raise
-    except Exception as error:  # one job's fault does not stop the others; it is told with its traceback
+    except Exception as error:  # one job's bug does not stop the others; it is shown with its traceback
         text = next(iter(str(error).splitlines()), "")
-        return "failure", f"{type(error).__name__}: {text}", traceback.format_exc()
+        return Failure, f"{type(error).__name__}: {text}", traceback.format_exc()

@@ -1,4 +1,4 @@
-"""``unroll doctor``: what stands between a task and a good run, in words, with what to do about it."""
+"""``unroll doctor``: what stands between a task and a good run, and what to do about it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,12 +20,11 @@ _MARKS = {"fine": "[green]✓[/]", "note": "[yellow]![/]", "fault": "[red]✗[/]
 
 
 def main(root: Path, name: str | None, output: "Console") -> bool:
-    """Show all findings; whether there is a fault among them. Raises ConfigError for a task that is none."""
-    found = list(examine(root, name))
-    output.print(_table(found))
-    faults = sum(finding.level == "fault" for _, finding in found)
-    notes = sum(finding.level == "note" for _, finding in found)
-    output.print(f"{faults} to mend, {notes} to know" if faults or notes else "all is well", highlight=False)
+    """Show all findings; whether there is a fault among them. Raises ConfigError for an unknown task."""
+    findings = list(examine(root, name))
+    output.print(_table(findings))
+    faults, notes = (sum(finding.level == level for _, finding in findings) for level in ("fault", "note"))
+    output.print(f"{faults} to fix, {notes} to know" if faults or notes else "all is well", highlight=False)
     return bool(faults)
 
 
@@ -39,29 +38,23 @@ def examine(root: Path, name: str | None) -> Iterator[tuple[str, Finding]]:
         names = params.tasks()
         params.source()
     except ConfigError as error:
-        yield "", fault("parameters", str(error), "mend the file; unroll schema prints what is allowed")
+        yield "", fault("parameters", str(error), "fix the file; unroll schema prints what is allowed")
         return
-    tasks = [Task.open(root, name)] if name else [Task.open(root, each) for each in names]
     sound = []
-    for task in tasks:
-        found = list(_parameters(task))
-        yield from ((task.name, finding) for finding in found)
-        sound += [task] if all(finding.level == "fine" for finding in found) else []
+    for task in [Task.open(root, each) for each in ([name] if name else names)]:
+        faults = check.faults_of(task)
+        for line in faults:
+            yield task.name, fault("parameters", line, "unroll schema prints what is allowed")
+        if not faults:
+            yield task.name, fine("parameters", "all keys and values are allowed")
+            sound.append(task)
     try:
         stale = chain.changed(root) if sound and (root / ".dvc").is_dir() else {}
     except StoreError as error:
-        yield "", fault("dvc", str(error), "mend dvc.yaml or params.yaml; dvc status tells more")
+        yield "", fault("dvc", str(error), "fix dvc.yaml or params.yaml; dvc status tells more")
         return
     for task in sound:
         yield from ((task.name, finding) for finding in _task(task, stale.get(task.name, [])))
-
-
-def _parameters(task: Task) -> Iterator[Finding]:
-    faults = check.faults_of(task)
-    for line in faults:
-        yield fault("parameters", line, "unroll schema prints what is allowed")
-    if not faults:
-        yield fine("parameters", "all keys and values are allowed")
 
 
 def _task(task: Task, stale: list[str]) -> Iterator[Finding]:
@@ -72,7 +65,7 @@ def _task(task: Task, stale: list[str]) -> Iterator[Finding]:
         yield from task_state.stages(task, stale)
 
 
-def _table(found: list[tuple[str, Finding]]) -> "Table":
+def _table(findings: list[tuple[str, Finding]]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
@@ -81,13 +74,12 @@ def _table(found: list[tuple[str, Finding]]) -> "Table":
     table.add_column(style="bold", no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    order = {name: number for number, name in enumerate(dict.fromkeys(name for name, _ in found))}
+    order = {name: number for number, name in enumerate(dict.fromkeys(name for name, _ in findings))}
     last = None
-    for name, finding in sorted(found, key=lambda pair: order[pair[0]]):
-        shown = "" if name == last else name
-        told = Text(finding.what)
+    for name, finding in sorted(findings, key=lambda pair: order[pair[0]]):
+        text = Text(finding.what)
         if finding.advice:
-            told.append(f" → {finding.advice}", style="italic")
-        table.add_row(_MARKS[finding.level], shown, finding.area, told)
+            text.append(f" → {finding.advice}", style="italic")
+        table.add_row(_MARKS[finding.level], "" if name == last else name, finding.area, text)
         last = name
     return table

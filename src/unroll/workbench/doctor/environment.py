@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from unroll.core.errors import TrackingError
+from unroll.core.text import few
 from unroll.tracking import backend
 from unroll.workbench.doctor.findings import Finding, fault, fine, note, size
 
@@ -42,19 +43,19 @@ def _project(root: Path) -> dict[str, Any]:
 def _python(project: dict[str, Any]) -> Iterator[Finding]:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-    mine, wanted = platform.python_version(), str(project.get("requires-python", ""))
+    version, required = platform.python_version(), str(project.get("requires-python", ""))
     try:
-        fits = mine in SpecifierSet(wanted)
+        fits = version in SpecifierSet(required)
     except InvalidSpecifier:
         fits = True
     if fits:
-        yield fine("python", f"{mine} at {sys.executable}")
+        yield fine("python", f"{version} at {sys.executable}")
     else:
-        yield fault("python", f"{mine}; the project needs {wanted}", "make an environment with such a Python")
+        yield fault("python", f"{version}; the project needs {required}", "make an environment with such a Python")
 
 
 def _packages(root: Path, project: dict[str, Any]) -> Iterator[Finding]:
-    """Installed versions against requirements.lock; a package that the project itself asks for must be there."""
+    """Installed versions against requirements.lock; a direct dependency of the project must be there."""
     try:
         pinned = dict(_PINNED.findall((root / "requirements.lock").read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError):
@@ -62,14 +63,14 @@ def _packages(root: Path, project: dict[str, Any]) -> Iterator[Finding]:
         return
     own = {_plain(re.split(r"[<>=!~\[; ]", line)[0]) for line in project.get("dependencies", [])}
     missing, other = [], []
-    for name, wanted in pinned.items():
+    for name, pin in pinned.items():
         try:
-            found = importlib.metadata.version(name)
+            installed = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             missing.append(name)
             continue
-        if found.split("+")[0] != wanted.split("+")[0]:  # a build tag such as +cpu is no other version
-            other.append(f"{name} {found} (pinned: {wanted})")
+        if installed.split("+")[0] != pin.split("+")[0]:  # a build tag such as +cpu makes no other version
+            other.append(f"{name} {installed} (pinned: {pin})")
     advice = "pip install -r requirements.lock"
     if needed := [name for name in missing if _plain(name) in own]:
         yield fault("packages", f"not installed: {_listed(needed)}", advice)
@@ -93,7 +94,7 @@ def _disk(root: Path) -> Iterator[Finding]:
 
 def _repository(root: Path) -> Iterator[Finding]:
     if not (root / ".dvc").is_dir():
-        yield fault("dvc", "no folder .dvc: this is no project of DVC", "dvc init")
+        yield fault("dvc", "no folder .dvc: this is not a DVC project", "dvc init")
         return
     if any((folder / ".git").exists() for folder in (root, *root.parents)):
         yield fine("git", "a repository")
@@ -122,7 +123,7 @@ def _tracking(root: Path) -> Iterator[Finding]:
     try:
         backend.require_usable(root)
     except TrackingError as error:
-        yield fault("tracking", str(error), "start the server, or mend MLFLOW_TRACKING_URI")
+        yield fault("tracking", str(error), "start the server, or fix MLFLOW_TRACKING_URI")
         return
     path = backend.database(root)
     yield fine("tracking", where if path is None or path.is_file() else f"{where}, made by the first run")
@@ -134,4 +135,4 @@ def _plain(name: str) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f", … ({len(names)})" if len(names) > SHOWN else "")
+    return few(names, SHOWN, ", ") + (f" ({len(names)})" if len(names) > SHOWN else "")

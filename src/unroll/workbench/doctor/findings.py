@@ -1,4 +1,4 @@
-"""What a check found, in words, and what to do about it."""
+"""What a check showed, and what to do about it."""
 
 from typing import Literal, NamedTuple
 
@@ -6,7 +6,7 @@ Level = Literal["fine", "note", "fault"]
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at; a fault stops a run or spoils what comes of it, a note does not."""
+    """One thing that was checked; a fault stops a run or spoils its results, a note does not."""
 
     level: Level
     area: str
@@ -20,12 +20,12 @@ def fine(area: str, what: str) -> Finding:
 
 
 def note(area: str, what: str, advice: str = "") -> Finding:
-    """Worth to know."""
+    """Worth knowing."""
     return Finding("note", area, what, advice)
 
 
 def fault(area: str, what: str, advice: str) -> Finding:
-    """To be mended."""
+    """To be fixed."""
     return Finding("fault", area, what, advice)
 
 

@@ -1,4 +1,4 @@
-"""The raw files of a task: there, readable, unchanged since they were ingested, and what a first look says of them."""
+"""The raw files of a task: there, readable, unchanged since they were ingested, and what a first look shows."""
 
 import os
 import shutil
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from unroll.core import store
-from unroll.core.config import PrepareConfig
 from unroll.core.errors import StoreError, UnrollError
+from unroll.core.text import few, shorten
 from unroll.datasets.files import FilesConfig, Plan
 from unroll.datasets.files.config import identifier, paths, plain
 from unroll.datasets.files.first_look import ROWS
@@ -31,14 +31,14 @@ def look(task: Task) -> Iterator[Finding]:
         return
     source = task.source(config)
     try:
-        found = ingest.source_fingerprint(dataset, config, source, task.layout.root)
+        hashes = ingest.source_fingerprint(dataset, config, source, task.layout.root)
     except (UnrollError, OSError) as error:
-        yield fault("files", _line(error), "mend source in params.yaml, or put the files there")
+        yield fault("files", _line(error), "fix source in params.yaml, or put the files there")
         return
-    if found is None:
+    if hashes is None:
         yield fine("files", f"source {source}")
     else:
-        yield _unchanged(task, found) or fine("files", f"{len(found)} of source {source}")
+        yield _changed(task, hashes) or fine("files", f"{len(hashes)} of source {source}")
 
 
 def _own_files(task: Task, config: FilesConfig) -> Iterator[Finding]:
@@ -48,38 +48,40 @@ def _own_files(task: Task, config: FilesConfig) -> Iterator[Finding]:
         files = dataset.own_files(config, root)
         closed = [name for name, path in files.items() if not os.access(path, os.R_OK)]
         if closed:
-            yield fault("files", f"{closed[0]}: may not be read", "give yourself the right to read it")
+            yield fault("files", f"{closed[0]}: may not be read", "give yourself read permission")
             return
         plan = Plan.of(config, root)
-        found = ingest.source_fingerprint(dataset, config, "", root) or {}
+        hashes = ingest.source_fingerprint(dataset, config, "", root) or {}
     except (UnrollError, OSError) as error:
-        yield fault("files", _line(error), "mend the block data of the task, or the file")
+        yield fault("files", _line(error), "fix the block data of the task, or the file")
         return
     whole = sum(path.stat().st_size for path in files.values())
-    yield _unchanged(task, found) or fine("files", f"{', '.join(list(files)[:4])}: {size(whole)}")
+    yield _changed(task, hashes) or fine("files", f"{', '.join(list(files)[:4])}: {size(whole)}")
     yield from _elsewhere(config)
     if (free := shutil.disk_usage(root).free) < ROOM * whole:
-        yield fault(
-            "disk", f"{size(free)} free; a run on {size(whole)} of files needs some {size(ROOM * whole)}", "make room"
-        )
+        what = f"{size(free)} free; a run on {size(whole)} of files needs some {size(ROOM * whole)}"
+        yield fault("disk", what, "make room")
     yield from _first_look(task, plan)
 
 
 def _first_look(task: Task, plan: Plan) -> Iterator[Finding]:
     """What the files say now against what ingest found, and against the block ``prepare``."""
     for key, (value, why) in plan.inferred.proposals.items():
-        yield note("first look", f"{why}", f"data.{key}: {value} would say so")
-    ingested = _ingested(task)
+        yield note("first look", few(why), f"if so, set data.{key}: {value}")
+    ingested = dict(_manifest(task).get("found", {}).get("block", {}))
     now = plain(plan.config)
     moved = [key for key in sorted({*ingested, *now}) if ingested and ingested.get(key) != now.get(key)]
     for key in moved:
-        told = f"{key}: {_short(now.get(key))} now, {_short(ingested.get(key))} when ingested"
-        yield note("first look", told, f"unroll repro {task.name}, or say data.{key}")
+        new, old = (shorten(str(block.get(key)), 80) for block in (now, ingested))
+        yield note(
+            "first look", f"{key}: {new} now, {old} when ingested", f"unroll repro {task.name}, or set data.{key}"
+        )
     if not moved:
         yield fine("first look", f"{_shape(plan)}, as the block says")
     if plan.config.kind == "series":
-        yield from _series_agree(task.prepare_config(), plan.config)
-        yield from _target_changes(task.prepare_config(), plan)
+        prepare = task.prepare_config().model_dump()
+        yield from _unknown_columns(prepare, plan.config)
+        yield from _constant_target(prepare, plan)
 
 
 def _shape(plan: Plan) -> str:
@@ -98,27 +100,23 @@ def _elsewhere(config: FilesConfig) -> Iterator[Finding]:
         yield note("files", what, "put the files into the project's folder and name them from there")
 
 
-def _series_agree(prepare: PrepareConfig, config: FilesConfig) -> Iterator[Finding]:
-    """Names in ``prepare`` that the table will not have."""
+def _unknown_columns(prepare: Mapping[str, Any], config: FilesConfig) -> Iterator[Finding]:
+    """Names in ``prepare``, as far as its problem has such keys, that the table will not have."""
     numbers = list(named(config).values())
     words = [identifier(column) for column in config.categories or ()]
-    asked: Any = prepare
-    variables = [] if asked.variables == "all" else list(asked.variables)
-    for key, names, there in (
-        ("target", [asked.target], numbers),
-        ("variables", variables, numbers),
-        ("categories", list(asked.categories), words),
-    ):
+    for key, columns in (("target", numbers), ("variables", numbers), ("categories", words)):
+        value = prepare.get(key) or ()
+        names = () if value == "all" else (value,) if isinstance(value, str) else value
         for name in names:
-            if name not in there:
-                expected = ", ".join(there) or "none"
-                yield fault("parameters", f"prepare.{key}: {name!r} is no column of the table", f"one of {expected}")
+            if name not in columns:
+                expected = ", ".join(columns) or "none"
+                yield fault("parameters", f"prepare.{key}: the table has no column {name!r}", f"one of {expected}")
 
 
-def _target_changes(prepare: PrepareConfig, plan: Plan) -> Iterator[Finding]:
+def _constant_target(prepare: Mapping[str, Any], plan: Plan) -> Iterator[Finding]:
     """A target that has one value in the rows of the first look: a fault where these are all."""
-    asked: Any = prepare
-    column = next((old for old, new in named(plan.config).items() if new == asked.target), None)
+    target = prepare.get("target")
+    column = next((old for old, new in named(plan.config).items() if new == target), None)
     if column is None:
         return
     number_N = plan.inferred.columns[column].number_N
@@ -126,41 +124,30 @@ def _target_changes(prepare: PrepareConfig, plan: Plan) -> Iterator[Finding]:
     if len(there_N) and there_N.min() < there_N.max():
         return
     whole = len(number_N) < ROWS
-    held = f"{there_N[0]:g}" if len(there_N) else "nothing"
-    what = (
-        f"prepare.target: {asked.target!r} holds {held} in all of the {'' if whole else 'first '}{len(number_N):,} rows"
-    )
+    value = f"{there_N[0]:g}" if len(there_N) else "nothing"
+    rows = f"{'' if whole else 'first '}{len(number_N):,} rows"
+    what = f"prepare.target: {target!r} holds {value} in all of the {rows}"
     if whole:
-        yield fault("parameters", what, "a column that changes is needed: prepare stops at one that does not")
+        yield fault("parameters", what, "choose a column that changes: prepare stops at one that does not")
     else:
         yield note("parameters", what, "it must change in the part that trains, or prepare stops")
 
 
-def _unchanged(task: Task, found: Mapping[str, str]) -> Finding | None:
+def _changed(task: Task, hashes: Mapping[str, str]) -> Finding | None:
     """A note where the files are not those that were ingested; None where they are, or nothing was ingested."""
-    try:
-        manifest: Any = store.read_json(task.layout.raw / ingest.MANIFEST)
-    except StoreError:
+    ingested = {name: file["sha256"] for name, file in _manifest(task).get("files", {}).items()}
+    changed = [name for name in sorted({*hashes, *ingested}) if hashes.get(name) != ingested.get(name)]
+    if not ingested or not changed or not hashes:
         return None
-    ingested = {name: file["sha256"] for name, file in manifest["files"].items()}
-    other = [name for name in sorted({*found, *ingested}) if found.get(name) != ingested.get(name)]
-    if not other or not found:
-        return None
-    return note("files", f"{', '.join(other[:4])}: changed since they were ingested", f"unroll repro {task.name}")
+    return note("files", f"{', '.join(changed[:4])}: changed since they were ingested", f"unroll repro {task.name}")
 
 
-def _ingested(task: Task) -> dict[str, Any]:
-    """The block that ingest completed; empty where it has not run."""
+def _manifest(task: Task) -> dict[str, Any]:
+    """What ingest noted; empty where it has not run."""
     try:
-        manifest: Any = store.read_json(task.layout.raw / ingest.MANIFEST)
+        return dict(store.read_json(task.layout.raw / ingest.MANIFEST))
     except StoreError:
         return {}
-    return dict(manifest.get("found", {}).get("block", {}))
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 80 else f"{text[:77]}…"
 
 
 def _line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""What ingest and validation said of a task's rows when they last ran: how many were set aside, and what is odd."""
+"""What ingest and validation reported of a task's rows when they last ran: how many were set aside, what is odd."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from unroll.stages.validate import rejected
 from unroll.workbench.doctor.findings import Finding, fine, note
 
 SHOWN = 3
-"""Findings of a validation that are told one by one."""
+"""Findings of a validation that are shown one by one."""
 
 
 def look(task: Task) -> Iterator[Finding]:
@@ -19,7 +19,8 @@ def look(task: Task) -> Iterator[Finding]:
     layout = task.layout
     try:
         result: Any = store.read_json(layout.state / "validation" / "result.json")
-        rows, aside, found = int(result["rows"]), int(result["rejected_rows"]), list(result["failures"])
+        rows, aside, failures = int(result["rows"]), int(result["rejected_rows"]), list(result["failures"])
+        critical = len(failures) - int(result["expectations"]["failed"]["warning"])  # which come first
     except (StoreError, KeyError, TypeError):
         return
     if aside:
@@ -29,15 +30,15 @@ def look(task: Task) -> Iterator[Finding]:
         yield note("rows", what, f"see {kept}, which has them with their reasons")
     else:
         yield fine("rows", f"{rows:,}, none set aside")
-    for line in found[:SHOWN]:
-        yield note("validation", line, "mend the files or the block" if line.startswith("critical") else "")
-    if len(found) > SHOWN:
+    for number, line in enumerate(failures[:SHOWN]):
+        yield note("validation", line, "fix the files or the block" if number < critical else "")
+    if len(failures) > SHOWN:
         page = (layout.state / "validation" / "index.html").relative_to(layout.root).as_posix()
-        yield note("validation", f"{len(found) - SHOWN} more findings", f"see {page}")
+        yield note("validation", f"{len(failures) - SHOWN} more findings", f"see {page}")
 
 
 def _first(path: Path) -> str:
-    """The first of the rows set aside; nothing where the list is away."""
+    """The first of the rows set aside; nothing where the list is missing."""
     try:
         listed = rejected.read(path)
     except StoreError:

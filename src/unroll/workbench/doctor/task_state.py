@@ -14,7 +14,7 @@ from unroll.workbench.doctor.findings import Finding, fault, fine, note
 
 
 def device(train: TrainConfig) -> Iterator[Finding]:
-    """The device asked for, and threads against processors; torch is loaded only where one device is named."""
+    """The chosen device, and threads against processors; torch is loaded only where one device is named."""
     cores = processors()
     if train.threads > cores:
         what = f"train.threads: {train.threads}, and there are {cores} processors"
@@ -33,10 +33,10 @@ def device(train: TrainConfig) -> Iterator[Finding]:
 
 
 def stages(task: Task, stale: Sequence[str]) -> Iterator[Finding]:
-    """Which stages are up to date, whether the last run failed, and what the gate said of the model."""
+    """Which stages are up to date, whether the last run failed, and the gate's verdict on the model."""
     again = f"unroll repro {task.name}"
     if failure := last_failure(task.layout) if stale else None:
-        yield fault("last run", f"{failure.stage} failed: {failure.reason}", f"mend it, then {again}")
+        yield fault("last run", f"{failure.stage} failed: {failure.reason}", f"fix it, then {again}")
     waiting = [stage for stage in STAGES if stage in stale]
     if waiting:
         made = [stage for stage in STAGES if stage not in waiting]
@@ -56,10 +56,10 @@ def _model(task: Task) -> Iterator[Finding]:
     except UnrollError as error:
         yield note("model", str(error), "unroll ui shows the tracking store")
         return
-    told = f"{verdict['alias']}: {verdict['reason']}"
+    text = f"{verdict['alias']}: {verdict['reason']}"
     if not known:
-        yield note("model", f"{told}; the tracking store does not know it", f"unroll publish {task.name}")
+        yield note("model", f"{text}; the tracking store does not know it", f"unroll publish {task.name}")
     elif verdict["alias"] == "champion":
-        yield fine("model", told)
+        yield fine("model", text)
     else:
-        yield note("model", told, "another model, more data, or another gate; see the model card")
+        yield note("model", text, "another model, more data, or another gate; see the model card")

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unroll.core import store
-from unroll.stages.evaluate.figures import canvas as canvases
+from unroll.stages.evaluate.figures import canvas
 from unroll.stages.evaluate.figures.canvas import INK, MUTED, PALETTE
 
 if TYPE_CHECKING:
@@ -26,17 +25,14 @@ GAP = 1.0
 
 def write(frame: "pd.DataFrame", title: str, path: Path) -> None:
     """Draw columns name, x, y and, if there, group to ``path``, a PNG."""
-    with canvases.own_style():
-        canvas = draw(frame, title)
-        with store.atomic_file(path) as temporary:
-            canvas.savefig(temporary, format="png", metadata={"Software": None})
+    canvas.save(path, lambda: draw(frame, title))
 
 
 def draw(frame: "pd.DataFrame", title: str) -> "Canvas":
     """The picture; names written in the frame's order, each where no earlier one stands, and left out without room."""
-    canvas = canvases.blank(HEIGHT_IN)
-    canvas.set_figwidth(WIDTH_IN)
-    axes = canvas.add_subplot()
+    picture = canvas.blank(HEIGHT_IN)
+    picture.set_figwidth(WIDTH_IN)
+    axes = picture.add_subplot()
     axes.set_title(title)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -49,13 +45,13 @@ def draw(frame: "pd.DataFrame", title: str) -> "Canvas":
         axes.scatter(part["x"], part["y"], s=10, color=colour, linewidths=0, label=group or "none")
     if len(colours) > 1:
         handles, labels = axes.get_legend_handles_labels()
-        canvas.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 6), title="sign of")
-    canvas.draw_without_rendering()  # the layout is final from here on: names know where they stand
+        picture.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 6), title="sign of")
+    picture.draw_without_rendering()  # the layout is final from here on: names know where they stand
     left_out = _write_names(axes, frame, [colours[group] for group in groups])
     if left_out:
         names = "1 name has no room and is a dot" if left_out == 1 else f"{left_out} names have no room and are dots"
         axes.set_xlabel(f"{names}; the table beside this picture has all")
-    return canvas
+    return picture
 
 
 def _colours(frame: "pd.DataFrame") -> dict[str, str]:
@@ -63,21 +59,17 @@ def _colours(frame: "pd.DataFrame") -> dict[str, str]:
     if "group" not in frame:
         return {"": INK}
     named = sorted(set(frame["group"]) - {""})
-    found = {group: PALETTE[number % (len(PALETTE) - 1)] for number, group in enumerate(named)}
-    return {"": MUTED, **found}
+    return {"": MUTED, **{group: PALETTE[number % (len(PALETTE) - 1)] for number, group in enumerate(named)}}
 
 
 def _write_names(axes: "Axes", frame: "pd.DataFrame", colours: Sequence[str]) -> int:
     """Write the names that have room; how many have none."""
     taken: list[Bbox] = []
-    inside, left_out = axes.get_window_extent(), 0
+    inside = axes.get_window_extent()
     for name, x, y, colour in zip(frame["name"], frame["x"], frame["y"], colours, strict=True):
-        box = _place(axes, name, (x, y), colour, inside, taken)
-        if box is None:
-            left_out += 1
-        else:
+        if (box := _place(axes, name, (x, y), colour, inside, taken)) is not None:
             taken.append(box)
-    return left_out
+    return len(frame) - len(taken)
 
 
 def _place(

@@ -79,18 +79,18 @@ class Embedding:
         lower = {known.lower(): known for known in reversed(self.names)}
         near = [lower[one] for one in difflib.get_close_matches(name.lower(), lower, n=SUGGESTED, cutoff=0.5)]
         hint = f"the nearest are {', '.join(map(shown, near))}" if near else f"such as {shown(self.names[0])}"
-        raise ConfigError(f"{name!r} is none of the {len(self.names):,} names in {self.source}; {hint}")
+        raise ConfigError(f"{name!r} is not among the {len(self.names):,} names in {self.source}; {hint}")
 
     def neighbours(self, names: Sequence[str], count: int) -> list[tuple[str, str, float]]:
         """For each of ``names`` the ``count`` nearest others with their cosine, the nearest first."""
         rows = [self.row(name) for name in names]
         units_ND = similarity.unit(self.vectors_ND)
-        found = []
+        nearest = []
         for row in rows:
             self._require_direction(units_ND[row], f"the vector of {shown(self.names[row])}")
             near = zip(*similarity.nearest(units_ND, units_ND[row], count, {row}), strict=True)
-            found += [(self.names[row], self.names[other], float(cosine)) for other, cosine in near]
-        return found
+            nearest += [(self.names[row], self.names[other], float(cosine)) for other, cosine in near]
+        return nearest
 
     def analogy(self, a: str, b: str, c: str, count: int) -> list[tuple[str, float]]:
         """The ``count`` names that are to ``c`` what ``b`` is to ``a``, the best first, with their cosine."""
@@ -135,15 +135,15 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str | float]]) -> "Table
     from rich.table import Table
     from rich.text import Text
 
-    found = Table(box=box.SIMPLE_HEAD)
+    view = Table(box=box.SIMPLE_HEAD)
     for head in heads:
-        found.add_column(head, justify="right" if head == "cosine" else "left")
+        view.add_column(head, justify="right" if head == "cosine" else "left")
     last: str | float = ""
     for first, *others in rows:
         cells = ["" if first == last and others[:-1] else first, *others]
-        found.add_row(*(Text(f"{one:.3f}" if isinstance(one, float) else shown(one) if one else "") for one in cells))
+        view.add_row(*(Text(f"{one:.3f}" if isinstance(one, float) else shown(one) if one else "") for one in cells))
         last = first
-    return found
+    return view
 
 
 def write_map(embedding: Embedding, words: int, method: Method, path: Path) -> list[Path]:

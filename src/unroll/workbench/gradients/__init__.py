@@ -76,7 +76,7 @@ class Diagnosis:
 def main(root: Path, name: str, cells: str, trained: bool, steps: int, output: Path | None, console: "Console") -> None:
     """Measure, draw, write and print; ``cells`` are names between commas.
 
-    Raises ConfigError for an unknown cell, an output that is no .png, or a network without recurrent layers,
+    Raises ConfigError for an unknown cell, an output that is not a .png, or a network without recurrent layers,
     StoreError where data or model are not there, DataError where the model is one of other data.
     """
     from unroll.workbench.gradients import picture
@@ -190,7 +190,7 @@ def _cells(text: str) -> list[Cell]:
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in known:
-            raise ConfigError(f"--cells: {name!r} is no cell; expected some of {', '.join(known)} between commas")
+            raise ConfigError(f"--cells: {name!r} is not a cell; expected some of {', '.join(known)} between commas")
     return [known[name] for name in dict.fromkeys(names)]
 
 
@@ -198,7 +198,7 @@ def _own_cell(task: Task) -> Cell:
     """The cell of the task's own network."""
     config = task.model_config()
     if not isinstance(config, RecurrentConfig):
-        raise ConfigError(f"{task.params.path}: tasks.{task.name}.model: no cell in it; expected a recurrent network")
+        raise ConfigError(f"{task.params.path}: tasks.{task.name}.model: it has no cell; expected a recurrent network")
     return config.cell
 
 
@@ -240,15 +240,12 @@ def _parts(network: "nn.Module") -> dict[str, Any]:
     """The recurrent parts of a network by name; of parts alike but for a number, such as an ensemble's, the first."""
     from unroll.nn.recurrent import RecurrentEncoder
 
-    found: dict[str, Any] = {}
-    seen: set[tuple[str, int, int]] = set()
+    parts: dict[tuple[str, int, int], tuple[str, Any]] = {}
     for name, module in network.named_modules():
         if isinstance(module, RecurrentEncoder):
             kind = re.sub(r"\d+", "", name), module.inputs, module.outputs
-            if kind not in seen:
-                found[name or "network"] = module
-            seen.add(kind)
-    return found
+            parts.setdefault(kind, (name or "network", module))
+    return dict(parts.values())
 
 
 def _scaled(network: "nn.Module", factor: float) -> "nn.Module":
@@ -269,9 +266,9 @@ def _clippings(
     bound = config.clip_norm or CLIP_NORM
     plain = config.model_copy(update={"optimizer": "sgd", "momentum": 0.0, "learning_rate": LONGEST_STEP / bound})
     settings = [(own, 1.0, config.optimizer.capitalize(), config), (EXPLODING, STRETCH, "plain SGD", plain)]
-    found = []
+    clippings = []
     for cell, factor, optimizer, used in settings:
         network = _scaled(_untrained(task, problem, prepared, config, cell), factor)
         free, clipped = (first_steps(network, problem, prepared, used, steps, limit) for limit in (None, bound))
-        found.append(Clipping(cell, factor, optimizer, bound, free, clipped))
-    return found
+        clippings.append(Clipping(cell, factor, optimizer, bound, free, clipped))
+    return clippings

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unroll.nn.recurrent import Run
+from unroll.nn.step_recording import Run
 
 PARTS = ("h", "c")
 """The names of a state's parts: every cell has h, an LSTM c, too."""
@@ -29,11 +29,6 @@ class Flow:
     norm_D: np.ndarray
     sequences_D: np.ndarray
 
-    @property
-    def half_life(self) -> float:
-        """Steps in which the norm halves, by least squares on its logarithm; below 0 where it doubles instead."""
-        return half_life(self.norm_D)
-
 
 def flows(run: Run, loss: Tensor, seed: int) -> list[Flow]:
     """The flows of a run's layers, directions and parts, backwards from where the loss takes hold of the top layer.
@@ -43,7 +38,7 @@ def flows(run: Run, loss: Tensor, seed: int) -> list[Flow]:
     directly stays out, else it would hide what the recurrence lets through. Where the loss has no gradient at all, as
     in front of an output layer that starts at zero, a random direction drawn from ``seed`` stands for it.
     """
-    found: list[Flow] = []
+    made: list[Flow] = []
     for direction in run.layers[-1].directions:
         top = torch.stack([state[0] for state in run.layers[-1].directions[direction]])
         last_B, aim_BH = _aim(run, loss, direction, seed)
@@ -55,12 +50,14 @@ def flows(run: Run, loss: Tensor, seed: int) -> list[Flow]:
                 norm_D, count_D = _by_distance(torch.stack(_filled(grads, aim_BH)).norm(dim=2), last_B)
                 if name != "h":
                     norm_D[0] = np.nan  # the gradient is let in at h; c, as it is handed on, comes in a step before
-                found.append(Flow(layer, direction, name, norm_D, count_D))
-    return found
+                made.append(Flow(layer, direction, name, norm_D, count_D))
+    return made
 
 
 def half_life(norm_D: np.ndarray) -> float:
-    """Steps in which a norm halves; infinite where it stays, below 0 where it grows, NaN where there is too little.
+    """Steps in which a norm halves, by least squares on its logarithm.
+
+    Infinite where it stays, below 0 where it grows, NaN where there is too little.
 
     >>> round(half_life(0.5 ** np.arange(6.0)), 6), round(half_life(2 ** np.arange(6.0)), 6)
     (1.0, -1.0)

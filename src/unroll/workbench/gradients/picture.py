@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unroll.core import store
 from unroll.core.config import Cell
 from unroll.display.wording import number
-from unroll.stages.evaluate.figures import canvas as canvases
+from unroll.stages.evaluate.figures import canvas
 from unroll.stages.evaluate.figures.canvas import INK, MUTED, PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
     from matplotlib.figure import SubFigure
     from rich.console import Console
 
@@ -51,15 +51,17 @@ def write(diagnosis: "Diagnosis", path: Path) -> None:
     panels = _panels(diagnosis)
     rows = math.ceil(len(panels) / 2)
     heights = [TITLE_IN + PANEL_IN * rows, TITLE_IN + PANEL_IN, TITLE_IN + 1.85 * PANEL_IN]
-    with canvases.own_style():
-        canvas = canvases.blank(sum(heights))
-        areas: Any = canvas.subfigures(3, 1, height_ratios=heights)
+
+    def draw() -> "Canvas":
+        picture = canvas.blank(sum(heights))
+        areas: Any = picture.subfigures(3, 1, height_ratios=heights)
         top, middle, bottom = areas
         _draw_cells(top, diagnosis, panels)
         _draw_scaled(middle, diagnosis)
         _draw_clippings(bottom, diagnosis.clippings)
-        with store.atomic_file(path) as temporary:
-            canvas.savefig(temporary, format="png", metadata={"Software": None})
+        return picture
+
+    canvas.save(path, draw)
 
 
 def show(diagnosis: "Diagnosis", console: "Console") -> None:
@@ -98,8 +100,8 @@ def title(clipping: "Clipping") -> str:
 
 def _panels(diagnosis: "Diagnosis") -> list[tuple[str, int]]:
     """Part and layer of each panel."""
-    found = {(one.part, flow.layer): None for one in diagnosis.cells for flow in one.flows}
-    return list(found)[:MOST_PANELS]
+    panels = dict.fromkeys((one.part, flow.layer) for one in diagnosis.cells for flow in one.flows)
+    return list(panels)[:MOST_PANELS]
 
 
 def _draw_cells(area: "SubFigure", diagnosis: "Diagnosis", panels: Sequence[tuple[str, int]]) -> None:
@@ -124,7 +126,7 @@ def _draw_cells(area: "SubFigure", diagnosis: "Diagnosis", panels: Sequence[tupl
     remark = f"untrained weights · mean of {sequences} sequences" + (
         " · the direction that reads forwards" if both else ""
     )
-    canvases.note(list(grid.flat)[len(panels) - 1], remark)
+    canvas.note(list(grid.flat)[len(panels) - 1], remark)
 
 
 def _draw_flow(axes: "Axes", measured: "Measured", flow: "Flow") -> None:
@@ -169,7 +171,7 @@ def _draw_clippings(area: "SubFigure", clippings: "Sequence[Clipping]") -> None:
         _limit_loss(losses, clipping)
         losses.set_xlabel("step")
         losses.set_xlim(0, steps + 1)
-        canvases.whole_numbers(losses)
+        canvas.whole_numbers(losses)
     grid[0][0].set_ylabel("gradient norm\nbefore clipping")
     grid[1][0].set_ylabel("loss of the batch")
     _legend(area, grid[0][0])
@@ -261,7 +263,7 @@ def power(value: float, about: bool = False) -> str:
 
 def _steps_back(axes: "Axes") -> None:
     axes.set_xlabel("steps back")
-    canvases.whole_numbers(axes)
+    canvas.whole_numbers(axes)
     axes.margins(x=0.02)
 
 

@@ -1,6 +1,6 @@
-"""``unroll new``: a look at files of one's own, and a complete block of parameters for a task on them.
+"""``unroll new``: a look at the user's own files, and a complete block of parameters for a task on them.
 
-Nothing is written but that block, behind the other tasks of ``params.yaml``, and only after it was shown.
+Nothing is written but that block, after the other tasks of ``params.yaml``, and only after it was shown.
 """
 
 import re
@@ -22,59 +22,63 @@ from unroll.workbench.new import (
     writing,
 )
 from unroll.workbench.new.blocks import Proposal
+from unroll.workbench.new.other_problem import adapted
 from unroll.workbench.new.request import Request, parse
+from unroll.workbench.new.session import Session
 
 __all__ = ["Proposal", "Request", "main", "parse", "propose"]
-_KINDS = {
+_TABLES = {
     "series": propose_series.propose,
     "labelled_series": propose_labelled_series.propose,
     "labelled_text": propose_labelled_text.propose,
     "text": propose_text.propose,
     "pairs": propose_pairs.propose,
 }
+"""The proposals by the table that a problem takes."""
 
 
-def main(root: Path, name: str, wanted: Request, yes: bool, output: TextIO) -> None:
+def main(root: Path, name: str, request: Request, yes: bool, output: TextIO) -> None:
     """Propose, show, ask, write.
 
     Without ``yes`` and without a terminal to ask on, nothing is written: ConfigError.
     """
     path = root / "params.yaml"
-    found = propose(root, name, wanted)
-    text = found.text(name, writing.indent(path))
+    proposal = propose(root, name, request)
+    text = proposal.text(name, writing.indent(path))
     output.write(text)
     output.flush()
-    for line in found.warnings:
+    for line in proposal.warnings:
         sys.stderr.write(f"unroll: warning: {line}\n")
     if not yes and not sys.stdin.isatty():
         raise ConfigError(f"nothing written: there is no terminal to ask on; --yes appends this to {path}")
     if not yes and not _agreed(path):
         sys.stderr.write("unroll: nothing written\n")
         return
-    writing.append(path, name, text, found.values())
+    writing.append(path, name, text, proposal.values())
     sys.stderr.write(f"unroll: {path}: tasks.{name} added; next: unroll repro {name}\n")
 
 
-def propose(root: Path, name: str, wanted: Request) -> Proposal:
+def propose(root: Path, name: str, request: Request) -> Proposal:
     """The block of the task ``name``, which passes ``unroll check``.
 
-    Raises ConfigError for a name that is taken or none, or a key that does not go with the others; DataError for files
-    that cannot be read.
+    Raises ConfigError for a name that is taken or not allowed, or a key that does not go with the others; DataError for
+    files that cannot be read.
     """
     params = Params(root / "params.yaml")
     _require_new(params, name)
-    found = _KINDS[wanted.table](params, name, wanted, root).replaced(wanted.later())
-    task = Task(name, params.replaced({f"tasks.{name}": found.values()}), Layout(root, name))
+    proposal = _TABLES[request.table](Session(request, params, name, root))
+    proposal = adapted(proposal, request.problem).replaced(request.later())
+    task = Task(name, params.replaced({f"tasks.{name}": proposal.values()}), Layout(root, name))
     if faults := check.faults_of(task):
         raise ConfigError("\n".join(faults))
-    return found
+    return proposal
 
 
 def _require_new(params: Params, name: str) -> None:
     if name in params.tasks():
         raise ConfigError(f"{params.path}: tasks.{name}: is there already; expected a new name")
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", name):
-        raise ConfigError(f"{name!r} is no name of a task; expected letters, digits, _ and -")
+        raise ConfigError(f"{name!r} cannot name a task; expected letters, digits, _ and -")
 
 
 def _agreed(path: Path) -> bool:

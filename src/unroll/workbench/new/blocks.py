@@ -19,6 +19,11 @@ class Line(NamedTuple):
     why: str = ""
 
 
+def lines(**values: Any) -> list[Line]:
+    """Keys that need no reason."""
+    return [Line(key, value) for key, value in values.items()]
+
+
 @dataclass(frozen=True)
 class Proposal:
     """The five blocks of a task, what was seen of its files, and what of it must not be passed over."""
@@ -29,24 +34,23 @@ class Proposal:
 
     def values(self) -> dict[str, Any]:
         """What a reader of the YAML gets."""
-        return {name: {line.key: line.value for line in lines} for name, lines in self.blocks.items()}
+        return {name: {line.key: line.value for line in block} for name, block in self.blocks.items()}
 
     def replaced(self, given: Mapping[str, Any]) -> "Proposal":
         """The same with other values of some keys such as ``prepare.lag``; a key that is not there comes last."""
-        blocks = {name: list(lines) for name, lines in self.blocks.items()}
+        blocks = {name: list(block) for name, block in self.blocks.items()}
         for dotted, value in given.items():
             name, _, key = dotted.partition(".")
-            lines = blocks[name]
-            place = next((at for at, line in enumerate(lines) if line.key == key), len(lines))
-            lines[place : place + 1] = [Line(key, value, "given")]
+            block = blocks[name]
+            place = next((at for at, line in enumerate(block) if line.key == key), len(block))
+            block[place : place + 1] = [Line(key, value, "given")]
         return replace(self, blocks=blocks)
 
     def text(self, name: str, indent: int = 2) -> str:
         """The YAML below ``tasks:``, ``indent`` blanks a level."""
         one, two, three = (" " * indent * level for level in (1, 2, 3))
-        rows = [
-            f"{one}# {part}" for told in (*self.warnings, *self.seen) for part in _wrapped(told, WIDTH - len(one) - 2)
-        ]
+        remarks = (*self.warnings, *self.seen)
+        rows = [f"{one}# {part}" for remark in remarks for part in _wrapped(remark, WIDTH - len(one) - 2)]
         rows.append(f"{one}{flow(name)}:")
         for block in BLOCKS:
             rows.append(f"{two}{block}:")

@@ -11,17 +11,17 @@ from unroll.problems.windows import filling, starts
 MOST_ROWS = 1 << 19
 """Rows, the last ones, that treatments are tried on."""
 GOOD, FAIR = 0.95, 0.9
-"""Share of the windows that dropping must leave, and interpolation, before the next treatment is asked for."""
+"""Share of the windows that dropping must leave, and interpolation, before the next treatment is tried."""
 SHORT = 3
 """Rows in a row that a straight line may stand for."""
 
 
 @dataclass(frozen=True)
-class Lacking:
-    """Rows that lack in the time of a series: how many in all, in how many places, most in one and the time before it.
+class MissingRows:
+    """Rows missing in the time of a series: how many in all, in how many places, most in one and the time before it.
 
-    >>> Lacking.of(np.array([0, 60, 240, 300, 420]), 60)
-    Lacking(rows=3, places=2, longest=2, after_s=60)
+    >>> MissingRows.of(np.array([0, 60, 240, 300, 420]), 60)
+    MissingRows(rows=3, places=2, longest=2, after_s=60)
     """
 
     rows: int
@@ -30,7 +30,7 @@ class Lacking:
     after_s: int
 
     @classmethod
-    def of(cls, seconds_T: np.ndarray, step_s: int) -> "Lacking":
+    def of(cls, seconds_T: np.ndarray, step_s: int) -> "MissingRows":
         """Between the times of rows in order."""
         rows_T = np.maximum(np.diff(seconds_T) // step_s - 1, 0)
         at = int(np.argmax(rows_T)) if len(rows_T) else 0
@@ -52,8 +52,8 @@ class Gaps:
         """The last rows."""
         return cls(seconds_T[-MOST_ROWS:], missing_TF[-MOST_ROWS:], target, step_s)
 
-    def share(self, how: str, bridge: int, lag: int, asked: Sequence[int]) -> float:
-        """The share of the windows of ``lag`` rows, with the target measured at the rows ``asked``, that are left.
+    def share(self, how: str, bridge: int, lag: int, ahead: Sequence[int]) -> float:
+        """The share of the windows of ``lag`` rows, with the target measured at the rows ``ahead``, that are left.
 
         >>> gaps = Gaps(np.array([0, 1, 2, 4, 5, 6]), np.zeros((6, 1), dtype=bool), 0, 1)
         >>> gaps.share("drop", 0, 2, [1]), gaps.share("mask", 2, 2, [1])
@@ -68,23 +68,23 @@ class Gaps:
             gone_TF = filling.fill(
                 values_TF, filling.breaks(joined_T), "mask" if how == "mask" else "interpolate", bridge
             )
-            for ahead in asked:
-                legal_T &= _ahead(~gone_TF[:, self.target], lag - 1 + ahead)
+            for rows_ahead in ahead:
+                legal_T &= _ahead(~gone_TF[:, self.target], lag - 1 + rows_ahead)
             if how == "interpolate":
                 legal_T &= _ahead(np.asarray(~gone_TF.any(axis=1)), lag - 1)
         runs_R2 = starts.runs(np.asarray(np.isfinite(values_TF).all(axis=1)), joined_T)
-        found = starts.only(starts.split_windows(runs_R2, 0, rows, lag, max(asked), 1), legal_T)
-        return len(found) / max(rows - lag - max(asked) + 1, 1)
+        windows = starts.only(starts.split_windows(runs_R2, 0, rows, lag, max(ahead), 1), legal_T)
+        return len(windows) / max(rows - lag - max(ahead) + 1, 1)
 
-    def treatment(self, lag: int, asked: Sequence[int]) -> tuple[dict[str, Any], float]:
+    def treatment(self, lag: int, ahead: Sequence[int]) -> tuple[dict[str, Any], float]:
         """The keys of ``prepare`` for the mildest treatment that leaves enough windows, and how many it leaves."""
-        drop = self.share("drop", 0, lag, asked)
+        drop = self.share("drop", 0, lag, ahead)
         if drop >= GOOD:
             return {"missing": "drop"}, drop
-        line = self.share("interpolate", SHORT, lag, asked)
+        line = self.share("interpolate", SHORT, lag, ahead)
         if line >= FAIR:
             return {"missing": "interpolate", "interpolate_steps": SHORT}, line
-        mask = self.share("mask", lag, lag, asked)
+        mask = self.share("mask", lag, lag, ahead)
         tried: list[tuple[dict[str, Any], float]] = [
             ({"missing": "mask"}, mask),
             ({"missing": "interpolate", "interpolate_steps": SHORT}, line),
@@ -107,7 +107,7 @@ class Gaps:
 
 def _ahead(good_T: np.ndarray, rows: int) -> np.ndarray:
     """Whether the row so many later is good; none beyond the end is."""
-    found_T = np.zeros(len(good_T), dtype=bool)
+    later_T = np.zeros(len(good_T), dtype=bool)
     if rows < len(good_T):
-        found_T[: len(good_T) - rows] = good_T[rows:]
-    return found_T
+        later_T[: len(good_T) - rows] = good_T[rows:]
+    return later_T

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from unroll.core.text import few
 from unroll.datasets.files import FilesConfig, Plan
 from unroll.datasets.files.config import plain
 from unroll.datasets.files.first_look import File
 from unroll.datasets.files.reading import numerals
-from unroll.workbench.new.blocks import Line
+from unroll.workbench.new.blocks import Line, Proposal, lines
 from unroll.workbench.new.survey import FEW, Survey
 
 ORDER = (
@@ -20,31 +21,27 @@ LAST = ("ranges", "max_missing_share", "seed", "max_bytes", "max_line_bytes")
 UNSAID = {"quote": '"'}
 """What every file has unless it says otherwise: not written."""
 REASONS = 4
-"""Reasons why rows are set aside that are told."""
+"""Reasons why rows are set aside that are shown."""
 MANY = 40
 """Columns that are named one by one; of more the block says all."""
 
 
 def data_lines(
-    plan: Plan, survey: Survey, whys: Mapping[str, str], given: Mapping[str, Any] | None = None
+    plan: Plan, survey: Survey, whys: Mapping[str, Sequence[object]], given: Mapping[str, Any] | None = None
 ) -> list[Line]:
-    """The ``data`` block with what was found and why; ``given`` replaces or adds keys."""
-    found = plain(plan.config) | dict(given or {})
+    """The ``data`` block with what the files hold and the reasons; ``given`` replaces or adds keys."""
+    block = plain(plan.config) | dict(given or {})
     whys = {**_thousands(plan), **whys}
-    lines = [Line("dataset", "files"), Line("table", found["table"]), *_path(plan.look.files, plan.config)]
+    made = [Line("dataset", "files"), Line("table", block["table"]), *_path(plan.look.files, plan.config)]
     for key in ORDER:
-        by_files = key == "split" and "column" not in (found.get(key) or {})
-        if key not in found or by_files or UNSAID.get(key, ()) == found[key] or found[key] == []:
+        by_files = key == "split" and "column" not in (block.get(key) or {})
+        if key not in block or by_files or UNSAID.get(key, ()) == block[key] or block[key] == []:
             continue
-        value = found[key]
-        if key == "values" and len(value) > MANY:
-            value = "all"
-        lines.append(Line(key, value, whys.get(key, "")))
-    if "sha256" in found:
-        lines.append(Line("sha256", found["sha256"]))
-    lines += _share_line(plan.config, survey)
-    lines += [Line(key, found[key]) for key in LAST if key in found]
-    return lines
+        value = "all" if key == "values" and len(block[key]) > MANY else block[key]
+        made.append(Line(key, value, few(whys.get(key, ()))))
+    if "sha256" in block:
+        made.append(Line("sha256", block["sha256"]))
+    return [*made, *_share_line(plan.config, survey), *(Line(key, block[key]) for key in LAST if key in block)]
 
 
 def _share_line(config: FilesConfig, survey: Survey) -> list[Line]:
@@ -66,11 +63,11 @@ def _is_too_much(config: FilesConfig, survey: Survey) -> bool:
     return survey.aside_share > (most if "max_rejected_share" in config.model_fields_set else max(most, FEW))
 
 
-def _thousands(plan: Plan) -> dict[str, str]:
+def _thousands(plan: Plan) -> dict[str, list[str]]:
     """Where the mark of thousands was seen; nothing where there is none."""
     mark, look = plan.config.thousands, plan.look
     shown = numerals.example(look.texts(plan.config.missing or (), len(look.rows_N)), mark) if mark else ""
-    return {"thousands": f"between groups of three digits, as in {shown}"} if shown else {}
+    return {"thousands": [f"between groups of three digits, as in {shown}"]} if shown else {}
 
 
 def _path(files: Sequence[File], config: FilesConfig) -> list[Line]:
@@ -94,17 +91,21 @@ def file_names(plan: Plan) -> str:
     return ", ".join(names[:4]) + (f", … ({len(names)} files)" if len(names) > 4 else "")
 
 
-def aside_lines(plan: Plan, survey: Survey) -> list[str]:
-    """How many rows cannot be used, with the reasons; nothing where all can, or where it is a matter of warnings."""
-    return [] if _is_too_much(plan.config, survey) else _aside(survey)
+def proposal(
+    plan: Plan, survey: Survey, seen: Sequence[str], blocks: Mapping[str, Sequence[Line]], warnings: Sequence[str] = ()
+) -> Proposal:
+    """The blocks with what was seen of the files; rows that cannot be used are told, too many of them as a warning."""
+    too_many = _warnings(plan, survey)
+    aside = [] if too_many else _aside(survey)
+    return Proposal([*seen, *_unused(plan), *aside], blocks, [*too_many, *warnings])
 
 
-def warnings(plan: Plan, survey: Survey) -> list[str]:
+def _warnings(plan: Plan, survey: Survey) -> list[str]:
     """What must not be passed over: more rows that cannot be used than the block allows; nothing of fewer."""
     if not _is_too_much(plan.config, survey):
         return []
     allowed = f"data.max_rejected_share allows {percent(plan.config.max_rejected_share)}: validate will stop"
-    way_out = f"mend the files or the block, or say --set data.max_rejected_share={survey.allowance} to do without them"
+    way_out = f"fix the files or the block, or do without them: --set data.max_rejected_share={survey.allowance}"
     return [*_aside(survey), f"that is {percent(survey.aside_share)}, and {allowed}; {way_out}"]
 
 
@@ -113,48 +114,40 @@ def _aside(survey: Survey) -> list[str]:
     if not survey.aside:
         return []
     rows, kinds = survey.rows + survey.aside, sorted(survey.reasons.values(), key=lambda kind: -kind.rows)
-    told = f"{survey.aside:,} of {rows:,} rows cannot be used and are set aside; the first: {survey.first_aside}"
+    total = f"{survey.aside:,} of {rows:,} rows cannot be used and are set aside; the first: {survey.first_aside}"
     if len(kinds) == 1:
-        return [told]
+        return [total]
     shown = [f"{kind.rows:,} as {kind.first.text()}" for kind in kinds[:REASONS]]
     more = f"; {len(kinds) - REASONS} more reasons" if len(kinds) > REASONS else ""
-    return [told, f"of these {'; '.join(shown)}{more}"]
+    return [total, f"of these {'; '.join(shown)}{more}"]
 
 
-def unused_lines(plan: Plan) -> list[str]:
+def _unused(plan: Plan) -> list[str]:
     """The columns that the task has no use for, each with the reason; nothing where there are none."""
     left = [f"{name} ({why})" for name, why in plan.inferred.unused().items()]
-    return [f"not used: {', '.join(left[:12])}{', …' * (len(left) > 12)}"] if left else []
+    return [f"not used: {few(left, 12, ', ')}"] if left else []
 
 
 def train_lines(epochs: int, batch_size: int, why: str, **changed: Any) -> list[Line]:
     """The ``train`` block: Adam in one cycle, as it suits most recurrent networks."""
-    lines = [
+    made = [
         Line("seed", 1),
         Line("threads", 1, "small recurrent networks gain little from a second one"),
-        Line("device", "auto"),
-        Line("precision", "auto"),
+        *lines(device="auto", precision="auto"),
         Line("epochs", epochs, why),
-        Line("batch_size", batch_size),
-        Line("optimizer", "adam"),
-        Line("learning_rate", 0.003),
-        Line("momentum", 0.9),
-        Line("weight_decay", 0.0),
-        Line("schedule", "one_cycle"),
-        Line("clip_norm", 1.0),
-        Line("patience", None),
+        *lines(batch_size=batch_size, optimizer="adam", learning_rate=0.003, momentum=0.9, weight_decay=0.0),
+        *lines(schedule="one_cycle", clip_norm=1.0, patience=None),
     ]
-    return [line._replace(value=changed.get(line.key, line.value)) for line in lines]
+    return [line._replace(value=changed.get(line.key, line.value)) for line in made]
 
 
 def gate_lines(metric: str, direction: str, threshold: float, why: str, baselines: Sequence[str]) -> list[Line]:
     """The ``gate`` block; a champion must be beaten by more than chance, however little."""
     return [
-        Line("metric", metric),
-        Line("direction", direction),
+        *lines(metric=metric, direction=direction),
         Line("threshold", threshold, why),
         Line("baselines", list(baselines), "must be beaten"),
-        Line("margin", 0.0, "better than the champion by more than that, in the metric's unit"),
+        Line("margin", 0.0, "better than the champion by more than this, in the metric's unit"),
         Line("confidence", 0.95, "of the interval of that difference"),
     ]
 

@@ -2,31 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unroll.core.errors import DataError
-from unroll.core.params import Params
 from unroll.datasets.files import Plan
 from unroll.problems.series_classification import lengths
-from unroll.workbench.new import later_rows, survey
-from unroll.workbench.new import request as asking
-from unroll.workbench.new.blocks import Line, Proposal
+from unroll.workbench.new import later_rows, parts
+from unroll.workbench.new.blocks import Line, Proposal, lines
 from unroll.workbench.new.label_counts import Labels
-from unroll.workbench.new.parts import (
-    aside_lines,
-    batch_for,
-    data_lines,
-    epochs_for,
-    file_names,
-    percent,
-    train_lines,
-    unused_lines,
-    warnings,
-)
-from unroll.workbench.new.request import Request
+from unroll.workbench.new.session import Session
 from unroll.workbench.new.survey import Survey
 
 if TYPE_CHECKING:
@@ -55,69 +41,57 @@ class _Series:
         self.holes += int((there_NT.sum(axis=1) < length_N).sum())
 
 
-def propose(params: Params, name: str, wanted: Request, root: Path) -> Proposal:
+def propose(session: Session) -> Proposal:
     """Look, read, and write the five blocks; raises DataError or ConfigError in one line."""
-    plan, series, found, missing = _read(params, name, wanted, root)
+    plan, series, survey, why_missing = _read(session)
     labels, length_N = series.labels, np.concatenate(series.lengths)
-    if "data.split" not in wanted.given:
-        _require_one_length(found.found["lengths"])
-    changed, whys = labels.data(plan.config, plan.look.file)
-    whys |= missing
+    if "data.split" not in session.request.given:
+        _require_one_length(survey.facts["lengths"])
+    keys, whys = labels.data(plan.config, plan.look.file)
     steps, mean = int(length_N.max()), float(length_N.mean())
     train = sum(labels.trained().values())
-    whys["values"] = f"series of {steps} values" if length_N.min() == steps else f"{length_N.min()} to {steps} values"
-    epochs = epochs_for(BUDGET, 0.8 * train * mean, 5, 40)
-    return Proposal(
-        [
-            f"{file_names(plan)}: {labels.told()}, {whys['values']}",
-            *labels.warnings(),
-            *unused_lines(plan),
-            *aside_lines(plan, found),
+    size = f"series of {steps} values" if length_N.min() == steps else f"{length_N.min()} to {steps} values"
+    epochs = parts.epochs_for(BUDGET, 0.8 * train * mean, 5, 40)
+    why = f"{train:,} series of {round(mean)} steps"
+    blocks = {
+        "data": parts.data_lines(plan, survey, {**whys, **why_missing, "values": [size]}, keys | {"values": "all"}),
+        "prepare": [
+            Line("problem", "series_classification"),
+            *labels.split(plan.config),
+            *_missing(series.holes, len(length_N)),
+            Line("seed", 1),
+            *_words(steps),
         ],
-        {
-            "data": data_lines(plan, found, whys, changed | {"values": "all"}),
-            "prepare": [
-                Line("problem", "series_classification"),
-                *labels.split(plan.config),
-                *_missing(series.holes, len(length_N)),
-                Line("seed", 1),
-                *_words(steps),
-            ],
-            "model": [
-                Line("cell", "lstm"),
-                Line("hidden", 64 if train >= 1000 else 32),
-                Line("layers", 1),
-                Line("bidirectional", True),
-                Line("dropout", 0.5),
-                Line("pooling", ["mean", "max"]),
-                Line("difference", True, "the change from step to step is a second input"),
-                Line("bag_dropout", 0.5),
-                Line("bag_scale", 3.0),
-            ],
-            "train": train_lines(epochs, batch_for(train, 64), f"{train:,} series of {round(mean)} steps"),
-            "gate": labels.gate(["majority", "nearest_neighbour"]),
-        },
-        warnings(plan, found),
-    )
+        "model": [
+            *lines(cell="lstm", hidden=64 if train >= 1000 else 32, layers=1, bidirectional=True, dropout=0.5),
+            Line("pooling", ["mean", "max"]),
+            Line("difference", True, "the change from step to step is a second input"),
+            *lines(bag_dropout=0.5, bag_scale=3.0),
+        ],
+        "train": parts.train_lines(epochs, parts.batch_for(train, 64), why),
+        "gate": labels.gate(["majority", "nearest_neighbour"]),
+    }
+    seen = [f"{parts.file_names(plan)}: {labels.size()}, {size}", *labels.warnings()]
+    return parts.proposal(plan, survey, seen, blocks)
 
 
-def _read(params: Params, name: str, wanted: Request, root: Path) -> tuple[Plan, _Series, Survey, dict[str, str]]:
-    """Look and read, once more where words for missing values begin late; the last is why these are some."""
-    block = wanted.block(root)
-    plan, series = asking.plan(params, name, block, root), _Series()
-    found = survey.read(plan, series.add, f"new {name}")
-    keys, whys = later_rows.look(plan, found, wanted.given)
-    if keys:
-        plan, series = asking.plan(params, name, {**block, **keys}, root), _Series()
-        found = survey.read(plan, series.add, f"new {name}")
-    found.require_usable()
-    return plan, series, found, whys
+def _read(session: Session) -> tuple[Plan, _Series, Survey, Mapping[str, list[object]]]:
+    """Look and read, once more where words for missing values begin late; the last is the reason for these."""
+    block, series = session.block(), _Series()
+    plan = session.plan(block)
+    survey = session.read(plan, series.add)
+    later = later_rows.look(plan, survey, session.request.given)
+    if later.keys:
+        plan, series = session.plan({**block, **later.keys}), _Series()
+        survey = session.read(plan, series.add)
+    survey.require_usable()
+    return plan, series, survey, later.whys
 
 
 def _require_one_length(lengths: Mapping[str, tuple[int, int, str]]) -> None:
-    """Raise DataError where all series of train are equally long, and all of another part are so in another way.
+    """Raise DataError where all series of train have one length, and all of another part have another.
 
-    A network of series of several lengths takes them, but they are rather of two data sets.
+    A network of series of several lengths takes them, but they are rather two data sets.
     """
     if "train" not in lengths:
         return
@@ -133,7 +107,7 @@ def _require_one_length(lengths: Mapping[str, tuple[int, int, str]]) -> None:
 def _missing(holes: int, rows: int) -> list[Line]:
     if not holes:
         return []
-    return [Line("missing", "interpolate", f"{percent(holes / rows)} of the series have missing values inside")]
+    return [Line("missing", "interpolate", f"{parts.percent(holes / rows)} of the series have missing values inside")]
 
 
 def _words(steps: int) -> list[Line]:
@@ -142,8 +116,5 @@ def _words(steps: int) -> list[Line]:
     for share in WORD_WINDOWS:
         if (length := round(steps * share)) >= SHORTEST_WINDOW:
             windows.setdefault(length, share)
-    return [
-        Line("word_windows", list(windows.values()), "shares of a series whose shape is told by a word"),
-        Line("word_length", 5),
-        Line("word_letters", 5),
-    ]
+    why = "shares of a series whose shape a word describes"
+    return [Line("word_windows", list(windows.values()), why), *lines(word_length=5, word_letters=5)]

@@ -1,28 +1,15 @@
 """The proposal for labelled texts: ``text_classification``. Shapes: N texts."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unroll.core.params import Params
-from unroll.features import tokenization as texts
-from unroll.workbench.new import request as asking
-from unroll.workbench.new import survey
-from unroll.workbench.new.blocks import Line, Proposal
-from unroll.workbench.new.label_counts import Labels, rejected
-from unroll.workbench.new.parts import (
-    aside_lines,
-    batch_for,
-    data_lines,
-    epochs_for,
-    file_names,
-    train_lines,
-    unused_lines,
-    warnings,
-)
-from unroll.workbench.new.request import Request
+from unroll.features import tokenization
+from unroll.workbench.new import parts
+from unroll.workbench.new.blocks import Line, Proposal, lines
+from unroll.workbench.new.label_counts import Labels
+from unroll.workbench.new.session import Session
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,58 +30,44 @@ class _Texts:
     def add(self, table: "pd.DataFrame") -> None:
         self.labels.add(table)
         left = max(SAMPLE - len(self.tokens), 0)
-        self.tokens += [len(texts.tokens(texts.clean(one))) for one in table["text"].head(left)]
+        self.tokens += [len(tokenization.tokens(tokenization.clean(text))) for text in table["text"].head(left)]
 
 
-def propose(params: Params, name: str, wanted: Request, root: Path) -> Proposal:
+def propose(session: Session) -> Proposal:
     """Look, read, and write the five blocks; raises DataError or ConfigError in one line."""
-    plan = asking.plan(params, name, wanted.block(root), root)
-    found_texts = _Texts()
-    found = survey.take(plan, found_texts.add, f"new {name}")
-    labels, tokens = found_texts.labels, np.array(found_texts.tokens)
-    changed, whys = labels.data(plan.config, plan.look.file)
+    texts = _Texts()
+    plan, survey = session.read_usable(texts.add)
+    labels, tokens = texts.labels, np.array(texts.tokens)
+    keys, whys = labels.data(plan.config, plan.look.file)
     median, most = int(np.median(tokens)), int(np.percentile(tokens, 98))
     longest = min(max(10 * -(-most // 10), 10), LONGEST)
     train = sum(labels.trained().values())
     small = train < SMALL
-    epochs = epochs_for(BUDGET, 1.2 * train * min(float(tokens.mean()), longest), 1, 20)
-    told = [f"{file_names(plan)}: {labels.told()}, texts of {median} words mostly"]
-    return Proposal(
-        [
-            *told,
-            *([line] if (line := rejected(found.found)) else []),
-            *labels.warnings(),
-            *unused_lines(plan),
-            *aside_lines(plan, found),
+    epochs = parts.epochs_for(BUDGET, 1.2 * train * min(float(tokens.mean()), longest), 1, 20)
+    dropped = survey.facts.get("dropped_labels", {})
+    seen = [
+        f"{parts.file_names(plan)}: {labels.size()}, texts of {median} words mostly",
+        *([f"left out: {parts.counted(dropped)}"] if dropped else []),
+        *labels.warnings(),
+    ]
+    blocks = {
+        "data": parts.data_lines(plan, survey, whys, keys),
+        "prepare": [
+            Line("problem", "text_classification"),
+            *labels.split(plan.config),
+            *lines(seed=1, vocabulary=8000),
+            Line("min_count", 2, "rarer words are unknown ones"),
+            Line("max_tokens", longest, f"98 % of the texts have at most {most} words and marks"),
+            Line("max_unknown_share", 0.25 if small else 0.1),
+            Line("hashed_buckets", 32_768 if small else 131_072, "of a bag of n-grams beside the network"),
+            *lines(character_ngrams=[2, 3, 4, 5], word_ngrams=[1, 2]),
         ],
-        {
-            "data": data_lines(plan, found, whys, changed),
-            "prepare": [
-                Line("problem", "text_classification"),
-                *labels.split(plan.config),
-                Line("seed", 1),
-                Line("vocabulary", 8000),
-                Line("min_count", 2, "rarer words are unknown ones"),
-                Line("max_tokens", longest, f"98 % of the texts have at most {most} words and marks"),
-                Line("max_unknown_share", 0.25 if small else 0.1),
-                Line("hashed_buckets", 32_768 if small else 131_072, "of a bag of n-grams beside the network"),
-                Line("character_ngrams", [2, 3, 4, 5]),
-                Line("word_ngrams", [1, 2]),
-            ],
-            "model": [
-                Line("embedding", 40),
-                Line("cell", "lstm"),
-                Line("hidden", 32 if small else 64),
-                Line("layers", 1),
-                Line("bidirectional", True),
-                Line("pooling", ["last", "mean", "max"]),
-                Line("dropout", 0.6),
-                Line("bag_dropout", 0.3),
-                Line("bag_scale", 3.0),
-                Line("members", 2, "networks that are mixed"),
-            ],
-            "train": train_lines(epochs, batch_for(train, 64), f"{train:,} texts of {median} words"),
-            "gate": labels.gate(["majority"]),
-        },
-        warnings(plan, found),
-    )
+        "model": [
+            *lines(embedding=40, cell="lstm", hidden=32 if small else 64, layers=1, bidirectional=True),
+            *lines(pooling=["last", "mean", "max"], dropout=0.6, bag_dropout=0.3, bag_scale=3.0),
+            Line("members", 2, "networks that are mixed"),
+        ],
+        "train": parts.train_lines(epochs, parts.batch_for(train, 64), f"{train:,} texts of {median} words"),
+        "gate": labels.gate(["majority"]),
+    }
+    return parts.proposal(plan, survey, seen, blocks)

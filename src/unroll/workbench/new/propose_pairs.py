@@ -2,31 +2,16 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unroll.core.errors import DataError
-from unroll.core.params import Params
 from unroll.datasets.files import FilesConfig
 from unroll.problems.sequence_to_sequence import sums
-from unroll.workbench.new import request as asking
-from unroll.workbench.new import survey
-from unroll.workbench.new.blocks import Line, Proposal
-from unroll.workbench.new.parts import (
-    aside_lines,
-    batch_for,
-    data_lines,
-    epochs_for,
-    file_names,
-    gate_lines,
-    percent,
-    train_lines,
-    unused_lines,
-    warnings,
-)
-from unroll.workbench.new.request import Request
+from unroll.workbench.new import parts
+from unroll.workbench.new.blocks import Line, Proposal, lines
+from unroll.workbench.new.session import Session
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,11 +41,10 @@ class _Pairs:
         self.first += list(zip(rest["source"], rest["target"], strict=True))
 
 
-def propose(params: Params, name: str, wanted: Request, root: Path) -> Proposal:
+def propose(session: Session) -> Proposal:
     """Look, read, and write the five blocks; raises DataError or ConfigError in one line."""
-    plan = asking.plan(params, name, wanted.block(root), root)
     pairs = _Pairs()
-    found = survey.take(plan, pairs.add, f"new {name}")
+    plan, survey = session.read_usable(pairs.add)
     source_N, target_N = np.concatenate(pairs.source_lengths), np.concatenate(pairs.target_lengths)
     rows = len(source_N)
     if rows < FEWEST:
@@ -69,39 +53,31 @@ def propose(params: Params, name: str, wanted: Request, root: Path) -> Proposal:
     adds = sums.find_reading(sources, targets) is not None
     train = pairs.parts["train"] if pairs.parts else rows
     cost = 0.8 * train * float(source_N.mean() + target_N.mean()) * (1 if adds else 2)
-    epochs = epochs_for(BUDGET, cost, 1, 40)
+    epochs = parts.epochs_for(BUDGET, cost, 1, 40)
     why = f"{train:,} pairs of {source_N.mean():.0f} + {target_N.mean():.0f} characters"
     changed = {"optimizer": "adamw", "learning_rate": 0.01, "weight_decay": 0.1, "clip_norm": 0.1} if adds else {}
-    return Proposal(
-        [
-            f"{file_names(plan)}: {rows:,} pairs",
-            _lengths("sources", source_N),
-            f"{_lengths('targets', target_N)}, {len(pairs.targets):,} different ones",
-            *unused_lines(plan),
-            *aside_lines(plan, found),
+    seen = [
+        f"{parts.file_names(plan)}: {rows:,} pairs",
+        _lengths("sources", source_N),
+        f"{_lengths('targets', target_N)}, {len(pairs.targets):,} different ones",
+    ]
+    blocks = {
+        "data": parts.data_lines(plan, survey, {}),
+        "prepare": [
+            Line("problem", "sequence_to_sequence"),
+            *_split(pairs.parts, plan.config),
+            Line("seed", 1),
+            Line("reverse_source", adds, "sums are read from the end, as one adds" if adds else ""),
+            Line("max_unknown_share", 0.01, "share of characters that train may lack"),
         ],
-        {
-            "data": data_lines(plan, found, {}),
-            "prepare": [
-                Line("problem", "sequence_to_sequence"),
-                *_split(pairs.parts, plan.config),
-                Line("seed", 1),
-                Line("reverse_source", adds, "sums are read from the end, as one adds" if adds else ""),
-                Line("max_unknown_share", 0.01, "share of characters that train may lack"),
-            ],
-            "model": [
-                *(_PLAIN if adds else _ATTENTION),
-                Line("cell", "lstm"),
-                Line("hidden", 128),
-                Line("layers", 1),
-                Line("dropout", 0.0 if adds else 0.2),
-                Line("beam_width", 1),
-            ],
-            "train": train_lines(epochs, batch_for(train, 64), why, **changed),
-            "gate": _gate(pairs.targets, adds),
-        },
-        warnings(plan, found),
-    )
+        "model": [
+            *(_PLAIN if adds else _ATTENTION),
+            *lines(cell="lstm", hidden=128, layers=1, dropout=0.0 if adds else 0.2, beam_width=1),
+        ],
+        "train": parts.train_lines(epochs, parts.batch_for(train, 64), why, **changed),
+        "gate": _gate(pairs.targets, adds),
+    }
+    return parts.proposal(plan, survey, seen, blocks)
 
 
 def _lengths(what: str, length_N: np.ndarray) -> str:
@@ -111,18 +87,17 @@ def _lengths(what: str, length_N: np.ndarray) -> str:
 _PLAIN = (Line("architecture", "plain"),)
 _ATTENTION = (
     Line("architecture", "attention", "each character of the answer looks at the whole source"),
-    Line("attention", "dot"),
-    Line("bidirectional_encoder", True),
+    *lines(attention="dot", bidirectional_encoder=True),
 )
 
 
-def _split(parts: Counter[str], config: FilesConfig) -> list[Line]:
-    if parts:
-        share = [] if parts["validation"] else [Line("validation_share", 0.1, "of the source's train part")]
+def _split(rows: Counter[str], config: FilesConfig) -> list[Line]:
+    if rows:
+        share = [] if rows["validation"] else [Line("validation_share", 0.1, "of the source's train part")]
         return [Line("split", "source", "its own train and test parts"), *share]
     grouped = [Line("grouped", True, f"pairs of one {config.group} stay on one side")] if config.group else []
-    drawn = "drawn; equal sources stay on one side"
-    return [Line("split", "stratified", drawn), Line("validation_share", 0.05), Line("test_share", 0.1), *grouped]
+    drawn = Line("split", "stratified", "drawn; equal sources stay on one side")
+    return [drawn, *lines(validation_share=0.05, test_share=0.1), *grouped]
 
 
 def _gate(targets: Counter[str], adds: bool) -> list[Line]:
@@ -130,7 +105,7 @@ def _gate(targets: Counter[str], adds: bool) -> list[Line]:
     _, most = targets.most_common(1)[0]
     share = most / sum(targets.values())
     threshold = 0.9 if adds else round(max(FLOOR, 2 * share), 2)
-    why = "sums can be learned" if adds else "a floor: raise it to what is of use to you"
-    why = f"{why}; the most frequent answer is right in {percent(share)}"
+    why = "sums can be learned" if adds else "a floor: raise it to what you need"
+    why = f"{why}; the most frequent answer is right in {parts.percent(share)}"
     baselines = ["digit_chance" if adds else "most_frequent"]
-    return gate_lines("exact_match", "higher", min(threshold, 0.9), why, baselines)
+    return parts.gate_lines("exact_match", "higher", min(threshold, 0.9), why, baselines)

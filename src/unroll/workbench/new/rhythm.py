@@ -46,8 +46,8 @@ class Rhythm:
             return replace(self, horizons=horizons)
         seasons = most // self.season if self.season > 1 else 0
         lag, whole = (seasons * self.season, f" in whole seasons of {self.season}") if seasons else (most, "")
-        told = f"at most one in {ROWS_A_LAG} of the {rows:,} rows{whole}, so that windows enough are left to learn from"
-        return replace(self, lag=lag, horizons=horizons, why=told)
+        why = f"at most one in {ROWS_A_LAG} of the {rows:,} rows{whole}, so that enough windows are left to learn from"
+        return replace(self, lag=lag, horizons=horizons, why=why)
 
 
 def of(step_s: int, span_s: float) -> Rhythm:
@@ -122,14 +122,14 @@ def season_of(values_T: np.ndarray) -> int:
 
 def _refined(common_L: np.ndarray, season: int) -> int:
     """The season by the peaks at its multiples, which tell it more finely than the first one, flat under noise."""
-    found = float(season)
+    refined = float(season)
     for times in range(2, 9):
-        near = round(found * times)
-        slack = max(round(found / 10), 1)
+        near = round(refined * times)
+        slack = max(round(refined / 10), 1)
         if near + slack >= len(common_L):
             break
-        found = (near - slack + int(np.argmax(common_L[near - slack : near + slack + 1]))) / times
-    return round(found)
+        refined = (near - slack + int(np.argmax(common_L[near - slack : near + slack + 1]))) / times
+    return round(refined)
 
 
 def calendar_step(seconds_T: np.ndarray) -> tuple[int, int] | None:

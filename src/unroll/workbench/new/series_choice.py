@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from unroll.core.errors import DataError
+from unroll.core.text import few
 from unroll.datasets.files.tables.series_builder import named
 from unroll.workbench.new.gaps import Gaps
 from unroll.workbench.new.parts import batch_for, epochs_for, file_names
 from unroll.workbench.new.request import Request
 from unroll.workbench.new.rhythm import Rhythm
-from unroll.workbench.new.series_rows import TRAINED, Read, Rows, Site
+from unroll.workbench.new.series_rows import TRAINED, Rows, SeriesFiles, Site
 
 MOST_SITES, SITE_COVER = 6, 0.95
 FEWEST_ROWS = 80
@@ -68,9 +69,9 @@ def inputs(rows: Rows, site: Site, step_s: int, beat: Rhythm) -> tuple[list[str]
     return names, gaps, out
 
 
-def target_site(sites: Mapping[str, Site], wanted: Request, file: str) -> str:
+def target_site(sites: Mapping[str, Site], request: Request, file: str) -> str:
     """The site that is forecast: the one that is given, else that with most values of the target."""
-    given = wanted.given.get("prepare.target_site")
+    given = request.given.get("prepare.target_site")
     if given is None:
         return next(iter(sites))
     if str(given) not in sites:
@@ -82,7 +83,7 @@ def target_site(sites: Mapping[str, Site], wanted: Request, file: str) -> str:
 
 def listed(sites: Sequence[str]) -> str:
     """The first sites, and how many there are."""
-    return ", ".join(sites[:MOST_SITES]) + (f", … ({len(sites)})" if len(sites) > MOST_SITES else "")
+    return few(sites, MOST_SITES, ", ") + (f" ({len(sites)})" if len(sites) > MOST_SITES else "")
 
 
 def sites_beside(sites: Mapping[str, Site], treatment: Mapping[str, Any]) -> list[str]:
@@ -109,16 +110,16 @@ def persistence(site: Site, step_s: int, horizon: int) -> float:
     return 1 - float(((then_T - now_T)[good_T] ** 2).mean()) / spread if spread else 0.0
 
 
-def require_change(found: Read, site: str) -> None:
+def require_change(files: SeriesFiles, site: str) -> None:
     """Raise DataError for a target that has one value in the rows that train, or none."""
-    values_T = found.rows.to_learn_from()
+    values_T = files.rows.to_learn_from()
     there_T = values_T[np.isfinite(values_T)]
     if len(there_T) and there_T.min() < there_T.max():
         return
-    column = next(old for old, new in named(found.plan.config).items() if new == found.rows.target)
+    column = next(old for old, new in named(files.plan.config).items() if new == files.rows.target)
     held = f"{there_T[0]:g}" if len(there_T) else "nothing"
     of_site = f" of site {site!r}" if site else ""
     raise DataError(
-        f"{file_names(found.plan)}, column {column}: {held} in all of the first {len(values_T):,} rows{of_site}, which "
+        f"{file_names(files.plan)}, column {column}: {held} in all of the first {len(values_T):,} rows{of_site}, which "
         "train; expected values that change"
     )

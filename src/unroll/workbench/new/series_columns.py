@@ -4,25 +4,25 @@ import numpy as np
 
 from unroll.core.errors import DataError
 from unroll.datasets.files import FilesConfig, Plan
-from unroll.datasets.files.columns import cells
+from unroll.datasets.files.columns import parsing
 from unroll.datasets.files.config import identifier
 from unroll.datasets.files.first_look import Look
 from unroll.datasets.files.infer.seen import Seen
+from unroll.datasets.files.reading import require_columns
 from unroll.datasets.files.tables.series_builder import named
-from unroll.datasets.files.tables.sifting import require_columns
-from unroll.workbench.new import request as asking
 from unroll.workbench.new.parts import percent
 from unroll.workbench.new.request import Request
+from unroll.workbench.new.session import place_name
 
 MOST_INPUTS = 20
 """Columns of numbers that are inputs; of more those that go most with the target."""
 
 
-def chosen(plan: Plan, wanted: Request) -> tuple[list[str], str]:
+def chosen(plan: Plan, request: Request) -> tuple[list[str], str]:
     """The names in the table of the columns that are inputs, and of the target."""
     config, look = plan.config, plan.look
     names = named(config)
-    target = wanted.target
+    target = request.target
     if target is None:
         if len(names) > 1:
             raise DataError(
@@ -31,8 +31,8 @@ def chosen(plan: Plan, wanted: Request) -> tuple[list[str], str]:
         target = next(iter(names))
     own = {new: old for old, new in names.items()}
     target = own.get(target, target)
-    if target not in look.columns and not look.reading.header and asking.place_name(target) in look.columns:
-        target = asking.place_name(target)
+    if target not in look.columns and not look.reading.header and place_name(target) in look.columns:
+        target = place_name(target)
     require_columns(look.file, look.columns, [target], look.left_out)
     if target not in names:
         raise DataError(
@@ -45,10 +45,10 @@ def chosen(plan: Plan, wanted: Request) -> tuple[list[str], str]:
     return [new for old, new in names.items() if old in near], names[target]
 
 
-def maybe_static(plan: Plan, wanted: Request) -> list[str]:
-    """Names in the table of columns that have one value a site in the first rows, where nobody said what they are."""
+def maybe_static(plan: Plan, request: Request) -> list[str]:
+    """Names in the table of columns that have one value a site in the first rows, where nothing is given."""
     config, frame = plan.config, plan.look.frame
-    given = {key for key in ("values", "categories", "static", "resample") if f"data.{key}" in wanted.given}
+    given = {key for key in ("values", "categories", "static", "resample") if f"data.{key}" in request.given}
     if config.site is None or config.resample is not None or given:
         return []
     most = frame.groupby(config.site, sort=False)[[*(config.values or ()), *(config.categories or ())]].nunique().max()
@@ -62,7 +62,7 @@ def table_names(config: FilesConfig) -> dict[str, str]:
 
 
 def require_numbers(seen: Seen, target: str | None) -> None:
-    """Raise DataError that says why the target that was asked for cannot be forecast, where no column can."""
+    """Raise DataError that says why the given target cannot be forecast, where no column can."""
     if target is None:
         return
     require_columns(seen.look.file, seen.look.columns, [target], seen.look.left_out)
@@ -70,16 +70,13 @@ def require_numbers(seen: Seen, target: str | None) -> None:
         raise DataError(f"{seen.look.file}: column {target!r} cannot be forecast: {why}; expected a column of numbers")
 
 
-def with_target(plan: Plan, wanted: Request) -> list[str] | None:
-    """The columns of numbers and the one asked for, where it was left out for it goes up by one from row to row."""
+def with_target(plan: Plan, request: Request) -> list[str] | None:
+    """The columns of numbers and the target, where it was left out for it goes up by one from row to row; else None."""
     values = plan.config.values or ()
-    target = plan.inferred.columns.get(wanted.target or "")
-    if (
-        target is None
-        or target.name in values
-        or not plan.open_values
-        or not (target.is_numeric and target.counts_rows)
-    ):
+    target = plan.inferred.columns.get(request.target or "")
+    if target is None or target.name in values or not plan.open_values:
+        return None
+    if not (target.is_numeric and target.counts_rows):
         return None
     return [column for column in plan.look.columns if column in values or column == target.name]
 
@@ -90,7 +87,7 @@ def _why_none(plan: Plan, target: str) -> str:
     if column.is_empty:
         return "it is empty"
     if not column.is_numeric:
-        marks = cells.Marks.of(config.missing or (), config.decimal, config.thousands)
+        marks = parsing.Marks.of(config.missing or (), config.decimal, config.thousands)
         return plan.look.odd(target, marks)
     if column.missing_share > config.max_missing_share:
         share = f"{percent(column.missing_share)} of its cells hold no number"
@@ -100,8 +97,8 @@ def _why_none(plan: Plan, target: str) -> str:
 
 def _likeness(look: Look, config: FilesConfig, one: str, other: str) -> float:
     """How closely two columns go together in the first rows: the correlation, without its sign."""
-    marks = cells.Marks.of(config.missing or (), config.decimal, config.thousands)
-    a_N, b_N = (cells.numbers(look.frame[name], marks, name)[0] for name in (one, other))
+    marks = parsing.Marks.of(config.missing or (), config.decimal, config.thousands)
+    a_N, b_N = (parsing.numbers(look.frame[name], marks, name)[0] for name in (one, other))
     both_N = np.isfinite(a_N) & np.isfinite(b_N)
     if both_N.sum() < 3 or not a_N[both_N].std() or not b_N[both_N].std():
         return 0.0

@@ -1,17 +1,12 @@
-"""All rows of a block's files, read once: how many there are, how many cannot be used and why, what ``found`` says."""
+"""All rows of a block's files, read once: how many there are, how many cannot be used and why, and facts of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from unroll.core.errors import DataError
 from unroll.datasets.common.base import Rejected
-from unroll.datasets.files import Plan
 from unroll.datasets.files.columns.watch import Watch
-from unroll.display import progress
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SPARE = 1.5
 """How many times the rows set aside now may be set aside later."""
@@ -37,7 +32,7 @@ class Survey:
     rows: int = 0
     aside: int = 0
     reasons: dict[tuple[str, str], Reason] = field(default_factory=dict)
-    found: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     watch: Watch = field(default_factory=Watch)
 
     @property
@@ -70,30 +65,3 @@ class Survey:
                 f"{self.aside:,} of {self.rows + self.aside:,} rows cannot be used; the first: "
                 f"{self.first_aside or 'there is none'}"
             )
-
-
-def take(plan: Plan, add: "Callable[[pd.DataFrame], None]", title: str) -> Survey:
-    """Read the files of ``plan`` to their end; ``add`` sees each part of the canonical table.
-
-    Raises DataError where they cannot be read, or where half of the rows cannot be used.
-    """
-    survey = read(plan, add, title)
-    survey.require_usable()
-    return survey
-
-
-def read(plan: Plan, add: "Callable[[pd.DataFrame], None]", title: str) -> Survey:
-    """The same however many rows cannot be used: perhaps the block is to be mended for them."""
-    survey = Survey()
-    try:
-        with progress.Rows(title) as shown:
-            for table, rejected, found in plan.parts(survey.watch):
-                survey.rows += len(table)
-                survey.refuse(rejected)
-                survey.found.update(found)
-                shown.add(len(table) + len(rejected))
-                if len(table):
-                    add(table)
-    except DataError as error:
-        raise DataError(f"{error}; --set data.KEY=VALUE changes how the files are read") from None
-    return survey

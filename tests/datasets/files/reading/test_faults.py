@@ -38,7 +38,7 @@ def test_what_is_no_file(call, tmp_path) -> None:  # type: ignore[no-untyped-def
         ("no.csv", "no.csv: missing; expected a file at "),
         ("link.csv", "link.csv: missing; expected a file at "),
         ("folder.csv", "folder.csv: a folder; expected a file"),
-        ("pipe.csv", "pipe.csv: no regular file; expected a file"),
+        ("pipe.csv", "pipe.csv: not a regular file; expected a file"),
         ("empty.csv", "empty.csv: empty; expected data in it"),
         ("nul\0.csv", "nul\0.csv: cannot be read: embedded null byte"),
         ("x" * 300 + ".csv", "x" * 300 + ".csv: cannot be read: File name too long"),
@@ -75,23 +75,23 @@ def test_a_wrong_encoding_names_byte_and_row(block, put, monkeypatch) -> None:  
     monkeypatch.setattr(utf8, "BLOCK", block)
     data = b'a,b\r\n1,"two\nlines"\r2,caf\xe9\n3,x\n'
     assert fault(put(data), encoding="utf-8") == (
-        "a.csv row 4: byte 0xe9 is no UTF-8; expected UTF-8 text; "
-        "another one is told by encoding, such as cp1252 or latin-1"
+        "a.csv row 4: byte 0xe9 is not UTF-8; expected UTF-8 text; "
+        "set encoding for another one, such as cp1252 or latin-1"
     )
     assert (
-        fault(put(b"a,b\n1,\x81\n"), encoding="cp1252") == "a.csv row 2: byte 0x81 is no cp1252; expected cp1252 text"
+        fault(put(b"a,b\n1,\x81\n"), encoding="cp1252") == "a.csv row 2: byte 0x81 is not cp1252; expected cp1252 text"
     )
     wide = "a,b\n1,2\n".encode("utf-16") + b"\x00\xd8" + "x\n".encode("utf-16-le")
-    assert fault(put(wide), encoding="utf-16") == "a.csv row 3: byte 0x00 is no utf-16; expected utf-16 text"
+    assert fault(put(wide), encoding="utf-16") == "a.csv row 3: byte 0x00 is not utf-16; expected utf-16 text"
     assert fault(put("a,b\n1,2\n".encode("utf-16") + b"x"), encoding="utf-16").startswith(
-        "a.csv row 3: byte 0x78 is no utf-16"
+        "a.csv row 3: byte 0x78 is not utf-16"
     )
-    assert fault(put("a,b\n1,\u00e9".encode()[:-1]), encoding="utf-8").startswith("a.csv row 2: byte 0xc3 is no UTF-8")
+    assert fault(put("a,b\n1,\u00e9".encode()[:-1]), encoding="utf-8").startswith("a.csv row 2: byte 0xc3 is not UTF-8")
 
 
 def test_a_wrong_byte_far_behind_the_first_part(put) -> None:  # type: ignore[no-untyped-def]
     data = ("a,b\n" + "1,2\n" * 2_000_000).encode() + b"\x93,2\n"
-    assert fault(put(data)).startswith("a.csv row 2000002: byte 0x93 is no UTF-8; expected UTF-8 text; another one")
+    assert fault(put(data)).startswith("a.csv row 2000002: byte 0x93 is not UTF-8; expected UTF-8 text; set encoding")
 
 
 @pytest.mark.parametrize("block", [10, 1 << 22])

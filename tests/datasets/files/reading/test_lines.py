@@ -82,13 +82,13 @@ def test_each_broken_line_is_set_aside(put, everything) -> None:  # type: ignore
     nested = "a nested value; expected text, a number, true, false or null"
     assert [(row, column, value, reason) for row, column, value, reason in rejected if row != 7] == [
         (5, "a", '{"z": "1"}', nested),
-        (6, "", "[1]", "no JSON object; expected an object a line"),
+        (6, "", "[1]", "not a JSON object; expected an object a line"),
         (8, "b", "?", "half a surrogate pair; expected characters"),
         (9, "a", "[]", nested),
     ]
     (broken,) = (fault for fault in rejected if fault[0] == 7)
     assert broken[2] == "{bad"
-    assert broken[3].startswith("no JSON (Expecting property name")
+    assert broken[3].startswith("not JSON (Expecting property name")
     assert everything(path, ["b"])[0] == [1, 2, 4, 5, 9, 10]
 
 
@@ -114,7 +114,7 @@ def test_a_key_that_comes_late(put, everything) -> None:  # type: ignore[no-unty
         '{"a": "' + "x" * 200 + '"}\n' + ('{"a": "' + "x" * 2000 + '"}\n') * 600 + '{"late": 3}\n{"a": 4}\n', "a.jsonl"
     )
     _, cells, rejected = everything(path)
-    assert rejected == [(602, "late", "3", "a key that no object before had; expected those of the first rows")]
+    assert rejected == [(602, "late", "3", "a key that no earlier object has; expected those of the first rows")]
     assert cells[-1] == ["4"]
     assert len(everything(path, ["a"])[1]) == 603
 
@@ -137,8 +137,8 @@ ARRAY = (
     [
         ('[{"a": 1}]', ARRAY),
         ('[\n{"a": 1},\n{"a": 2}\n]\n', ARRAY),
-        ("1\n2\n", "a.jsonl: no JSON object with a key in its first rows; expected an object a line"),
-        ("{}\n{}\n", "a.jsonl: no JSON object with a key in its first rows; expected an object a line"),
+        ("1\n2\n", "a.jsonl: not a JSON object with a key in its first rows; expected an object a line"),
+        ("{}\n{}\n", "a.jsonl: not a JSON object with a key in its first rows; expected an object a line"),
     ],
 )
 def test_json_that_is_no_lines_of_objects(content, message, put, everything) -> None:  # type: ignore[no-untyped-def]

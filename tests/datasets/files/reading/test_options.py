@@ -1,8 +1,5 @@
 """The keys that say how a file is read."""
 
-import doctest
-import importlib
-
 import pytest
 from pydantic import ValidationError
 
@@ -47,12 +44,3 @@ def test_refused(key, value, message) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ValidationError) as error:
         Reading.model_validate({key: value})
     assert message in str(error.value)
-
-
-@pytest.mark.parametrize(
-    "name", ["", ".options", ".records", ".layout", ".dialects", ".sample", ".values", ".numerals"]
-)
-def test_examples(name) -> None:  # type: ignore[no-untyped-def]
-    found = doctest.testmod(importlib.import_module(f"unroll.datasets.files.reading{name}"))
-    assert found.attempted > 0
-    assert found.failed == 0

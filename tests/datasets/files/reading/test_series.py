@@ -57,9 +57,9 @@ def test_ucr_with_decimal_commas_and_signs_for_missing_values(put, everything) -
     )
     assert (numbers, [cell[0] for cell in cells]) == ([1, 2], ["1", "2"])
     assert rejected == [
-        (3, "t000", "x", "no finite number"),
-        (4, "t000", "1e99", "no finite number"),
-        (5, "t000", "1_0", "no finite number"),
+        (3, "t000", "x", "not a finite number"),
+        (4, "t000", "1e99", "not a finite number"),
+        (5, "t000", "1_0", "not a finite number"),
     ]
 
 
@@ -75,7 +75,7 @@ def test_ts_of_unequal_lengths_with_missing_values_and_faulty_rows(put, everythi
     )
     assert rejected == [
         (10, "label", "c", "unknown label; expected one of those that @classLabel lists"),
-        (11, "t001", "x", "no finite number"),
+        (11, "t001", "x", "not a finite number"),
         (12, "", "3 parts between colons", "wrong number of dimensions; expected one and a label"),
         (13, "", "1 parts between colons", "wrong number of dimensions; expected one and a label"),
     ]

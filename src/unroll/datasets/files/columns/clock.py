@@ -1,4 +1,4 @@
-"""Which columns tell the time at a first look, and how it is spelt. Shapes: N rows looked at."""
+"""Which columns tell the time at a first look, and in which format. Shapes: N rows looked at."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unroll.datasets.files.columns import cells, times
+from unroll.datasets.files.columns import parsing, times
 from unroll.datasets.files.config import TimeColumns
 
 if TYPE_CHECKING:
@@ -68,9 +68,9 @@ def _of_parts(frame: "pd.DataFrame", named: Mapping[str, str]) -> TimeColumns:
     plain = [*days, *hours]
     for parts in [[*days, (clock, TIMES_OF_DAY)], plain] if clock and not hours else [plain]:
         names = tuple(name for name, _ in parts)
-        told = times.joined(frame, names)
-        told = told.filter(told.is_valid())
-        sample = told.take(_evenly(len(told)))
+        written = times.joined(frame, names)
+        written = written.filter(written.is_valid())
+        sample = written.take(_evenly(len(written)))
         for forms in product(*(forms for _, forms in parts)):
             if len(sample) and _read(sample, " ".join(forms)).mean() >= ENOUGH:
                 return TimeColumns(columns=names, formats=(" ".join(forms),))
@@ -85,7 +85,7 @@ def _evenly(count: int) -> np.ndarray:
 
 
 def spelt(frame: "pd.DataFrame", names: Sequence[str], *, epochs: bool = False) -> tuple[str, ...]:
-    """The formats that read nearly all of the cells, the most frequent first; none where they are no times.
+    """The formats that read nearly all of the cells, the most frequent first; none where they are not times.
 
     Of formats that read the same cells (03/04/2020), that one counts under which time goes on.
     """
@@ -93,32 +93,32 @@ def spelt(frame: "pd.DataFrame", names: Sequence[str], *, epochs: bool = False) 
 
     if len(names) == 1 and pd.api.types.is_datetime64_any_dtype(frame[names[0]].dtype):
         return ("iso",)
-    told = times.joined(frame, names)
-    told = told.filter(told.is_valid())
-    sample = told.take(_evenly(len(told)))
+    written = times.joined(frame, names)
+    written = written.filter(written.is_valid())
+    sample = written.take(_evenly(len(written)))
     if not len(sample):
         return ()
     if epochs and len(names) == 1 and (epoch := _epoch(sample)):
         return (epoch,)
-    if cells.numbers(pd.Series(sample.to_pylist(), dtype="str"), cells.Marks(), "")[1].mean() < 0.5:
+    if parsing.numbers(pd.Series(sample.to_pylist(), dtype="str"), parsing.Marks(), "")[1].mean() < 0.5:
         return ("%Y%m%d",) if epochs and _read(sample, "%Y%m%d").mean() >= ENOUGH else ()
     if _read(sample, "iso").all():  # no other format is as plain
         return ("iso",)
-    found: list[str] = []
+    formats: list[str] = []
     left_M = np.arange(len(sample))
-    while len(left_M) and len(found) < MOST:
+    while len(left_M) and len(formats) < MOST:
         best = max(FORMATS, key=lambda form: _fit(sample.take(left_M), form))
         read_M = _read(sample.take(left_M), best)
         if not read_M.any():
             break
-        found.append(best)
+        formats.append(best)
         left_M = left_M[~read_M]
     if len(left_M) > (1 - ENOUGH) * len(sample):
         return ()
-    return (*found, *(form for form in siblings(found[0]) if form not in found))
+    return (*formats, *(form for form in siblings(formats[0]) if form not in formats))
 
 
-def further(told: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+def further(written: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     """Formats that read times which the ``known`` ones do not, those that read most of them first; () for none.
 
     Where two read as many and time goes on alike, that one counts which has day and month in the order of the known;
@@ -127,7 +127,7 @@ def further(told: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     """
     import pyarrow as pa
 
-    left = pa.array(told, pa.large_string())
+    left = pa.array(written, pa.large_string())
     left = left.take(np.flatnonzero(times.parse(left, known, "UTC") == times.NONE))  # others are at a change of clocks
     sample = left.take(_evenly(len(left)))
     named = [form.replace("%m", month).replace("%Y", year)
@@ -136,17 +136,17 @@ def further(told: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     exchanged = {_EXCHANGED[order] for order in orders if order in _EXCHANGED}
     forms = [form for form in dict.fromkeys((*FORMATS, *named)) if form not in known]
     forms = [form for form in forms if "%m" not in form or _order(form) not in exchanged]
-    found: list[str] = []
-    while len(sample) and len(found) < MOST:
+    formats: list[str] = []
+    while len(sample) and len(formats) < MOST:
         fits = {form: _fit(sample, form) for form in forms}
         best = max(forms, key=lambda form: (*fits[form][:2], _order(form) in orders, fits[form][2]))
         read_M = _read(sample, best)
         twins = [form for form in forms if _order(form) == _EXCHANGED.get(_order(best)) and fits[form] == fits[best]]
         if read_M.sum() < FEWEST or ("%m" in best and _order(best) not in orders and twins):
             break
-        found.append(best)
+        formats.append(best)
         sample = sample.take(np.flatnonzero(~read_M))
-    return tuple(found)
+    return tuple(formats)
 
 
 def _order(form: str) -> str:
@@ -168,7 +168,7 @@ def siblings(form: str) -> list[str]:
 
 
 def _epoch(sample: "pa.Array") -> str | None:
-    number_N, bad_N = cells._from_text(sample, cells.Marks())
+    number_N, bad_N = parsing._from_text(sample, parsing.Marks())
     if bad_N.any():
         return None
     return next((name for name, low, high in EPOCHS if ((number_N >= low) & (number_N < high)).all()), None)

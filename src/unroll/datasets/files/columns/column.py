@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unroll.datasets.files.columns import cells
-from unroll.datasets.files.columns.cells import Marks
+from unroll.datasets.files.columns import parsing
+from unroll.datasets.files.columns.parsing import Marks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,9 +43,9 @@ class Column:
 
         from unroll.core.errors import DataError
 
-        said = cells.without(cells.words(column), marks.words)
+        said = parsing.without(parsing.words(column), marks.words)
         try:
-            number_N, bad_N = cells.numbers(column, marks, name)
+            number_N, bad_N = parsing.numbers(column, marks, name)
             said = pc.if_else(np.isnan(number_N) & ~bad_N, None, said)  # a marker however it is written: -200, -200.0
         except DataError:  # a column of times
             number_N = np.full(len(said), np.nan, dtype=np.float32)

@@ -18,13 +18,21 @@ CELLS = 1 << 21
 
 
 class Marker(NamedTuple):
-    """A number that may stand for a missing value: how often it does, of how many numbers, and where first."""
+    """A number that may stand for a missing value: how often it does, of how many numbers, and where first.
+
+    ``where`` is empty for one of the first look, whose numbers are those of the first rows.
+    """
 
     column: str
     number: float
     cells: int
     numbers: int
-    where: str
+    where: str = ""
+
+    def __str__(self) -> str:
+        first, start = ("", f", at first in {self.where}") if self.where else ("the first ", "")
+        rows = f"{self.cells:,} of {first}{self.numbers:,} rows of {self.column}{start}"
+        return f"{self.number:.6g} stands in {rows}, far {self.side} all others"
 
     @property
     def side(self) -> str:
@@ -87,15 +95,15 @@ class Ends:
         self._thin(min(MOST, max(LEAST, CELLS // max(len(numbers), 1))))
 
     def markers(self) -> list[Marker]:
-        """Those numbers that stand apart and come again; one that is ordinary in another column is none."""
-        found = []
+        """Those numbers that stand apart and come again; one that is ordinary in another column is left out."""
+        markers = []
         for name, column in self._columns.items():
             for sign, end in ((1.0, column.low), (-1.0, column.high)):
                 rest_S = sign * column.sample_S()
                 rest_S = rest_S[rest_S > end.number]  # no NaN either
                 if stands_apart(end.number, sign, end.count, column.numbers, end.next, rest_S):
-                    found.append(Marker(name, sign * end.number, end.count, column.numbers, end.where))
-        return [marker for marker in found if not any(_is_within(marker.number, c) for c in self._columns.values())]
+                    markers.append(Marker(name, sign * end.number, end.count, column.numbers, end.where))
+        return [marker for marker in markers if not any(_is_within(marker.number, c) for c in self._columns.values())]
 
     def may_be_ordinary(self, number: float, name: str) -> bool:
         """Whether a number would stand among those of a column, or no farther off than its twentieths at either end."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unroll.core.errors import ConfigError
-from unroll.datasets.files.columns import cells
+from unroll.datasets.files.columns import parsing
 from unroll.datasets.files.config import TimeColumns
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ def read(frame: "pd.DataFrame", time: TimeColumns, rows: Counter[str] | None = N
     only = frame[names[0]]
     if len(names) == 1 and pd.api.types.is_datetime64_any_dtype(only.dtype):
         return _to_utc(only, time.timezone), only.isna().to_numpy()
-    told = joined(frame, names)
-    empty_N = told.is_null().to_numpy(zero_copy_only=False)
-    return parse(told, time.formats, time.timezone, rows), empty_N
+    written = joined(frame, names)
+    empty_N = written.is_null().to_numpy(zero_copy_only=False)
+    return parse(written, time.formats, time.timezone, rows), empty_N
 
 
 def name_zone(frame: "pd.DataFrame", time: TimeColumns) -> bool:
@@ -65,109 +65,111 @@ def joined(frame: "pd.DataFrame", names: Sequence[str]) -> "pa.Array":
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    parts = [cells.words(frame[name]) for name in names]
+    parts = [parsing.words(frame[name]) for name in names]
     return parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, pa.scalar(" ", pa.large_string()))
 
 
-def parse(told: "pa.Array", formats: Sequence[str], timezone: str, rows: Counter[str] | None = None) -> np.ndarray:
+def parse(written: "pa.Array", formats: Sequence[str], timezone: str, rows: Counter[str] | None = None) -> np.ndarray:
     """Microseconds (N,) of the cells; each is read by the first format that reads it, NONE by none."""
-    found_N = np.full(len(told), NONE, dtype=np.int64)
-    left_M = np.flatnonzero(told.is_valid().to_numpy(zero_copy_only=False))
+    us_N = np.full(len(written), NONE, dtype=np.int64)
+    left_M = np.flatnonzero(written.is_valid().to_numpy(zero_copy_only=False))
     for form in formats:
         if not len(left_M):
             break
-        read_M = _parse(told if len(left_M) == len(told) else told.take(left_M), form, timezone)
-        found_N[left_M] = read_M
+        read_M = _parse(written if len(left_M) == len(written) else written.take(left_M), form, timezone)
+        us_N[left_M] = read_M
         gone_M = read_M == NONE
         if rows is not None:
             rows[form] += int((~gone_M).sum())
         left_M = left_M[gone_M]
     for mended in (_late, _pointed):
         if len(left_M):
-            found_N[left_M] = mended(told.take(left_M), formats, timezone)
-            left_M = left_M[found_N[left_M] == NONE]
-    return found_N
+            us_N[left_M] = mended(written.take(left_M), formats, timezone)
+            left_M = left_M[us_N[left_M] == NONE]
+    return us_N
 
 
-def _late(told: "pa.Array", formats: Sequence[str], timezone: str) -> np.ndarray:
+def _late(written: "pa.Array", formats: Sequence[str], timezone: str) -> np.ndarray:
     """Of cells (M,) that no format reads: 24 o'clock is the next day's midnight (ISO 8601:2004, 4.2.3)."""
     import pyarrow.compute as pc
 
-    found_M = np.full(len(told), NONE, dtype=np.int64)
-    late_M = pc.match_substring_regex(told, _LATE).to_numpy(zero_copy_only=False)
+    us_M = np.full(len(written), NONE, dtype=np.int64)
+    late_M = pc.match_substring_regex(written, _LATE).to_numpy(zero_copy_only=False)
     if late_M.any():
-        early = pc.replace_substring_regex(told.filter(late_M), _LATE, r"\1" + "00" + r"\2")
+        early = pc.replace_substring_regex(written.filter(late_M), _LATE, r"\1" + "00" + r"\2")
         us = parse(early, formats, timezone)
-        found_M[late_M] = np.where(us == NONE, NONE, us + DAY_US)
-    return found_M
+        us_M[late_M] = np.where(us == NONE, NONE, us + DAY_US)
+    return us_M
 
 
-def _pointed(told: "pa.Array", formats: Sequence[str], timezone: str) -> np.ndarray:
+def _pointed(written: "pa.Array", formats: Sequence[str], timezone: str) -> np.ndarray:
     """Of cells (M,) that no format reads: whole numbers of several columns that are written 2013.0, as pandas does."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    found_M = np.full(len(told), NONE, dtype=np.int64)
-    several = pc.and_(pc.match_substring(told, " "), pc.match_substring_regex(told, _POINTED))
+    us_M = np.full(len(written), NONE, dtype=np.int64)
+    several = pc.and_(pc.match_substring(written, " "), pc.match_substring_regex(written, _POINTED))
     pointed_M = several.to_numpy(zero_copy_only=False)
     if pointed_M.any():
-        plain: pa.Array = told.filter(several)
+        plain: pa.Array = written.filter(several)
         for _ in range(2):  # neighbours share the blank between them
             plain = pc.replace_substring_regex(plain, _POINTED, r"\1\2\3")
-        found_M[pointed_M] = parse(plain, formats, timezone)
-    return found_M
+        us_M[pointed_M] = parse(plain, formats, timezone)
+    return us_M
 
 
 def instant(text: str) -> int:
     """One time in ISO form, in UTC unless it says otherwise, in microseconds; raises ConfigError."""
     import pyarrow as pa
 
-    found = int(parse(pa.array([text], pa.large_string()), ("iso",), "UTC")[0])
-    if found == NONE:
+    us = int(parse(pa.array([text], pa.large_string()), ("iso",), "UTC")[0])
+    if us == NONE:
         raise ConfigError(
             f"data.start: {text!r} is not allowed; expected a time such as 2020-01-01 or 2020-01-01T06:00"
         )
-    return found
+    return us
 
 
-def _parse(told: "pa.Array", form: str, timezone: str) -> np.ndarray:
+def _parse(written: "pa.Array", form: str, timezone: str) -> np.ndarray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if form in _EPOCH_US:
-        number_N, bad_N = cells._from_text(told, cells.Marks())
+        number_N, bad_N = parsing._from_text(written, parsing.Marks())
         us_N = np.where(bad_N | np.isnan(number_N), np.inf, number_N * _EPOCH_US[form])
         good_N = (us_N >= _FIRST) & (us_N <= _LAST)
         return np.where(good_N, np.round(np.where(good_N, us_N, 0)), NONE).astype(np.int64)
     if form == "iso":
         try:  # the quick way, for times without an offset that are all in order
-            return _localised(pc.cast(told, pa.timestamp("us")).to_numpy(zero_copy_only=False), timezone)
+            return _localised(pc.cast(written, pa.timestamp("us")).to_numpy(zero_copy_only=False), timezone)
         except pa.ArrowInvalid:
-            offset_N = pc.match_substring_regex(told, _OFFSET).to_numpy(zero_copy_only=False)
-            dated_N = pc.match_substring_regex(told, r"^[+-]?\d{4}-?\d{2}-?\d{2}").to_numpy(zero_copy_only=False)
-            found_N = _pandas(told, "ISO8601", timezone, offset_N & dated_N)
-            plain_N = _pandas(told, "ISO8601", timezone, ~offset_N & dated_N)
-            return np.where(found_N == NONE, plain_N, found_N)
-    every_N = np.ones(len(told), dtype=bool)
-    return _pandas(told, form, timezone, every_N, zoned="%z" in form)
+            offset_N = pc.match_substring_regex(written, _OFFSET).to_numpy(zero_copy_only=False)
+            dated_N = pc.match_substring_regex(written, r"^[+-]?\d{4}-?\d{2}-?\d{2}").to_numpy(zero_copy_only=False)
+            zoned_N = _pandas(written, "ISO8601", timezone, offset_N & dated_N)
+            plain_N = _pandas(written, "ISO8601", timezone, ~offset_N & dated_N)
+            return np.where(zoned_N == NONE, plain_N, zoned_N)
+    every_N = np.ones(len(written), dtype=bool)
+    return _pandas(written, form, timezone, every_N, zoned="%z" in form)
 
 
-def _pandas(told: "pa.Array", form: str, timezone: str, where_N: np.ndarray, zoned: bool | None = None) -> np.ndarray:
+def _pandas(
+    written: "pa.Array", form: str, timezone: str, where_N: np.ndarray, zoned: bool | None = None
+) -> np.ndarray:
     """Microseconds (N,) of the cells ``where_N``; those with an offset of their own are not localised."""
     import pandas as pd
 
-    found_N = np.full(len(told), NONE, dtype=np.int64)
+    us_N = np.full(len(written), NONE, dtype=np.int64)
     places = np.flatnonzero(where_N)
     if not len(places):
-        return found_N
-    cells_M = pd.Series(told.take(places).to_pylist(), dtype="str")
+        return us_N
+    cells_M = pd.Series(written.take(places).to_pylist(), dtype="str")
     utc = bool(re.search(_OFFSET, cells_M.iloc[0])) if zoned is None else zoned
     try:
         times_M = pd.to_datetime(cells_M, format=form, errors="coerce", utc=utc)
     except ValueError as error:
         raise ConfigError(f"data.time.formats: {form!r} is not allowed; {' '.join(str(error).split())}") from None
-    found_N[places] = _to_utc(times_M, timezone)
-    return found_N
+    us_N[places] = _to_utc(times_M, timezone)
+    return us_N
 
 
 def _to_utc(times: "pd.Series[Any]", timezone: str) -> np.ndarray:
@@ -194,8 +196,8 @@ def _localised(times_N: np.ndarray, timezone: str) -> np.ndarray:
 
 
 def _micros(times_N: np.ndarray) -> np.ndarray:
-    found_N: np.ndarray = times_N.astype("datetime64[us]").astype(np.int64)
-    return np.where((found_N >= _FIRST) & (found_N <= _LAST), found_N, NONE)
+    us_N: np.ndarray = times_N.astype("datetime64[us]").astype(np.int64)
+    return np.where((us_N >= _FIRST) & (us_N <= _LAST), us_N, NONE)
 
 
 def show(us: int) -> str:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unroll.datasets.files.columns import cells
-from unroll.datasets.files.columns.cells import USUAL_MISSING
+from unroll.datasets.files.columns import parsing
 from unroll.datasets.files.columns.ends import THINNER, Ends
+from unroll.datasets.files.reading import missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,25 +33,25 @@ class Watch:
         """Where the first of them stands, and what it is."""
         self._unread, self._every = 0, 1
 
-    def numbers(self, found: Mapping[str, np.ndarray], file: str, rows_N: np.ndarray) -> None:
+    def numbers(self, columns: Mapping[str, np.ndarray], file: str, rows_N: np.ndarray) -> None:
         """The numbers (N,) of each column of the table, of rows that may be set aside too."""
         if len(rows_N):
-            self.ends.add(found, file, rows_N)
+            self.ends.add(columns, file, rows_N)
 
     def odd(self, column: "pd.Series[Any]", bad_N: np.ndarray, file: str, rows_N: np.ndarray) -> None:
         """Cells of a column of numbers that are none."""
         if bad_N.any():
-            self.said(cells.words(column[bad_N]), file, rows_N[bad_N])
+            self.said(parsing.words(column[bad_N]), file, rows_N[bad_N])
 
     def said(self, said: "pa.Array", file: str, rows_N: np.ndarray) -> None:
         """Cells that hold words."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        usual = pa.array(USUAL_MISSING, pa.large_string())
+        usual = pa.array(missing.WORDS, pa.large_string())
         at_N = pc.index_in(said, value_set=usual).to_numpy(zero_copy_only=False)
         for place in np.unique(at_N[at_N == at_N]).astype(int).tolist():
-            self.words.setdefault(USUAL_MISSING[place], f"{file} row {rows_N[int(np.argmax(at_N == place))]}")
+            self.words.setdefault(missing.WORDS[place], f"{file} row {rows_N[int(np.argmax(at_N == place))]}")
 
     def unread(self, shown: Sequence[str], file: str, rows_N: np.ndarray) -> None:
         """Times that no format reads."""

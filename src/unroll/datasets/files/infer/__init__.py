@@ -4,28 +4,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from unroll.datasets.files.columns import cells, times
-from unroll.datasets.files.columns.cells import USUAL_MISSING, Marks
+from unroll.datasets.files.columns import parsing, times
 from unroll.datasets.files.columns.column import Column
+from unroll.datasets.files.columns.parsing import Marks
 from unroll.datasets.files.config import FilesConfig, Scalar, Table, TimeColumns
 from unroll.datasets.files.first_look import Look
 from unroll.datasets.files.infer import labelled_columns, series_columns_seen
 from unroll.datasets.files.infer.seen import Seen
-from unroll.datasets.files.reading import Reading, numerals
-from unroll.datasets.files.tables.sifting import require_columns
+from unroll.datasets.files.reading import Reading, missing, numerals, require_columns
 
 
 @dataclass(frozen=True)
 class Inferred:
     """A block with everything filled in.
 
-    ``told`` says what was found, a line a key. ``proposals`` are keys that would change what is learned from, with a
-    reason each: nothing takes them by itself, a person does.
+    ``notes`` say what was inferred, a line a key. ``proposals`` are keys that would change what is learned from, with
+    reasons, which ``str`` turns into text: nothing takes them by itself, a person does.
     """
 
     config: FilesConfig
-    told: Sequence[str] = ()
-    proposals: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    proposals: Mapping[str, tuple[Any, Sequence[object]]] = field(default_factory=dict)
     columns: Mapping[str, Column] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
 
@@ -33,11 +32,11 @@ class Inferred:
         """The columns that nothing reads, and why."""
         used, numbers = set(named_columns(self.config)), self.config.kind in ("series", "labelled_series")
         left = {name: column for name, column in self.columns.items() if name not in used}
-        found = {
+        unused = {
             name: _why_unused(column) if numbers or column.is_empty else "not asked for"
             for name, column in left.items()
         }
-        return found | {name: what.partition(":")[0] for name, what in self.left_out.items()}
+        return unused | {name: what.partition(":")[0] for name, what in self.left_out.items()}
 
 
 def infer(look: Look, config: FilesConfig) -> Inferred:
@@ -49,20 +48,20 @@ def infer(look: Look, config: FilesConfig) -> Inferred:
     look = replace(look, reading=look.reading.model_copy(update={"decimal": decimal}))
     marks = Marks.of(missing, decimal, thousands)
     seen = {name: Column.of(name, look.frame[name], marks) for name in look.columns}
-    found = dict(_INFER[table](Seen(look, config, seen, marks)))
-    proposals = dict(series_columns_seen.proposals(look, config, seen, found)) if table == "series" else {}
+    keys = dict(_INFER[table](Seen(look, config, seen, marks)))
+    proposals = dict(series_columns_seen.proposals(look, config, seen, keys)) if table == "series" else {}
     if table in ("series", "labelled_series", "labelled_text"):
-        found["missing"] = missing
+        keys["missing"] = missing
     if table in NUMBERS:
-        found["thousands"] = thousands
-    found = {"table": table, **look.reading.model_dump(exclude_none=True), **found}
-    fresh = {key: value for key, value in found.items() if _is_open(config, key) and value is not None}
+        keys["thousands"] = thousands
+    keys = {"table": table, **look.reading.model_dump(exclude_none=True), **keys}
+    fresh = {key: value for key, value in keys.items() if _is_open(config, key) and value is not None}
     filled = config.model_copy(update=fresh)
-    told = [_written(look.reading, config)] if set(fresh) & set(_WRITTEN) else []
-    told += [f"{key}: {_shown(value)}" for key, value in fresh.items() if key not in Reading.model_fields and value]
-    inferred = Inferred(filled, told, proposals, seen, look.left_out)
+    notes = [_written(look.reading, config)] if set(fresh) & set(_WRITTEN) else []
+    notes += [f"{key}: {_shown(value)}" for key, value in fresh.items() if key not in Reading.model_fields and value]
+    inferred = Inferred(filled, notes, proposals, seen, look.left_out)
     if table in ("series", "labelled_series") and not isinstance(config.values, tuple):
-        told += [line] if (line := unused_line(inferred)) else []
+        notes += [line] if (line := unused_line(inferred)) else []
     return inferred
 
 
@@ -88,7 +87,7 @@ def _why_unused(column: Column) -> str:
         return (
             f"no numbers, and {column.distinct:,} different words: no category" if column.distinct > 1 else "one word"
         )
-    return f"{100 * (1 - column.numeric_share):.2g} % of its cells are no numbers"
+    return f"{100 * (1 - column.numeric_share):.2g} % of its cells are not numbers"
 
 
 NUMBERS = ("series", "labelled_series")
@@ -146,12 +145,12 @@ def _missing(look: Look, config: FilesConfig) -> tuple[Scalar, ...]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    usual = pa.array(USUAL_MISSING, pa.large_string())
+    usual = pa.array(missing.WORDS, pa.large_string())
     there: set[str] = set()
     for name in look.columns:
-        said = cells.words(look.frame[name])
+        said = parsing.words(look.frame[name])
         there |= set(said.filter(pc.is_in(said, value_set=usual)).to_pylist())
-    return tuple(word for word in USUAL_MISSING if word in there)
+    return tuple(word for word in missing.WORDS if word in there)
 
 
 _INFER: dict[Table, Callable[[Seen], Iterator[tuple[str, Any]]]] = {

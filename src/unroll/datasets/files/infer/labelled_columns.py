@@ -18,7 +18,7 @@ TEXTS = ("text", "tweet", "sentence", "review", "message", "content", "comment",
 PAIRS = (("source", "target"), ("src", "tgt"), ("question", "answer"), ("input", "output"), ("prompt", "completion"))
 _PART = re.compile(r"_(train|test)(?:_\d+)?$", re.IGNORECASE)
 FEW_LABELS = 50
-"""Distinct values of a column that may be the label without being told, and a fifth of the rows."""
+"""Distinct values of a column that may be the label where none is named, and a fifth of the rows."""
 MOSTLY = 0.9
 """Share of the rows in which a label must stand, if nothing else says that it is one."""
 
@@ -54,14 +54,15 @@ def labelled_text(seen: Seen) -> Iterator[tuple[str, Any]]:
 
 
 def _require_one_part(seen: Seen) -> None:
-    """Arrays of a split that lie side by side in one file are no columns of the same rows."""
+    """Arrays of a split that lie side by side in one file are not columns of the same rows."""
     if seen.look.reading.format != "npz":
         return
-    parts = {found[1].lower(): name for name in seen.look.columns if (found := _PART.search(name))}
+    parts = {match[1].lower(): name for name in seen.look.columns if (match := _PART.search(name))}
     if {"train", "test"} <= set(parts):
         raise DataError(
-            f"{seen.look.file}: arrays of {parts['train']!r} and of {parts['test']!r} are parts of a split; expected a "
-            "file for each part, named in data.split"
+            f"arrays of {parts['train']!r} and of {parts['test']!r} are parts of a split; expected a "
+            "file for each part, named in data.split",
+            file=seen.look.file,
         )
 
 
@@ -78,20 +79,20 @@ def pairs(seen: Seen) -> Iterator[tuple[str, Any]]:
     free = [column.name for column in seen.free()]
     if pair is None and len(free) == 2 and not (config.source or config.target):
         pair = free[0], free[1]
-    for key, found in zip(("source", "target"), pair or (None, None), strict=True):
-        if getattr(config, key) is None and found is None:
+    for key, column in zip(("source", "target"), pair or (None, None), strict=True):
+        if getattr(config, key) is None and column is None:
             message = f"no column of {key}s among {', '.join(look.columns)}; expected data.{key} to name it"
             raise MissingColumnError(message, file=look.file, available=look.columns)
-        yield key, found
+        yield key, column
 
 
-def _by_name(columns: Sequence[str], wanted: Sequence[str]) -> str | None:
-    """The column of a wanted name, or else the shortest that holds one as a word of it, such as airline_sentiment."""
+def _by_name(columns: Sequence[str], usual: Sequence[str]) -> str | None:
+    """The column of a usual name, or else the shortest that holds one as a word of it, such as airline_sentiment."""
     names = {name.strip().lower(): name for name in reversed(columns)}
-    exact = next((names[name] for name in wanted if name in names), None)
+    exact = next((names[name] for name in usual if name in names), None)
     if exact:
         return exact
-    parts = [(len(one), one) for one in names for name in wanted if len(name) > 2 and name in re.split(r"[^a-z]+", one)]
+    parts = [(len(one), one) for one in names for name in usual if len(name) > 2 and name in re.split(r"[^a-z]+", one)]
     return names[min(parts)[1]] if parts else None
 
 
@@ -115,7 +116,7 @@ def _few(seen: Seen, *taken: str | None) -> list[Column]:
 def _named_label(seen: Seen, *taken: str | None) -> str | None:
     """A column whose name is that of a label, or of few distinct values and with a name that holds one."""
     again = [column.name for column in seen.free(*taken) if column.distinct < column.filled]
-    exact = next((name for wanted in LABELS for name in again if name.strip().lower() == wanted), None)
+    exact = next((name for usual in LABELS for name in again if name.strip().lower() == usual), None)
     return exact or _by_name([column.name for column in _few(seen, *taken)], LABELS)
 
 

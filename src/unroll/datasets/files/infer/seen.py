@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from unroll.datasets.files.columns.cells import Marks
 from unroll.datasets.files.columns.column import Column
+from unroll.datasets.files.columns.parsing import Marks
 from unroll.datasets.files.config import FilesConfig
 from unroll.datasets.files.first_look import Look
 

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from unroll.core.errors import DataError, MissingColumnError
-from unroll.datasets.files.columns import cells, clock, times
+from unroll.datasets.files.columns import clock, parsing, times
 from unroll.datasets.files.columns.column import Column
+from unroll.datasets.files.columns.ends import Marker
 from unroll.datasets.files.config import FilesConfig, TimeColumns
 from unroll.datasets.files.first_look import Look
 from unroll.datasets.files.infer.seen import Seen
@@ -77,7 +78,7 @@ def _group(seen: Seen, time: TimeColumns) -> str | None:
     if at_once < 1 + TWICE:
         return None
     for column in sorted(seen.free(*times.columns(time)), key=lambda column: not column.is_category):
-        said = np.array(cells.words(seen.look.frame[column.name]).to_pylist(), dtype=object)
+        said = np.array(parsing.words(seen.look.frame[column.name]).to_pylist(), dtype=object)
         whole = column.is_category or bool((np.round(column.number_N) == column.number_N).all())
         few = column.filled == column.rows and 1 < column.distinct <= at_once / MOST_AT_ONCE
         if whole and few and len(set(zip(us_N.tolist(), said.tolist(), strict=True))) == len(us_N):
@@ -97,7 +98,7 @@ def _time(seen: Seen) -> TimeColumns | None:
     if not formats:
         shown = next((cell for cell in times.joined(look.frame, names).to_pylist() if cell), "")
         raise DataError(
-            f"{look.file}, column {'+'.join(names)}: {shown!r} is spelt in no usual way; expected data.time.formats, "
+            f"{look.file}, column {'+'.join(names)}: {shown!r} is not in a usual format; expected data.time.formats, "
             "such as %d/%m/%Y %H:%M"
         )
     return given.model_copy(update={"formats": formats})
@@ -106,7 +107,7 @@ def _time(seen: Seen) -> TimeColumns | None:
 def _step(look: Look, time: TimeColumns, site: str | None) -> str | None:
     """The most frequent difference between neighbouring rows, as a block has it."""
     us_N, _ = times.read(look.frame, time)
-    sites_N = np.array(cells.words(look.frame[site]).to_pylist(), dtype=object) if site else np.zeros(len(us_N))
+    sites_N = np.array(parsing.words(look.frame[site]).to_pylist(), dtype=object) if site else np.zeros(len(us_N))
     steps: list[int] = []
     for name in set(sites_N.tolist()):
         own = us_N[(sites_N == name) & (us_N != times.NONE)]
@@ -120,36 +121,32 @@ def _step(look: Look, time: TimeColumns, site: str | None) -> str | None:
 
 
 def proposals(
-    look: Look, config: FilesConfig, seen: Mapping[str, Column], found: Mapping[str, Any]
-) -> Iterator[tuple[str, tuple[Any, str]]]:
-    """What a person may want for a series: markers of missing values, sorting."""
-    values = config.values if isinstance(config.values, tuple) else found["values"]
+    look: Look, config: FilesConfig, seen: Mapping[str, Column], inferred: Mapping[str, Any]
+) -> Iterator[tuple[str, tuple[Any, Sequence[object]]]]:
+    """What a person may want for a series: markers of missing values, sorting; each with its reasons."""
+    values = config.values if isinstance(config.values, tuple) else inferred["values"]
     if markers := _markers([seen[name] for name in values]):
-        told = [
-            f"{number:.6g} stands in {count:,} of the first {seen[name].rows:,} rows of {name}, far {side} all others"
-            for name, number, count, side in markers
-        ]
-        given = [*(config.missing or ()), *sorted({plain_number(number) for _, number, _, _ in markers})]
-        yield "missing", (given, "; ".join(told[:4]) + ("; …" if len(told) > 4 else ""))
-    time = found["time"]
-    if time is not None and not config.sort and found.get("site") is None and config.resample is None:
+        numbers = sorted({plain_number(marker.number) for marker in markers})
+        yield "missing", ([*(config.missing or ()), *numbers], markers)
+    time = inferred["time"]
+    if time is not None and not config.sort and inferred.get("site") is None and config.resample is None:
         us_N, _ = times.read(look.frame, time)
         step = np.diff(us_N[us_N != times.NONE])
         if len(step) and (step < 0).mean() > 0.01:
-            yield "sort", (True, f"time runs backwards in {100 * float((step < 0).mean()):.0f} % of the first rows")
+            yield "sort", (True, [f"time runs backwards in {100 * float((step < 0).mean()):.0f} % of the first rows"])
 
 
-def _markers(columns: Sequence[Column]) -> list[tuple[str, float, int, str]]:
-    """Column, number, how often it stands there, and on which side of all others, of what may mark missing values.
+def _markers(columns: Sequence[Column]) -> list[Marker]:
+    """What may mark missing values in the rows of the first look.
 
-    A marker counts for all columns: what is an ordinary number in one of them, such as 999 hPa, is none.
+    A marker counts for all columns: what is an ordinary number in one of them, such as 999 hPa, is not a marker.
     """
-    found = [(column, marker) for column in columns for marker in column.markers()]
-    marked = {marker for _, marker in found}
+    markers = [(column, marker) for column in columns for marker in column.markers()]
+    marked = {marker for _, marker in markers}
     ordinary = {marker for marker in marked for column in columns if column.has_within(marker)}
     return [
-        (column.name, marker, int((column.number_N == np.float32(marker)).sum()), "below" if marker < 0 else "above")
-        for column, marker in found
+        Marker(column.name, marker, int((column.number_N == np.float32(marker)).sum()), column.rows)
+        for column, marker in markers
         if marker not in ordinary
     ]
 

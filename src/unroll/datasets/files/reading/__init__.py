@@ -9,11 +9,23 @@
 [['40,5', 'NA']]
 """
 
-from unroll.datasets.files.reading.api import Chunks, chunks, columns, left_out
-from unroll.datasets.files.reading.chunking import Chunk
+from unroll.datasets.files.reading.api import Chunk, Chunks, chunks, columns, left_out
 from unroll.datasets.files.reading.delimited import Unread
 from unroll.datasets.files.reading.locating import locate
 from unroll.datasets.files.reading.options import Format, Reading
+from unroll.datasets.files.reading.reader import require_columns
 from unroll.datasets.files.reading.sniffing import sniff
 
-__all__ = ["Chunk", "Chunks", "Format", "Reading", "Unread", "chunks", "columns", "left_out", "locate", "sniff"]
+__all__ = [
+    "Chunk",
+    "Chunks",
+    "Format",
+    "Reading",
+    "Unread",
+    "chunks",
+    "columns",
+    "left_out",
+    "locate",
+    "require_columns",
+    "sniff",
+]

@@ -1,12 +1,15 @@
 """The way in: a file and how to read it, to its columns and its rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from unroll.datasets.files.reading import beginning, sniffing
 from unroll.datasets.files.reading.arff import Arff
-from unroll.datasets.files.reading.chunking import Chunk, gather
-from unroll.datasets.files.reading.delimited import Part
+from unroll.datasets.files.reading.delimited import Part, Unread
 from unroll.datasets.files.reading.lines import JsonLines, Text
 from unroll.datasets.files.reading.npz import Npz
 from unroll.datasets.files.reading.options import Reading
@@ -17,8 +20,24 @@ from unroll.datasets.files.reading.source import Receipt
 from unroll.datasets.files.reading.ts import Ts
 from unroll.datasets.files.reading.ucr import Ucr
 
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
 ROWS = 1 << 18
 """Rows of a chunk."""
+MAX_BYTES = 1 << 26
+"""Bytes of cells in a chunk, about: wide rows make chunks of fewer rows."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """N consecutive rows of a file, and those among them that could not be read."""
+
+    file: str
+    rows_N: np.ndarray
+    frame: "pd.DataFrame"
+    rejected: list[Unread]
 
 
 class Chunks(Iterator[Chunk]):
@@ -69,8 +88,8 @@ def chunks(
 ) -> Chunks:
     """The rows of a file, at most ``rows`` at a time, in bounded memory.
 
-    ``columns`` are those wanted (all, if None), in that order; ``name`` is how messages call the file (else its name).
-    The file is opened at the first chunk. Raises DataError that names file and row, the value seen and what was
+    ``columns`` are the ones to read (all, if None), in that order; ``name`` is how messages call the file (else its
+    name). The file is opened at the first chunk. Raises DataError that names file and row, the value seen and what was
     expected, for what cannot be read as a whole; single rows go to ``rejected``.
     """
     receipt = Receipt()
@@ -83,7 +102,7 @@ def _chunks(
     reader = _reader(path, reading, name)
     if columns is not None:
         reader.require(columns)
-    yield from gather(_counted(reader.parts(columns, receipt), receipt), rows, name)
+    yield from _gather(_counted(reader.parts(columns, receipt), receipt), rows, name)
 
 
 def _counted(parts: Iterator[Part], receipt: Receipt) -> Iterator[Part]:
@@ -94,10 +113,10 @@ def _counted(parts: Iterator[Part], receipt: Receipt) -> Iterator[Part]:
 
 def _reader(path: Path, reading: Reading, name: str | None) -> Reader:
     part = beginning.take(path, reading, name or path.name)
-    told = sniffing.look(part, reading)
-    place = Place(path, told, part.name)
-    first = sniffing.utf8(part, told.encoding or "utf-8")
-    match told.format:
+    complete = sniffing.look(part, reading)
+    place = Place(path, complete, part.name)
+    first = sniffing.utf8(part, complete.encoding or "utf-8")
+    match complete.format:
         case "csv":
             return Table(place, first)
         case "ucr":
@@ -114,3 +133,53 @@ def _reader(path: Path, reading: Reading, name: str | None) -> Reader:
             return Npz(place)
         case _:
             return Text(place)
+
+
+@dataclass
+class _Held:
+    tables: list["pa.Table"] = field(default_factory=list)
+    rows: list[np.ndarray] = field(default_factory=list)
+    rejected: list[Unread] = field(default_factory=list)
+    count: int = 0
+    bytes: int = 0
+
+    def add(self, part: Part) -> None:
+        self.tables.append(part.table)
+        self.rows.append(part.rows_N)
+        self.count += len(part.rows_N)
+        self.bytes += part.table.nbytes
+
+
+def _gather(parts: Iterable[Part], rows: int, file: str) -> Iterator[Chunk]:
+    """The same rows in chunks of at most ``rows``, each a frame; a chunk is full unless its cells are many or long."""
+    held = _Held()
+    for part in parts:
+        held.rejected += part.rejected
+        for start in range(0, len(part.rows_N), rows):
+            rest = _cut(part, start, start + rows)
+            while held.count + len(rest.rows_N) >= rows:
+                room = rows - held.count
+                held.add(_cut(rest, 0, room))
+                rest = _cut(rest, room, len(rest.rows_N))
+                yield _chunk(held, file)
+                held = _Held()
+            if len(rest.rows_N):
+                held.add(rest)
+        if held.bytes >= MAX_BYTES or len(held.rejected) >= rows:
+            yield _chunk(held, file)
+            held = _Held()
+    if held.count or held.rejected:
+        yield _chunk(held, file)
+
+
+def _cut(part: Part, start: int, stop: int) -> Part:
+    return Part(part.rows_N[start:stop], part.table.slice(start, stop - start), [])
+
+
+def _chunk(held: _Held, file: str) -> Chunk:
+    import pandas as pd
+    import pyarrow as pa
+
+    rows_N = np.concatenate(held.rows) if held.rows else np.zeros(0, dtype=np.int64)
+    frame = pa.concat_tables(held.tables).to_pandas() if held.tables else pd.DataFrame()
+    return Chunk(file, rows_N.astype(np.int64), frame, held.rejected)

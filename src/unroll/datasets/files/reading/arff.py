@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from unroll.core.errors import DataError
+from unroll.core.text import shorten
 from unroll.datasets.files.reading import utf8, values
 from unroll.datasets.files.reading.delimited import Part, parts
 from unroll.datasets.files.reading.header import Layout
 from unroll.datasets.files.reading.reader import Place, Reader
-from unroll.datasets.files.reading.records import LINES, Dialect, records
+from unroll.datasets.files.reading.records import Dialect
 from unroll.datasets.files.reading.source import Receipt, opened
 
 if TYPE_CHECKING:
@@ -46,11 +47,11 @@ class Arff(Reader):
         names = [attribute.name for attribute in self._attributes]
         again = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
         if again:
-            raise DataError(f"{place.name}: attribute {again[0]!r} stands twice; expected each name once")
+            raise DataError(f"attribute {again[0]!r} stands twice; expected each name once", file=place.name)
         self._layout = Layout(tuple(names), tuple(range(len(names))), len(names))
         data = re.split(r"(?im)^@data\s*$", first.decode(errors="replace"), maxsplit=1)[-1]
         if data.lstrip().startswith("{"):
-            raise DataError(f"{place.name} row {self._rows + 1}: a sparse row; expected a value for each attribute")
+            raise DataError("a sparse row; expected a value for each attribute", file=place.name, row=self._rows + 1)
         self._quote = _quote(data)
 
     def columns(self) -> tuple[str, ...]:
@@ -65,7 +66,7 @@ class Arff(Reader):
     def _cells(self, columns: Sequence[str] | None, receipt: Receipt) -> Iterator[Part]:
         reading, name = self.place.reading, self.place.name
         with opened(self.place.path, reading, name, receipt) as source:
-            found = parts(
+            rows = parts(
                 utf8.blocks(source, reading.encoding or "utf-8"),
                 Dialect(",", self._quote, "%", escape="\\", loose=True),
                 self._layout,
@@ -75,33 +76,31 @@ class Arff(Reader):
                 longest=reading.max_line_bytes,
                 columns=columns,
             )
-            for part in found:
+            for part in rows:
                 yield Part(part.rows_N, _stripped(part.table), part.rejected)
 
     def _read_head(self) -> tuple[int, list[_Attribute]]:
         """How many rows the head takes, and the attributes."""
-        reading, name = self.place.reading, self.place.name
         attributes: list[_Attribute] = []
-        with opened(self.place.path, reading, name) as source:
-            for found in records(utf8.blocks(source, reading.encoding or "utf-8"), LINES, name, reading.max_line_bytes):
-                for row, line in zip(found.rows_N.tolist(), map(str.strip, found.texts()), strict=True):
-                    if line.lower() == "@data" and attributes:
-                        return row, attributes
-                    if line and not line.startswith("%") and not line.lower().startswith("@relation"):
-                        attributes.append(self._attribute(line, row))
-        raise DataError(f"{name}: no attributes and a line @data after them; expected both")
+        for batch in self.lines():
+            for row, line in zip(batch.rows_N.tolist(), map(str.strip, batch.texts()), strict=True):
+                if line.lower() == "@data" and attributes:
+                    return row, attributes
+                if line and not line.startswith("%") and not line.lower().startswith("@relation"):
+                    attributes.append(self._attribute(line, row))
+        raise DataError("no attributes and a line @data after them; expected both", file=self.place.name)
 
     def _attribute(self, line: str, row: int) -> _Attribute:
         match = ATTRIBUTE.fullmatch(line)
         if not match or not match[2]:
-            wrong = utf8.shorten(line)
+            wrong = shorten(line)
             raise DataError(
-                f"{self.place.name} row {row}: {wrong!r}; expected @attribute with a name and a type, or @data"
+                f"{wrong!r}; expected @attribute with a name and a type, or @data", file=self.place.name, row=row
             )
         name, kind = match[1], match[2].strip()
         if kind.lower().startswith("relational"):
             raise DataError(
-                f"{self.place.name} row {row}: a relational attribute (several dimensions); expected single values"
+                "a relational attribute (several dimensions); expected single values", file=self.place.name, row=row
             )
         if name[0] in "'\"":
             name = re.sub(r"\\(.)", r"\1", name[1:-1])
@@ -120,10 +119,10 @@ def _label_place(attributes: Sequence[_Attribute]) -> int | None:
     ):
         return None
     numbered = [re.fullmatch(r"(.*?)(\d+)", each.name) for at, each in enumerate(attributes) if at != classes[0]]
-    found = [(match[1], int(match[2])) for match in numbered if match and len(match[2]) < 10]
-    start = found[0] if found else ("", 0)
+    names = [(match[1], int(match[2])) for match in numbered if match and len(match[2]) < 10]
+    start = names[0] if names else ("", 0)
     run = [(start[0], start[1] + step) for step in range(last)]
-    return classes[0] if found == run else None
+    return classes[0] if names == run else None
 
 
 def _quote(data: str) -> str:

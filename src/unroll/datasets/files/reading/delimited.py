@@ -50,11 +50,11 @@ def parts(
 
     Raises DataError as ``records`` does, and where Arrow finds other rows than that.
     """
-    for found in records(blocks, dialect, name, longest, skip, blank=layout.width == 1):
-        rows_N, data = found.rows_N, found.data
+    for batch in records(blocks, dialect, name, longest, skip, blank=layout.width == 1):
+        rows_N, data = batch.rows_N, batch.data
         if header:
             header = False
-            rows_N, data = rows_N[1:], data[int(found.starts_N[1]) if len(rows_N) > 1 else len(data) :]
+            rows_N, data = rows_N[1:], data[int(batch.starts_N[1]) if len(rows_N) > 1 else len(data) :]
         if len(rows_N):
             yield _parse(data, rows_N, dialect, layout, name, columns)
 
@@ -77,7 +77,7 @@ def _parse(
     sign = "\t" if dialect.delimiter == SPACES else dialect.delimiter
     cells = [str(place) for place in range(layout.width)]
     places = dict(zip(layout.names, layout.places, strict=True))
-    wanted = layout.names if columns is None else columns
+    names = layout.names if columns is None else columns
     extra = cells[len(layout.names) :] if columns is None else []
     try:
         table = csv.read_csv(
@@ -93,7 +93,7 @@ def _parse(
             ),
             csv.ConvertOptions(
                 column_types=dict.fromkeys(cells, pa.string()),
-                include_columns=[str(places[column]) for column in wanted] + extra,
+                include_columns=[str(places[column]) for column in names] + extra,
                 strings_can_be_null=False,
                 check_utf8=False,
             ),
@@ -111,7 +111,7 @@ def _parse(
     rejected = [Unread(int(rows_N[number - 1]), "", seen[count], reason) for number, count in faults if count]
     good_N = np.delete(rows_N, [number - 1 for number, _ in faults])
     table, good_N, beyond = _without_extra(table, good_N, len(extra))
-    return Part(good_N, table.rename_columns(list(wanted)), sorted([*rejected, *beyond]))
+    return Part(good_N, table.rename_columns(list(names)), sorted([*rejected, *beyond]))
 
 
 def _without_extra(table: "pa.Table", rows_N: np.ndarray, extra: int) -> tuple["pa.Table", np.ndarray, list[Unread]]:

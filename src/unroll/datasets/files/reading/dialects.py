@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from unroll.core.errors import DataError
 from unroll.datasets.files.reading import numerals
+from unroll.datasets.files.reading.missing import is_missing
 from unroll.datasets.files.reading.numerals import is_number
 from unroll.datasets.files.reading.options import SPACES, Reading
 from unroll.datasets.files.reading.records import Dialect, records
@@ -34,7 +35,6 @@ NAMES = {
     "id",
 }
 """What columns of text are called."""
-MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "-", "nil", "#n/a"}
 
 
 class Look(NamedTuple):
@@ -48,21 +48,21 @@ class Look(NamedTuple):
 
 @lru_cache(maxsize=4)  # a file is looked at for its form, its columns and its rows: wide ones take seconds each time
 def guess(data: bytes, reading: Reading, name: str) -> Look:
-    """The way to cut ``data`` (UTF-8) into cells that fits best; what ``reading`` tells is kept.
+    """The way to cut ``data`` (UTF-8) into cells that fits best; what ``reading`` says is kept.
 
-    The answer is shared by those who ask the same: nobody changes it. Raises DataError if there is no row in it.
+    Callers share the answer and must not change it. Raises DataError if there is no row in it.
     """
     delimiters = DELIMITERS if reading.delimiter is None else (reading.delimiter,)
     looks = [_best(data, delimiter, reading, name) for delimiter in delimiters]
-    found = max(looks, key=lambda look: look.fit)
-    if not found.fit:  # one column, whatever the delimiter is
+    best = max(looks, key=lambda look: look.fit)
+    if not best.fit:  # one column, whatever the delimiter is
         single = (look for look in looks if look.rows and all(len(row) == 1 for row in look.rows))
-        found = next(single, looks[0])
-    if not found.rows:
-        if found.fault:
-            raise found.fault
-        raise DataError(f"{name}: no row in it; expected a table")
-    return found
+        best = next(single, looks[0])
+    if not best.rows:
+        if best.fault:
+            raise best.fault
+        raise DataError("no row in it; expected a table", file=name)
+    return best
 
 
 def _best(data: bytes, delimiter: str, reading: Reading, name: str) -> Look:
@@ -101,16 +101,11 @@ def decimal(rows: Sequence[Sequence[str]], delimiter: str | None = None) -> str:
     return numerals.marks(([cell for cell in column if not is_missing(cell)] for column in columns), delimiter)[0]
 
 
-def is_missing(cell: str) -> bool:
-    """Whether a cell says that there is no value."""
-    return cell.strip().lower() in MISSING
-
-
 def _look(data: bytes, dialect: Dialect, reading: Reading, name: str) -> Look:
     rows: list[list[str]] = []
     try:
-        for found in records([data], dialect, name, reading.max_line_bytes, reading.skip_rows):
-            rows = [dialect.split(text) for text in found.head(ROWS).texts()]
+        for batch in records([data], dialect, name, reading.max_line_bytes, reading.skip_rows):
+            rows = [dialect.split(text) for text in batch.head(ROWS).texts()]
             break
     except DataError as error:
         return Look(dialect, [], 0, error)
@@ -138,12 +133,12 @@ def _fit(rows: list[list[str]], dialect: Dialect) -> float:
 
 
 def _misquoted(data: bytes, dialect: Dialect) -> float:
-    """Share of quotes that do not end where their cell does: such are no quotes around cells."""
+    """Share of quotes that do not end where their cell does: they are not quotes around cells."""
     if dialect.quote.encode() not in data:
         return 0
     ends = b" \t\r\n" if dialect.delimiter == SPACES else f"{dialect.delimiter}\r\n".encode()
-    found = [match.end() for match in itertools.islice(dialect.quoted.finditer(data), ROWS)]
-    return sum(data[end : end + 1] not in ends for end in found) / max(1, len(found))
+    closings = [match.end() for match in itertools.islice(dialect.quoted.finditer(data), ROWS)]
+    return sum(data[end : end + 1] not in ends for end in closings) / max(1, len(closings))
 
 
 def _are_decimals(rows: list[list[str]]) -> bool:
@@ -154,7 +149,7 @@ def _are_decimals(rows: list[list[str]]) -> bool:
 
 
 def _vote(rows: Sequence[Sequence[str]], place: int) -> int | None:
-    """2: surely a name; 1: likely; 0: perhaps; -1: hardly; None: nothing told."""
+    """2: surely a name; 1: likely; 0: perhaps; -1: hardly; None: unknown."""
     name = rows[0][place].strip()
     below = [row[place].strip() for row in rows[1:] if place < len(row) and not is_missing(row[place])]
     if is_missing(name) or not below:

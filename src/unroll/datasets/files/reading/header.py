@@ -48,20 +48,21 @@ def _require_once(named: Sequence[str], file: str) -> None:
     for place, name in enumerate(named, start=1):
         if name and first.setdefault(name, place) != place:
             raise DataError(
-                f"{file}: columns {first[name]} and {place} are both called {name!r}; expected each name once (without "
-                "the row of names, by `header: false` and `skip_rows: 1`, columns are called by their places)"
+                f"columns {first[name]} and {place} are both called {name!r}; expected each name once (without "
+                "the row of names, by `header: false` and `skip_rows: 1`, columns are called by their places)",
+                file=file,
             )
 
 
 def _unique(named: Sequence[str]) -> tuple[str, ...]:
     """A column without a name is called by its place, with .1 behind where another one has that name."""
     taken = dict.fromkeys(filter(None, named))
-    found = []
+    names = []
     for place, name in enumerate(named, start=1):
         unique, again = name or f"column_{place}", 0
         while not name and unique in taken:
             again += 1
             unique = f"column_{place}.{again}"
         taken[unique] = None
-        found.append(unique)
-    return tuple(found)
+        names.append(unique)
+    return tuple(names)

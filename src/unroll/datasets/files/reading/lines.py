@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from unroll.core.errors import DataError
-from unroll.datasets.files.reading import utf8
+from unroll.core.text import shorten
 from unroll.datasets.files.reading.delimited import Part, Unread
 from unroll.datasets.files.reading.reader import CELLS, Place, Reader
-from unroll.datasets.files.reading.records import LINES, MAX_COLUMNS, Records, groups, records
-from unroll.datasets.files.reading.source import Receipt, opened
+from unroll.datasets.files.reading.records import MAX_COLUMNS, groups
+from unroll.datasets.files.reading.source import Receipt
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,9 +32,9 @@ class Text(Reader):
         """The lines."""
         import pyarrow as pa
 
-        for found in _lines(self.place, receipt, blank=True):
-            table = pa.table({"text": pa.array(found.texts(), pa.string())})
-            yield Part(found.rows_N, table if columns is None else table.select(list(columns)), [])
+        for batch in self.lines(receipt, self.place.reading.skip_rows, blank=True):
+            table = pa.table({"text": pa.array(batch.texts(), pa.string())})
+            yield Part(batch.rows_N, table if columns is None else table.select(list(columns)), [])
 
 
 @final
@@ -48,18 +48,18 @@ class JsonLines(Reader):
     def __init__(self, place: Place, first: bytes) -> None:
         super().__init__(place)
         lines = first.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        found = {row: value for row, line in enumerate(lines, 1) if isinstance(value := _parse(line), dict)}
-        keys = dict.fromkeys(key for each in found.values() for key in each)
+        objects = {row: value for row, line in enumerate(lines, 1) if isinstance(value := _parse(line), dict)}
+        keys = dict.fromkeys(key for each in objects.values() for key in each)
         if not keys or (
             first.lstrip().startswith(b"[") and isinstance(_parse(next(filter(str.strip, lines))), Exception)
         ):
-            raise DataError(f"{place.name}: {_no_lines(first)}")
+            raise DataError(_no_lines(first), file=place.name)
         if len(keys) > MAX_COLUMNS:
-            raise DataError(f"{place.name}: {len(keys):,} keys; expected at most {MAX_COLUMNS:,}")
-        self._left_out = _nested(found)
+            raise DataError(f"{len(keys):,} keys; expected at most {MAX_COLUMNS:,}", file=place.name)
+        self._left_out = _nested(objects)
         self._columns = tuple(key for key in keys if key not in self._left_out)
         if not self._columns:
-            raise DataError(f"{place.name}: every key holds objects or lists, as {next(iter(keys))!r}; {CELLS}")
+            raise DataError(f"every key holds objects or lists, as {next(iter(keys))!r}; {CELLS}", file=place.name)
 
     def columns(self) -> tuple[str, ...]:
         """The keys, in the order in which they first come."""
@@ -70,19 +70,12 @@ class JsonLines(Reader):
         return self._left_out
 
     def parts(self, columns: Sequence[str] | None, receipt: Receipt) -> Iterator[Part]:
-        """A line that is no object, or with a nested value or (if all are asked for) a new key, is set aside."""
-        wanted = self._columns if columns is None else tuple(columns)
-        known = {*wanted, *self._left_out} if columns is None else None
-        for found in _lines(self.place, receipt, blank=False):
-            for rows_N, group in groups(found.rows_N, found.texts(), len(wanted)):
-                yield _part(rows_N, group, wanted, known)
-
-
-def _lines(place: Place, receipt: Receipt, *, blank: bool) -> Iterator[Records]:
-    reading = place.reading
-    with opened(place.path, reading, place.name, receipt) as source:
-        pieces = utf8.blocks(source, reading.encoding or "utf-8")
-        yield from records(pieces, LINES, place.name, reading.max_line_bytes, reading.skip_rows, blank=blank)
+        """A line that is not an object, or with a nested value or (if all are asked for) a new key, is set aside."""
+        names = self._columns if columns is None else tuple(columns)
+        known = {*names, *self._left_out} if columns is None else None
+        for batch in self.lines(receipt, self.place.reading.skip_rows):
+            for rows_N, group in groups(batch.rows_N, batch.texts(), len(names)):
+                yield _part(rows_N, group, names, known)
 
 
 def _nested(objects: Mapping[int, Mapping[str, Any]]) -> dict[str, str]:
@@ -92,13 +85,13 @@ def _nested(objects: Mapping[int, Mapping[str, Any]]) -> dict[str, str]:
     {'tags': 'nested: ["x"] in row 1'}
     """
     filled, nested, first = Counter[str](), Counter[str](), dict[str, str]()
-    for row, found in objects.items():
-        for key, value in found.items():
+    for row, record in objects.items():
+        for key, value in record.items():
             if value is not None:
                 filled[key] += 1
             if isinstance(value, dict | list):
                 nested[key] += 1
-                first[key] = first.get(key) or f"nested: {utf8.shorten(json.dumps(value))} in row {row}"
+                first[key] = first.get(key) or f"nested: {shorten(json.dumps(value))} in row {row}"
     return {key: first[key] for key in nested if 2 * nested[key] >= filled[key]}
 
 
@@ -109,23 +102,23 @@ def _no_lines(first: bytes) -> str:
             "a JSON array in its first rows; expected JSON lines, an object a line (pandas.read_json(FILE).to_json("
             "'FILE.jsonl', orient='records', lines=True) writes them)"
         )
-    return "no JSON object with a key in its first rows; expected an object a line"
+    return "not a JSON object with a key in its first rows; expected an object a line"
 
 
-def _part(rows_N: np.ndarray, lines: Sequence[str], wanted: Sequence[str], known: Set[str] | None) -> Part:
+def _part(rows_N: np.ndarray, lines: Sequence[str], names: Sequence[str], known: Set[str] | None) -> Part:
     kept, rejected = [], []
-    cells: list[list[str | None]] = [[] for _ in wanted]
+    cells: list[list[str | None]] = [[] for _ in names]
     for at, line in enumerate(lines):
         if not line.strip():
             continue
-        values = _cells(line, wanted, known)
+        values = _cells(line, names, known)
         if isinstance(values, tuple):
             rejected.append(Unread(int(rows_N[at]), *values))
             continue
         kept.append(at)
         for column, value in zip(cells, values, strict=True):
             column.append(value)
-    return Part(rows_N[np.array(kept, dtype=np.int64)], _table(wanted, cells), rejected)
+    return Part(rows_N[np.array(kept, dtype=np.int64)], _table(names, cells), rejected)
 
 
 def _table(names: Sequence[str], cells: Sequence[list[str | None]]) -> "pa.Table":
@@ -135,30 +128,34 @@ def _table(names: Sequence[str], cells: Sequence[list[str | None]]) -> "pa.Table
 
 
 def _parse(line: str) -> Any:
-    """The value that a line holds, numbers as text; the fault, as an exception, where it is no JSON."""
+    """The value that a line holds, numbers as text; the fault, as an exception, where it is not JSON."""
     try:
         return DECODER.decode(line)
     except (ValueError, RecursionError) as error:
         return error
 
 
-def _cells(line: str, wanted: Sequence[str], known: Set[str] | None) -> list[str | None] | tuple[str, str, str]:
-    """The values wanted; or column, value and reason of what is wrong, such as a key that is none of the ``known``."""
-    found = _parse(line)
-    if not isinstance(found, dict):
-        why = f"no JSON ({found})" if isinstance(found, Exception) else "no JSON object"
-        return "", utf8.shorten(line), f"{why}; expected an object a line"
-    if known is not None and len(unknown := found.keys() - known):
+def _cells(line: str, names: Sequence[str], known: Set[str] | None) -> list[str | None] | tuple[str, str, str]:
+    """The values under ``names``; or column, value and reason of the fault, such as a key not among the ``known``."""
+    record = _parse(line)
+    if not isinstance(record, dict):
+        why = f"not JSON ({record})" if isinstance(record, Exception) else "not a JSON object"
+        return "", shorten(line), f"{why}; expected an object a line"
+    if known is not None and len(unknown := record.keys() - known):
         key = min(unknown)
-        return _shown(key), _shown(str(found[key])), "a key that no object before had; expected those of the first rows"
+        return (
+            _shown(key),
+            _shown(str(record[key])),
+            "a key that no earlier object has; expected those of the first rows",
+        )
     cells: list[str | None] = []
-    for name in wanted:
-        value = found.get(name)
+    for name in names:
+        value = record.get(name)
         if isinstance(value, dict | list):
-            return name, utf8.shorten(json.dumps(value)), "a nested value; expected text, a number, true, false or null"
+            return name, shorten(json.dumps(value)), "a nested value; expected text, a number, true, false or null"
         if isinstance(value, bool):
             value = "true" if value else "false"
-        if value is not None and not value.isascii() and _shown(value) != utf8.shorten(value):
+        if value is not None and not value.isascii() and _shown(value) != shorten(value):
             return name, _shown(value), "half a surrogate pair; expected characters"
         cells.append(value)
     return cells
@@ -166,4 +163,4 @@ def _cells(line: str, wanted: Sequence[str], known: Set[str] | None) -> list[str
 
 def _shown(value: str) -> str:
     """Short, and without what cannot be written as UTF-8."""
-    return utf8.shorten(value).encode(errors="replace").decode()
+    return shorten(value).encode(errors="replace").decode()

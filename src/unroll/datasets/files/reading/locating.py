@@ -21,8 +21,7 @@ def locate(paths: str | Sequence[str], root: Path) -> list[Path]:
     names = [paths] if isinstance(paths, str) else list(paths)
     if not names:
         raise DataError("path: no file in the list; expected at least one")
-    found = [path for name in names for path in _expand(name, root)]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(path for name in names for path in _expand(name, root)))
 
 
 def _expand(name: str, root: Path) -> list[Path]:

@@ -1,7 +1,6 @@
 """NumPy's ``.npz``: arrays of equal length as columns, read side by side and never unpickled."""
 
 import io
-import os
 import tokenize
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -11,12 +10,11 @@ from typing import IO, TYPE_CHECKING, final
 
 import numpy as np
 
-from unroll.core import store
 from unroll.core.errors import DataError
 from unroll.datasets.files.reading.delimited import Part
 from unroll.datasets.files.reading.reader import Place, Reader
 from unroll.datasets.files.reading.records import MAX_COLUMNS
-from unroll.datasets.files.reading.source import Receipt, raw, reported, require_bounded, require_unchanged
+from unroll.datasets.files.reading.source import Receipt, raw, reported, require_bounded, whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,15 +66,14 @@ class Npz(Reader):
 
     def parts(self, columns: Sequence[str] | None, receipt: Receipt) -> Iterator[Part]:
         """The rows, numbered from 1, in their own types."""
-        path, name = self.place.path, self.place.name
-        wanted = list(self._names if columns is None else columns)
+        name = self.place.name
+        chosen = list(self._names if columns is None else columns)
         total = self._arrays[0].shape[0]
         width = sum(array.width * array.dtype.itemsize for array in self._arrays)
         if width > self.place.reading.max_line_bytes:
-            raise DataError(f"{name}: rows of {width:,} bytes; expected at most max_line_bytes")
+            raise DataError(f"rows of {width:,} bytes; expected at most max_line_bytes", file=name)
         step = max(1, PART // max(1, width))
-        with raw(path, name) as file, ExitStack() as stack:
-            before = os.fstat(file.fileno())
+        with whole(self.place.path, name, receipt) as file, ExitStack() as stack:
             with reported(name, "npz"):
                 archive = stack.enter_context(zipfile.ZipFile(file))
                 streams = [stack.enter_context(self._values(archive, array)) for array in self._arrays]
@@ -85,10 +82,7 @@ class Npz(Reader):
                 with reported(f"{name} row {start + 1} or later", "npz"):
                     blocks = [_take(stream, array, count) for stream, array in zip(streams, self._arrays, strict=True)]
                     table = self._table(blocks)
-                yield Part(np.arange(start + 1, start + 1 + count), table.select(wanted), [])
-            digest = store.sha256(path)
-            require_unchanged(path, name, before)
-            receipt.sha256, receipt.bytes = digest, before.st_size
+                yield Part(np.arange(start + 1, start + 1 + count), table.select(chosen), [])
 
     def _require_bounded(self, archive: zipfile.ZipFile) -> None:
         size = sum(member.file_size for member in archive.infolist())
@@ -97,26 +91,26 @@ class Npz(Reader):
     def _head(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> _Array:
         name = member.filename
         if not name.endswith(".npy"):
-            raise DataError(f"{self.place.name}: {name!r} in it is no array; expected .npy alone")
+            raise DataError(f"{name!r} in it is not an array; expected .npy files only", file=self.place.name)
         with archive.open(member) as stream:
             shape, fortran, dtype = self._read_head(stream, name)
             begins = stream.tell()
         if dtype.hasobject:
-            raise DataError(f"{self.place.name}: array {name!r} holds objects; expected numbers, times or text")
+            raise DataError(f"array {name!r} holds objects; expected numbers, times or text", file=self.place.name)
         if dtype.kind not in "biufMUS" or (dtype.kind == "f" and dtype.itemsize > 8):
-            raise DataError(f"{self.place.name}: array {name!r} is {dtype}; expected numbers, times or text")
+            raise DataError(f"array {name!r} is {dtype}; expected numbers, times or text", file=self.place.name)
         shape = (*shape[:1], *(length for length in shape[1:] if length != 1))
         if len(shape) > 2:
-            raise DataError(f"{self.place.name}: array {name!r} is {len(shape)}-dimensional; expected one or two")
+            raise DataError(f"array {name!r} is {len(shape)}-dimensional; expected one or two", file=self.place.name)
         array = _Array(name, shape, dtype, fortran and len(shape) == 2)
         if not array.width * dtype.itemsize > 0 or array.width > MAX_COLUMNS:
             raise DataError(
-                f"{self.place.name}: array {name!r}: {array.width:,} values a row; expected 1 to {MAX_COLUMNS:,}"
+                f"array {name!r}: {array.width:,} values a row; expected 1 to {MAX_COLUMNS:,}", file=self.place.name
             )
         if shape and (size := shape[0] * array.width * dtype.itemsize) != member.file_size - begins:
-            found = member.file_size - begins
+            held = member.file_size - begins
             raise DataError(
-                f"{self.place.name}: array {name!r} has {found:,} bytes; its head says {size:,}; expected a whole one"
+                f"array {name!r} has {held:,} bytes; its head says {size:,}; expected a whole one", file=self.place.name
             )
         return array
 
@@ -125,7 +119,7 @@ class Npz(Reader):
             version = np.lib.format.read_magic(stream)
             read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
             if version not in read:
-                raise DataError(f"{self.place.name}: array {name!r} is of version {version}; expected 1.0 or 2.0")
+                raise DataError(f"array {name!r} is of version {version}; expected 1.0 or 2.0", file=self.place.name)
             shape, fortran, dtype = read[version](stream)
         except (
             ValueError,
@@ -137,15 +131,17 @@ class Npz(Reader):
             tokenize.TokenError,
         ) as error:
             text = " ".join(str(error).split())[:200]
-            raise DataError(f"{self.place.name}: array {name!r}: no readable head: {text}; expected NumPy's") from None
+            raise DataError(
+                f"array {name!r}: no readable head: {text}; expected NumPy's", file=self.place.name
+            ) from None
         if any(length < 0 for length in shape):
-            raise DataError(f"{self.place.name}: array {name!r} has the shape {shape}; expected no negative length")
+            raise DataError(f"array {name!r} has the shape {shape}; expected no negative length", file=self.place.name)
         return shape, fortran, dtype
 
     def _named(self, archive: zipfile.ZipFile, arrays: list[_Array]) -> tuple[list[_Array], tuple[str, ...]]:
         """The arrays that hold rows, and the names of their columns."""
         if sum(array.width for array in arrays) > MAX_COLUMNS:
-            raise DataError(f"{self.place.name}: more than {MAX_COLUMNS:,} columns; expected at most that")
+            raise DataError(f"more than {MAX_COLUMNS:,} columns; expected at most that", file=self.place.name)
         wide = [array for array in arrays if len(array.shape) == 2]
         named: list[str] = []
         for array in arrays:
@@ -161,23 +157,25 @@ class Npz(Reader):
             else []
         )
         if again:
-            raise DataError(f"{self.place.name}: column {again[0]!r} stands twice; expected each name once")
+            raise DataError(f"column {again[0]!r} stands twice; expected each name once", file=self.place.name)
         return arrays, tuple(names)
 
     def _require_equal(self) -> None:
         if not self._arrays:
-            raise DataError(f"{self.place.name}: no array in it; expected arrays of equal length")
+            raise DataError("no array in it; expected arrays of equal length", file=self.place.name)
         first = self._arrays[0]
         for array in self._arrays:
             if array.shape[0] != first.shape[0]:
                 raise DataError(
-                    f"{self.place.name}: array {array.name!r} has {array.shape[0]:,} rows, {first.name!r} has "
-                    f"{first.shape[0]:,}; expected arrays of equal length"
+                    f"array {array.name!r} has {array.shape[0]:,} rows, {first.name!r} has "
+                    f"{first.shape[0]:,}; expected arrays of equal length",
+                    file=self.place.name,
                 )
             if array.by_columns and array.shape[0] * array.width * array.dtype.itemsize > FORTRAN_BYTES:
                 raise DataError(
-                    f"{self.place.name}: array {array.name!r} is written column by column and has more than "
-                    f"{FORTRAN_BYTES:,} bytes; expected it row by row (numpy.ascontiguousarray)"
+                    f"array {array.name!r} is written column by column and has more than "
+                    f"{FORTRAN_BYTES:,} bytes; expected it row by row (numpy.ascontiguousarray)",
+                    file=self.place.name,
                 )
 
     @contextmanager

@@ -25,8 +25,8 @@ def group_mark(cell: str) -> str | None:
     >>> group_mark("1,041.60"), group_mark("-12'345"), group_mark("1,05"), group_mark("0,123")
     (',', "'", None, None)
     """
-    found = _CELL.fullmatch(cell.strip())
-    return found["mark"] if found else None
+    match = _CELL.fullmatch(cell.strip())
+    return match["mark"] if match else None
 
 
 def is_number(cell: str) -> bool:
@@ -45,7 +45,7 @@ def marks(
     A point or a comma before three digits may be either. It stands between thousands where a cell has two such groups,
     or the other mark behind it; or else where no cell has it as decimal mark and the other one is that elsewhere, cells
     are separated by commas (who writes decimal commas takes another delimiter), or many such cells stand among whole
-    numbers below a thousand alone. ``delimiter`` separates cells; a ``decimal`` or ``thousands`` that is told stays.
+    numbers below a thousand alone. ``delimiter`` separates cells; a given ``decimal`` or ``thousands`` stays.
 
     >>> marks([["1,041.60", "2,003.20"], ["646,778", "12"]])
     ('.', ',')
@@ -55,8 +55,8 @@ def marks(
     every = [_Tally.of(column) for column in columns]
     seen = [tally for tally in every if tally.is_numeric]
     if thousands is None:
-        found = [mark for mark in MARKS if mark != decimal and _between(mark, seen, delimiter)]
-        thousands = max(found, key=lambda mark: sum(tally.grouped[mark] for tally in seen), default=None)
+        between = [mark for mark in MARKS if mark != decimal and _between(mark, seen, delimiter)]
+        thousands = max(between, key=lambda mark: sum(tally.grouped[mark] for tally in seen), default=None)
     if decimal is None:
         decimal = {",": ".", ".": ","}.get(thousands or "")
     points, commas = (sum(tally.written_with(mark) for tally in every) for mark in ".,")
@@ -81,25 +81,25 @@ class _Tally:
 
     @classmethod
     def of(cls, cells: Iterable[str]) -> "_Tally":
-        found = cls()
+        tally = cls()
         for cell in cells:
-            found.add(cell.strip())
-        return found
+            tally.add(cell.strip())
+        return tally
 
     def add(self, cell: str) -> None:
         """Count a cell."""
         self.filled += 1
-        found = _CELL.fullmatch(cell)
-        if found is None:
+        match = _CELL.fullmatch(cell)
+        if match is None:
             return
-        if whole := found["whole"]:
+        if whole := match["whole"]:
             self.few += len(whole) <= 3
             self.many += len(whole) > 3
-        elif mark := found["mark"]:
+        elif mark := match["mark"]:
             self.grouped[mark] += 1
-            self.sure[mark] += bool(found["again"] or found["behind"] or mark not in ".,")
-            if found["behind"]:
-                self.behind[found["behind"][0]] += 1
+            self.sure[mark] += bool(match["again"] or match["behind"] or mark not in ".,")
+            if match["behind"]:
+                self.behind[match["behind"][0]] += 1
         elif "." in cell or "," in cell:
             self.decimals["," if "," in cell else "."] += 1
         else:
@@ -134,5 +134,5 @@ def _between(mark: str, seen: Sequence[_Tally], delimiter: str | None) -> bool:
 
 def example(columns: Iterable[tuple[str, Iterable[str]]], mark: str) -> str:
     """The first column and cell in which ``mark`` stands between groups of digits; empty where none does."""
-    found = (f"{name}: {cell}" for name, cells in columns for cell in cells if group_mark(cell) == mark)
-    return next(found, "")
+    examples = (f"{name}: {cell}" for name, cells in columns for cell in cells if group_mark(cell) == mark)
+    return next(examples, "")

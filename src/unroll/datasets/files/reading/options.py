@@ -12,7 +12,7 @@ SPACES = " "
 
 
 class Reading(Config):
-    """What is told about a file; null is found by looking at its first part.
+    """What is known about a file; the rest (null) is inferred from its first part.
 
     >>> Reading(delimiter=";", decimal=",").header is None
     True

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from unroll.core import store
 from unroll.core.errors import DataError
 from unroll.datasets.files.reading.delimited import Part
 from unroll.datasets.files.reading.reader import CELLS, Place, Reader
-from unroll.datasets.files.reading.source import MAX_BYTES, Receipt, raw, reported, require_unchanged
+from unroll.datasets.files.reading.source import MAX_BYTES, Receipt, raw, reported, whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,15 +33,15 @@ class Parquet(Reader):
             size = sum(footer.row_group(group).total_byte_size for group in range(footer.num_row_groups))
         max_bytes = place.reading.max_bytes or MAX_BYTES
         if (size := max(size, footer.num_rows * len(self._schema))) > max_bytes:
-            raise DataError(f"{place.name}: {size:,} bytes unpacked; expected at most max_bytes, {max_bytes:,}")
+            raise DataError(f"{size:,} bytes unpacked; expected at most max_bytes, {max_bytes:,}", file=place.name)
         if not len(self._schema):
-            raise DataError(f"{place.name}: no column in it; expected a table")
+            raise DataError("no column in it; expected a table", file=place.name)
         if len(set(self._schema.names)) < len(self._schema.names):
-            raise DataError(f"{place.name}: two columns of one name; expected each name once")
+            raise DataError("two columns of one name; expected each name once", file=place.name)
         self._types = {name: _plain(self._schema.field(name).type) for name in self._schema.names}
         if not self.columns():
             what = next(iter(self.left_out().items()))
-            raise DataError(f"{place.name}: no column of cells: {what[0]!r} is {what[1]}; {CELLS}")
+            raise DataError(f"no column of cells: {what[0]!r} is {what[1]}; {CELLS}", file=place.name)
 
     def columns(self) -> tuple[str, ...]:
         """The names in the schema."""
@@ -60,20 +59,17 @@ class Parquet(Reader):
         """The rows, numbered from 1."""
         import pyarrow.parquet as pq
 
-        name, wanted = self.place.name, list(self.columns() if columns is None else columns)
-        types = {column: kind for column in wanted if (kind := self._types[column]) is not None}
-        with raw(self.place.path, name) as file:
-            before = os.fstat(file.fileno())
+        name, chosen = self.place.name, list(self.columns() if columns is None else columns)
+        types = {column: kind for column in chosen if (kind := self._types[column]) is not None}
+        with whole(self.place.path, name, receipt) as file:
+            size = os.fstat(file.fileno()).st_size
             with reported(name, "parquet"):
-                batches = pq.ParquetFile(file).iter_batches(ROWS, columns=wanted, use_threads=False)
+                batches = pq.ParquetFile(file).iter_batches(ROWS, columns=chosen, use_threads=False)
             row = 1
             while (table := self._next(batches, types, row)) is not None:
-                receipt.position = before.st_size * (row - 1 + len(table)) // max(self._rows, 1)
+                receipt.position = size * (row - 1 + len(table)) // max(self._rows, 1)
                 yield Part(np.arange(row, row + len(table)), table, [])
                 row += len(table)
-            digest = store.sha256(self.place.path)
-            require_unchanged(self.place.path, name, before)
-            receipt.sha256, receipt.bytes = digest, before.st_size
 
     def _next(
         self, batches: Iterator["pa.RecordBatch"], types: "dict[str, pa.DataType]", row: int

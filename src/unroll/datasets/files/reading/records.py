@@ -13,7 +13,7 @@ LF, CR = 10, 13
 MAX_BLANKS = 4
 """Blanks before a quote that a loose dialect passes over."""
 MAX_COLUMNS = 100_000
-"""Cells of a row that are told apart: more are no table."""
+"""The most cells of a row."""
 MAX_CELLS = 1 << 18
 """Cells that are made of lines at a time."""
 MAX_HELD = 1 << 20
@@ -117,12 +117,12 @@ def records(
     """
     cutter = _Cutter(dialect, name, longest, blank=blank)
     for block in _skipped(blocks, skip, cutter):
-        found = cutter.cut(block)
-        if len(found.rows_N):
-            yield found
-    found = cutter.cut(b"", final=True)
-    if len(found.rows_N):
-        yield found
+        batch = cutter.cut(block)
+        if len(batch.rows_N):
+            yield batch
+    batch = cutter.cut(b"", final=True)
+    if len(batch.rows_N):
+        yield batch
 
 
 def _skipped(blocks: Iterable[bytes], skip: int, cutter: "_Cutter") -> Iterator[bytes]:
@@ -155,7 +155,7 @@ class _Cutter:
         self._require_short(data, lines_L, ends_N)
         if final and data and (not len(ends_N) or ends_N[-1] < len(data)):
             raise DataError(
-                f"{self._name}: the last row does not end; expected no {self._dialect.escape} before its end"
+                f"the last row does not end; expected no {self._dialect.escape} before its end", file=self._name
             )
         kept = self._content(data, ends_N, final=final)
         cut = int(ends_N[kept - 1]) if kept else 0
@@ -190,7 +190,7 @@ class _Cutter:
 
     def _refuse_open(self, at: int, lines_L: np.ndarray) -> None:
         row = self.row + int(np.searchsorted(lines_L, at, side="right"))
-        raise DataError(f"{self._name} row {row}: a quote {self._dialect.quote} is never closed; expected its end")
+        raise DataError(f"a quote {self._dialect.quote} is never closed; expected its end", file=self._name, row=row)
 
     def _require_short(self, data: bytes, lines_L: np.ndarray, ends_N: np.ndarray) -> None:
         bounds = np.concatenate([[0], ends_N, [len(data)]])
@@ -199,7 +199,7 @@ class _Cutter:
             row = self.row + int(np.searchsorted(lines_L, bounds[long[0]], side="right"))
             hint = f"; is a quote {self._dialect.quote} left open?" if self._dialect.quote else ""
             raise DataError(
-                f"{self._name} row {row}: longer than {self._longest:,} bytes; expected its end before{hint}"
+                f"longer than {self._longest:,} bytes; expected its end before{hint}", file=self._name, row=row
             )
 
     def _content(self, data: bytes, ends_N: np.ndarray, *, final: bool) -> int:

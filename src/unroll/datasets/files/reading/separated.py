@@ -14,15 +14,15 @@ from unroll.datasets.files.reading.source import Receipt, opened
 
 @final
 class Table(Reader):
-    """Every cell as text; ``first`` is the file's first part in UTF-8, from which its columns are told."""
+    """Every cell as text; ``first`` is the file's first part in UTF-8, which shows its columns."""
 
     def __init__(self, place: Place, first: bytes) -> None:
         super().__init__(place)
-        found = dialects.guess(first, place.reading, place.name)
-        self._dialect = found.dialect
-        if (width := max(map(len, found.rows))) > MAX_COLUMNS:
-            raise DataError(f"{place.name}: {width:,} columns or more; expected at most {MAX_COLUMNS:,}")
-        self._layout = layout(found.rows, header=bool(place.reading.header), file=place.name)
+        look = dialects.guess(first, place.reading, place.name)
+        self._dialect = look.dialect
+        if (width := max(map(len, look.rows))) > MAX_COLUMNS:
+            raise DataError(f"{width:,} columns or more; expected at most {MAX_COLUMNS:,}", file=place.name)
+        self._layout = layout(look.rows, header=bool(place.reading.header), file=place.name)
 
     def columns(self) -> tuple[str, ...]:
         """The names of the first row, or numbers."""

@@ -81,10 +81,10 @@ class Source:
     def read(self, size: int) -> bytes:
         """Exactly ``size`` bytes, fewer only at the end; raises DataError for damage and for more than is allowed."""
         parts: list[bytes] = []
-        wanted = size
-        while wanted and (part := self._read(wanted)):
+        left = size
+        while left and (part := self._read(left)):
             parts.append(part)
-            wanted -= len(part)
+            left -= len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _read(self, size: int) -> bytes:
@@ -102,11 +102,12 @@ def require_bounded(name: str, packed: int, unpacked: int, max_bytes: int | None
     Held against the bytes read so far, the ratio tells of a file that is made to fill a machine long before its end.
     """
     if unpacked > (max_bytes or MAX_BYTES):
-        raise DataError(f"{name}: more than {max_bytes or MAX_BYTES:,} bytes unpacked; expected at most max_bytes")
+        raise DataError(f"more than {max_bytes or MAX_BYTES:,} bytes unpacked; expected at most max_bytes", file=name)
     if max_bytes is None and unpacked > max(RATIO_FROM, MAX_RATIO * packed):
         raise DataError(
-            f"{name}: {packed:,} bytes of it unpack to {unpacked:,}; expected at most {MAX_RATIO} times as much: if it "
-            "is not made to fill a machine, unpack it, or say in data.max_bytes how much it may hold"
+            f"{packed:,} bytes of it unpack to {unpacked:,}; expected at most {MAX_RATIO} times as much: if it "
+            "is not made to fill a machine, unpack it, or say in data.max_bytes how much it may hold",
+            file=name,
         )
 
 
@@ -114,7 +115,7 @@ def require_bounded(name: str, packed: int, unpacked: int, max_bytes: int | None
 def opened(path: Path, reading: Reading, name: str, receipt: Receipt | None = None) -> Iterator[Source]:
     """The unpacked content of ``path``; at the end of the block it must still be the same file.
 
-    Raises DataError for what is no readable, whole and unchanged file.
+    Raises DataError unless the file is readable, whole and unchanged.
     """
     with raw(path, name) as file:
         before = os.fstat(file.fileno())
@@ -124,7 +125,7 @@ def opened(path: Path, reading: Reading, name: str, receipt: Receipt | None = No
             stream = _unpacked(cast("IO[bytes]", hashed) if kind != "zip" else file, kind, name)
         yield Source(stream, name, kind, file.tell, reading.max_bytes, receipt or Receipt())
         digest = (hashed.rest() if kind != "zip" else store.sha256(path)) if receipt else None
-        require_unchanged(path, name, before)
+        _require_unchanged(path, name, before)
         if receipt is not None:
             receipt.sha256, receipt.bytes = digest, before.st_size
 
@@ -134,15 +135,15 @@ def raw(path: Path, name: str) -> Iterator[IO[bytes]]:
     """The file as it lies there; raises DataError for what is missing, empty, no file, or may not be read."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise DataError(f"{name}: {'a folder' if path.is_dir() else 'no regular file'}; expected a file")
+            raise DataError(f"{'a folder' if path.is_dir() else 'not a regular file'}; expected a file", file=name)
         file = path.open("rb")
     except FileNotFoundError:
-        raise DataError(f"{name}: missing; expected a file at {path}") from None
+        raise DataError(f"missing; expected a file at {path}", file=name) from None
     except (OSError, ValueError) as error:
-        raise DataError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise DataError(f"cannot be read: {getattr(error, 'strerror', None) or error}", file=name) from None
     with file:
         if not os.fstat(file.fileno()).st_size:
-            raise DataError(f"{name}: empty; expected data in it")
+            raise DataError("empty; expected data in it", file=name)
         yield file
 
 
@@ -153,17 +154,29 @@ def kind_of(file: IO[bytes]) -> str:
     return next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), "plain")
 
 
-def require_unchanged(path: Path, name: str, before: os.stat_result) -> None:
+@contextmanager
+def whole(path: Path, name: str, receipt: Receipt) -> Iterator[IO[bytes]]:
+    """The file as it lies there, for a reader that jumps about in it; as ``opened``, it must stay the same file."""
+    with raw(path, name) as file:
+        before = os.fstat(file.fileno())
+        yield file
+        digest = store.sha256(path)
+        _require_unchanged(path, name, before)
+        receipt.sha256, receipt.bytes = digest, before.st_size
+
+
+def _require_unchanged(path: Path, name: str, before: os.stat_result) -> None:
     """Raise DataError if ``path`` is no longer what ``before`` described."""
     try:
         after = path.stat()
     except OSError:
-        raise DataError(f"{name}: gone while it was read; expected it to stay") from None
+        raise DataError("gone while it was read; expected it to stay", file=name) from None
     for what in ("st_size", "st_mtime_ns", "st_ino", "st_dev"):
         if getattr(before, what) != getattr(after, what):
             raise DataError(
-                f"{name}: changed while it was read ({before.st_size:,} bytes, then {after.st_size:,}); "
-                "expected it to stay as it is"
+                f"changed while it was read ({before.st_size:,} bytes, then {after.st_size:,}); "
+                "expected it to stay as it is",
+                file=name,
             )
 
 
@@ -177,7 +190,7 @@ def reported(name: str, kind: str) -> Iterator[None]:
     except (*DAMAGE, pa.ArrowException) as error:
         text = " ".join(str(error).split()) or type(error).__name__
         what = "cannot be read" if kind == "plain" else f"damaged or cut off ({kind})"
-        raise DataError(f"{name}: {what}: {text}; expected a whole file") from None
+        raise DataError(f"{what}: {text}; expected a whole file", file=name) from None
 
 
 class _Hashed(io.RawIOBase):
@@ -223,5 +236,5 @@ def _only_member(archive: zipfile.ZipFile, name: str) -> Reads:
     members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
     if len(members) != 1:
         held = ", ".join(member.filename for member in members[:5]) or "nothing"
-        raise DataError(f"{name}: {len(members)} files in the zip ({held[:100]}); expected one")
+        raise DataError(f"{len(members)} files in the zip ({held[:100]}); expected one", file=name)
     return archive.open(members[0])

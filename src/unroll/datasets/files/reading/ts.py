@@ -11,11 +11,12 @@ from typing import final
 import numpy as np
 
 from unroll.core.errors import DataError
-from unroll.datasets.files.reading import utf8, values
+from unroll.core.text import shorten
+from unroll.datasets.files.reading import values
 from unroll.datasets.files.reading.delimited import Part, Unread
 from unroll.datasets.files.reading.reader import Place, Reader
-from unroll.datasets.files.reading.records import LINES, MAX_COLUMNS, groups, records
-from unroll.datasets.files.reading.source import Receipt, opened
+from unroll.datasets.files.reading.records import MAX_COLUMNS, groups
+from unroll.datasets.files.reading.source import Receipt
 
 TRUE = ("true", "yes", "1")
 
@@ -39,7 +40,7 @@ class Ts(Reader):
         self._head = self._read_head()
         self._times = self._head.length or self._longest()
         if not 0 < self._times <= MAX_COLUMNS:
-            raise DataError(f"{place.name}: series of {self._times:,} values; expected 1 to {MAX_COLUMNS:,}")
+            raise DataError(f"series of {self._times:,} values; expected 1 to {MAX_COLUMNS:,}", file=place.name)
 
     def columns(self) -> tuple[str, ...]:
         """``label`` where the file has one, then the times of the longest series."""
@@ -54,13 +55,13 @@ class Ts(Reader):
     def _part(self, rows_N: np.ndarray, lines: Sequence[str], columns: Sequence[str] | None) -> Part:
         kept, series, labels, rejected = [], [], [], []
         for at, line in enumerate(lines):
-            found = self._series(line)
-            if isinstance(found[0], str):
-                rejected.append(Unread(int(rows_N[at]), *found))
+            parsed = self._series(line)
+            if isinstance(parsed[0], str):
+                rejected.append(Unread(int(rows_N[at]), *parsed))
             else:
                 kept.append(at)
-                series.append(found[0])
-                labels.append(found[1])
+                series.append(parsed[0])
+                labels.append(parsed[1])
         values_NT = np.full((len(series), self._times), np.nan, dtype=np.float32)
         for at, each in enumerate(series):
             values_NT[at, : len(each)] = each
@@ -75,21 +76,18 @@ class Ts(Reader):
             return "", f"{len(fields)} parts between colons", wrong
         label = fields[-1].strip() if self._head.has_label else ""
         if self._head.has_label and (not label or (self._head.labels and label not in self._head.labels)):
-            return "label", utf8.shorten(label), "unknown label; expected one of those that @classLabel lists"
+            return "label", shorten(label), "unknown label; expected one of those that @classLabel lists"
         cells = fields[0].split(",")
         if len(cells) > self._times or (self._head.length and len(cells) != self._times):
             return "", f"{len(cells)} values", f"wrong number of values; expected {self._times}"
-        found = values.row(cells)
-        if isinstance(found, int):
-            return f"t{found:03d}", utf8.shorten(cells[found]), "no finite number"
-        return found, label
+        numbers = values.row(cells)
+        if isinstance(numbers, int):
+            return f"t{numbers:03d}", shorten(cells[numbers]), "not a finite number"
+        return numbers, label
 
     def _lines(self, receipt: Receipt | None, skip: int = 0) -> Iterator[tuple[np.ndarray, list[str]]]:
-        reading, name = self.place.reading, self.place.name
-        with opened(self.place.path, reading, name, receipt) as source:
-            pieces = utf8.blocks(source, reading.encoding or "utf-8")
-            for found in records(pieces, LINES, name, reading.max_line_bytes, skip):
-                yield found.rows_N, [line.strip() for line in found.texts()]
+        for batch in self.lines(receipt, skip):
+            yield batch.rows_N, [line.strip() for line in batch.texts()]
 
     def _data(self, receipt: Receipt | None) -> Iterator[tuple[np.ndarray, list[str]]]:
         """Lines of data, without comments and blank ones."""
@@ -112,9 +110,9 @@ class Ts(Reader):
                     key, *rest = line[1:].split() or [""]
                     said[key.lower()] = rest
                 elif line and not line.startswith("#"):
-                    shown = utf8.shorten(line)
-                    raise DataError(f"{self.place.name} row {row}: {shown!r}; expected a header line or @data")
-        raise DataError(f"{self.place.name}: no line @data; expected it after the headers")
+                    shown = shorten(line)
+                    raise DataError(f"{shown!r}; expected a header line or @data", file=self.place.name, row=row)
+        raise DataError("no line @data; expected it after the headers", file=self.place.name)
 
     def _understand(self, said: dict[str, list[str]], rows: int) -> _Head:
         def is_true(key: str) -> bool:
@@ -122,10 +120,10 @@ class Ts(Reader):
 
         name = self.place.name
         if is_true("timestamps"):
-            raise DataError(f"{name}: @timestamps true; expected values without time stamps")
+            raise DataError("@timestamps true; expected values without time stamps", file=name)
         dimensions = said.get("dimensions", ["1"])[:1] or ["1"]
         if ("univariate" in said and not is_true("univariate")) or dimensions != ["1"]:
-            raise DataError(f"{name}: series of several dimensions; expected univariate ones (@univariate true)")
+            raise DataError("series of several dimensions; expected univariate ones (@univariate true)", file=name)
         has_label = is_true("classlabel") or is_true("targetlabel")
         length = said.get("serieslength", [])
         equal = is_true("equallength") and len(length) == 1 and length[0].isdecimal()

@@ -6,8 +6,9 @@ from typing import final
 import numpy as np
 
 from unroll.core.errors import DataError
-from unroll.datasets.files.reading import dialects, values
+from unroll.datasets.files.reading import values
 from unroll.datasets.files.reading.delimited import Part
+from unroll.datasets.files.reading.missing import is_missing
 from unroll.datasets.files.reading.numerals import NUMBER
 from unroll.datasets.files.reading.reader import Place, Reader
 from unroll.datasets.files.reading.separated import Table
@@ -25,7 +26,7 @@ class Ucr(Reader):
         super().__init__(place)
         self._table = Table(place, first)
         if len(self._table.columns()) < 2:
-            raise DataError(f"{place.name}: one column; expected a label and the values of a series in each row")
+            raise DataError("one column; expected a label and the values of a series in each row", file=place.name)
 
     def columns(self) -> tuple[str, ...]:
         """``label``, then the times."""
@@ -59,9 +60,9 @@ def label_place(rows: Sequence[Sequence[str]], name: str) -> str | None:
 
 
 def _is_value(cell: str) -> bool:
-    return NUMBER.fullmatch(cell.strip()) is not None or dialects.is_missing(cell)
+    return NUMBER.fullmatch(cell.strip()) is not None or is_missing(cell)
 
 
 def _is_whole(cell: str) -> bool:
-    found = values.number(cell)
-    return found is not None and found == np.round(found)
+    value = values.number(cell)
+    return value is not None and value == np.round(value)

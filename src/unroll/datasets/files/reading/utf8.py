@@ -9,14 +9,12 @@ from unroll.datasets.files.reading.source import Source
 BLOCK = 1 << 22
 """Bytes read at a time."""
 BOM = "\ufeff".encode()
-SHOWN = 60
-"""Characters of a faulty value that a message quotes."""
 
 
 def blocks(source: Source, encoding: str) -> Iterator[bytes]:
     r"""The text as UTF-8, without byte order mark; no block ends between ``\r`` and ``\n``, none is empty.
 
-    Raises DataError that names row and byte of what is no text in this encoding, and the row of a NUL.
+    Raises DataError that names row and byte of what is not text in this encoding, and the row of a NUL.
     """
     recode = _Recode(source.name, encoding)
     row, held, first = 1, b"", True
@@ -42,16 +40,12 @@ def line_ends(data: bytes) -> int:
     return ends + data.count(b"\r") - data.count(b"\r\n") if b"\r" in data else ends
 
 
-def shorten(value: str) -> str:
-    """``value``, cut to what a message can quote."""
-    return value if len(value) <= SHOWN else value[: SHOWN - 1] + "…"
-
-
 def _refuse_nul(name: str, data: bytes, row: int) -> None:
     if (at := data.find(b"\0")) >= 0:
         raise DataError(
-            f"{name} row {row + line_ends(data[:at])}: a NUL byte; expected text (of another encoding, such as utf-16, "
-            "say which)"
+            "a NUL byte; expected text (of another encoding, such as utf-16, say which)",
+            file=name,
+            row=row + line_ends(data[:at]),
         )
 
 
@@ -78,6 +72,6 @@ class _Recode:
         before = error.object[: error.start].decode(error.encoding, "replace")
         row += line_ends(before.encode(errors="replace"))
         byte = error.object[error.start] if error.start < len(error.object) else 0
-        hint = "; another one is told by encoding, such as cp1252 or latin-1" if self._is_utf8 else ""
+        hint = "; set encoding for another one, such as cp1252 or latin-1" if self._is_utf8 else ""
         shown = "UTF-8" if self._is_utf8 else self._encoding
-        return f"{self._name} row {row}: byte 0x{byte:02x} is no {shown}; expected {shown} text{hint}"
+        return f"{self._name} row {row}: byte 0x{byte:02x} is not {shown}; expected {shown} text{hint}"

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from unroll.datasets.files.reading.delimited import Part, Unread
+from unroll.datasets.files.reading.missing import is_missing
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MISSING = frozenset({"", "?", "na", "nan"})
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class Fault(NamedTuple):
-    """A cell that is no number: which row and column of those given, and what stands there."""
+    """A cell that is not a number, with its row and column among those given."""
 
     row: int
     column: int
@@ -32,13 +32,13 @@ def times(count: int) -> tuple[str, ...]:
 
 
 def number(cell: str) -> float | None:
-    """The number that a cell holds, NaN where it says that there is none, None for anything else.
+    """The number that a cell holds, NaN for a missing one, None for anything else.
 
     >>> number(" 1e-3 "), number("?"), number("1_000"), number("1e99")
     (0.001, nan, None, None)
     """
     cell = cell.strip()
-    if cell.lower() in MISSING:
+    if is_missing(cell):
         return np.nan
     try:
         value = float(cell)
@@ -48,17 +48,17 @@ def number(cell: str) -> float | None:
 
 
 def row(cells: Sequence[str]) -> np.ndarray | int:
-    """The float32 values of one series, or the place of the first cell that is no number."""
+    """The float32 values of one series, or the place of the first cell that is not a number."""
     try:
         values = np.array([float(cell) for cell in cells])
         if np.isfinite(values).all() and np.abs(values).max() <= FLOAT32_MAX and "_" not in "".join(cells):
             return values.astype(np.float32)
     except ValueError:
         pass
-    found = [number(cell) for cell in cells]
-    if None in found:
-        return found.index(None)
-    return np.array(found, dtype=np.float32)
+    numbers = [number(cell) for cell in cells]
+    if None in numbers:
+        return numbers.index(None)
+    return np.array(numbers, dtype=np.float32)
 
 
 def matrix(table: "pa.Table", mark: str) -> tuple[np.ndarray, list[Fault]]:
@@ -72,9 +72,9 @@ def matrix(table: "pa.Table", mark: str) -> tuple[np.ndarray, list[Fault]]:
         cells = pc.replace_substring(cells, ",", ".") if mark == "," else cells
         quick = _quick(cells)
         if quick is None:
-            found = [number(cell) for cell in cells.to_pylist()]
-            faults += [Fault(at, place, column[at].as_py()) for at, value in enumerate(found) if value is None]
-            quick = np.array([np.nan if value is None else value for value in found])
+            numbers = [number(cell) for cell in cells.to_pylist()]
+            faults += [Fault(at, place, column[at].as_py()) for at, value in enumerate(numbers) if value is None]
+            quick = np.array([np.nan if value is None else value for value in numbers])
         values_NT[:, place] = quick
     return values_NT, faults
 
@@ -110,7 +110,7 @@ def series(part: Part, label: int, mark: str, columns: Sequence[str] | None) -> 
     values_NT, faults = matrix(part.table.remove_column(label), mark)
     first = {fault.row: fault for fault in sorted(faults, key=lambda fault: -fault.column)}
     aside = [
-        Unread(int(part.rows_N[row]), f"t{fault.column:03d}", fault.value, "no finite number")
+        Unread(int(part.rows_N[row]), f"t{fault.column:03d}", fault.value, "not a finite number")
         for row, fault in first.items()
     ]
     keep_N = np.ones(len(part.rows_N), dtype=bool)

@@ -30,5 +30,5 @@ class TableReader(ABC):
         yield from ()
 
     @abstractmethod
-    def found(self) -> dict[str, Any]:
+    def findings(self) -> dict[str, Any]:
         """What the rows were like, as JSON; raises DataError where they do not fit the block as a whole."""

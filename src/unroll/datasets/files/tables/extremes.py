@@ -50,9 +50,9 @@ class Extremes:
             highs.append(high_V)
         if not lows:
             return {}
-        found = {}
+        ranges = {}
         for name, low, high in zip(names, np.fmin.reduce(lows), np.fmax.reduce(highs), strict=True):
             half = (float(high) - float(low)) / 2
             if half > 0:
-                found[name] = [float(f"{low - half:.4g}"), float(f"{high + half:.4g}")]
-        return found
+                ranges[name] = [float(f"{low - half:.4g}"), float(f"{high + half:.4g}")]
+        return ranges

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unroll.datasets.common.base import Part
-from unroll.datasets.files.columns import cells
-from unroll.datasets.files.columns.cells import Marks
+from unroll.datasets.files.columns import parsing
+from unroll.datasets.files.columns.parsing import Marks
 from unroll.datasets.files.columns.watch import Watch
 from unroll.datasets.files.config import PARTS, FilesConfig
 from unroll.datasets.files.tables.builder import TableReader
@@ -32,8 +32,8 @@ class LabelledReader(TableReader):
     def columns(self) -> list[str]:
         """The columns of a file that are needed beside the steps of a series."""
         config = self.config
-        wanted = [config.label, config.text, self.splits.column, config.group]
-        return [name for name in wanted if name is not None]
+        columns = [config.label, config.text, self.splits.column, config.group]
+        return [name for name in columns if name is not None]
 
     def parts(self, chunk: "Chunk", part: str, values: Sequence[str]) -> Iterator[Part]:
         """The rows of a chunk that can be used; ``values`` are its file's columns of steps, in order."""
@@ -64,27 +64,27 @@ class LabelledReader(TableReader):
         made = {name: pd.array(v, dtype="str") if name in words else v for name, v in table.items()}
         yield Part(pd.DataFrame(made), sieve.rejected)
 
-    def found(self) -> dict[str, Any]:
+    def findings(self) -> dict[str, Any]:
         """The labels with their numbers of rows; of series the shortest and the longest of each part."""
-        steps = {"steps": self.steps, "lengths": self.lengths.found()} if self.steps else {}
-        return {**self.labels.found(), **self.splits.found(), **steps}
+        steps = {"steps": self.steps, "lengths": self.lengths.findings()} if self.steps else {}
+        return {**self.labels.findings(), **self.splits.findings(), **steps}
 
     def _steps(self, frame: "pd.DataFrame", values: Sequence[str], sieve: Sieve) -> dict[str, np.ndarray]:
-        found, blank_N = {}, np.ones(len(frame), dtype=bool)
+        series, blank_N = {}, np.ones(len(frame), dtype=bool)
         for step in range(self.steps):
             if step >= len(values):
-                found[f"t{step:03d}"] = np.full(len(frame), np.nan, dtype=np.float32)
+                series[f"t{step:03d}"] = np.full(len(frame), np.nan, dtype=np.float32)
                 continue
             column = values[step]
-            number_N, bad_N = cells.numbers(frame[column], self.marks, f"{sieve.file}, column {column}")
+            number_N, bad_N = parsing.numbers(frame[column], self.marks, f"{sieve.file}, column {column}")
             raw = frame[column]
             if self.watch is not None:
                 self.watch.odd(raw, bad_N, sieve.file, sieve.rows_N)
-            sieve.refuse(bad_N, column, raw, cells.reason(self.marks, raw))
-            found[f"t{step:03d}"] = number_N
+            sieve.refuse(bad_N, column, raw, parsing.reason(self.marks, raw))
+            series[f"t{step:03d}"] = number_N
             blank_N &= np.isnan(number_N)
         sieve.refuse(blank_N, "", np.full(len(frame), "no values", dtype=object), "empty series")
-        return found
+        return series
 
 
 def read_text(column: "pd.Series[Any]", name: str, sieve: Sieve, what: str = "text") -> np.ndarray:
@@ -105,5 +105,5 @@ def part_of_file(name: str) -> str | None:
     """
     stem = name.lower().split(".")[0]
     tokens = stem.replace("-", "_").replace(" ", "_").split("_")
-    found = [USUAL_PARTS[token] for token in tokens if token in USUAL_PARTS]
-    return found[-1] if found and found[-1] in PARTS else None
+    named = [USUAL_PARTS[token] for token in tokens if token in USUAL_PARTS]
+    return named[-1] if named and named[-1] in PARTS else None

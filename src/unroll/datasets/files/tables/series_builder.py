@@ -8,8 +8,8 @@ import numpy as np
 
 from unroll.core.errors import ConfigError, DataError
 from unroll.datasets.common.base import Part
-from unroll.datasets.files.columns import cells, clock, times
-from unroll.datasets.files.columns.cells import Marks
+from unroll.datasets.files.columns import clock, parsing, times
+from unroll.datasets.files.columns.parsing import Marks
 from unroll.datasets.files.columns.watch import Watch
 from unroll.datasets.files.config import FilesConfig, TimeColumns, identifier, seconds
 from unroll.datasets.files.tables.builder import TableReader
@@ -77,14 +77,14 @@ class SeriesReader(TableReader):
         if self._resampler is not None and (rest := self._resampler.end()) is not None:
             yield Part(self._checked(rest), [])
 
-    def found(self) -> dict[str, Any]:
+    def findings(self) -> dict[str, Any]:
         """What the rows were like: step, sites, ranges of the first part, missing shares, blank rows.
 
         Raises DataError where no column of numbers ever changes: there is nothing to forecast.
         """
         names, total = list(self.values.values()), max(self._extremes.rows, 1)
         self._require_change(list(self.values))
-        found: dict[str, Any] = {
+        findings: dict[str, Any] = {
             "step_s": seconds(self.config.step) if self.config.step else self.order.step_s(),
             "ranges": self._extremes.ranges(names),
             "missing_share": {
@@ -92,12 +92,12 @@ class SeriesReader(TableReader):
             },
         }
         if self.config.site:
-            found["sites"] = len(self.order.sites)
+            findings["sites"] = len(self.order.sites)
         if unread := self._unread_formats():
-            found["formats_not_there"] = unread
+            findings["formats_not_there"] = unread
         if odd := self._wrong_formats(unread):
-            found["told"] = [f"time: no row is written as {', '.join(odd)}"]
-        return found | ({"blank_rows": self.blank} if self.blank else {})
+            findings["told"] = [f"time: no row is written as {', '.join(odd)}"]
+        return findings | ({"blank_rows": self.blank} if self.blank else {})
 
     def _unread_formats(self) -> list[str]:
         """Formats of the time in which no row is written, though there are rows in another one."""
@@ -113,39 +113,39 @@ class SeriesReader(TableReader):
     def _require_change(self, columns: Sequence[str]) -> None:
         only = self._extremes.constant()
         if self._extremes.rows > 1 and len(only) == len(columns):
-            told = ", ".join(f"{name} {'nothing' if np.isnan(value) else f'{value:g}'}"
+            shown = ", ".join(f"{name} {'nothing' if np.isnan(value) else f'{value:g}'}"
                              for name, value in zip(columns[:4], only.values(), strict=False))  # fmt: skip
             raise DataError(
                 f"{', '.join(self._files)}: columns of numbers hold one value in all of {self._extremes.rows:,} rows "
-                f"({told}); expected one that changes"
+                f"({shown}); expected one that changes"
             )
 
     def _frame(self, chunk: "Chunk", sieve: Sieve) -> "pd.DataFrame":
         """``time`` in microseconds, ``site``, the numbers and words, and where each row stood."""
         import pandas as pd
 
-        frame, found = chunk.frame, {}
+        frame, arrays = chunk.frame, {}
         bad: dict[str, np.ndarray] = {}
         for column, name in self.values.items():
-            found[name], bad[column] = cells.numbers(frame[column], self.marks, f"{chunk.file}, column {column}")
+            arrays[name], bad[column] = parsing.numbers(frame[column], self.marks, f"{chunk.file}, column {column}")
         for column, name in self.words.items():
-            said = cells.without(cells.words(frame[column]), self.marks.words)
-            found[name] = pd.array(said.to_pylist(), dtype="str")
+            said = parsing.without(parsing.words(frame[column]), self.marks.words)
+            arrays[name] = pd.array(said.to_pylist(), dtype="str")
             if self.watch is not None:
                 self.watch.said(said, chunk.file, sieve.rows_N)
         if self.watch is not None:
             for column, bad_N in bad.items():
                 self.watch.odd(frame[column], bad_N, chunk.file, sieve.rows_N)
-            numbers = {column: found[name] for column, name in self.values.items()}
+            numbers = {column: arrays[name] for column, name in self.values.items()}
             self.watch.numbers(numbers, chunk.file, sieve.rows_N)
         site_N = self._sites(frame, sieve)
-        us_N = self._times(frame, sieve, found, bad, site_N)
+        us_N = self._times(frame, sieve, arrays, bad, site_N)
         for column in self.values:
             raw = frame[column]
-            sieve.refuse(bad[column], column, raw, cells.reason(self.marks, raw))
+            sieve.refuse(bad[column], column, raw, parsing.reason(self.marks, raw))
         kept = sieve.kept_N
-        self._require_constant(chunk, site_N, found, kept)
-        columns = {"time": us_N[kept], "site": site_N[kept], **{name: values[kept] for name, values in found.items()}}
+        self._require_constant(chunk, site_N, arrays, kept)
+        columns = {"time": us_N[kept], "site": site_N[kept], **{name: values[kept] for name, values in arrays.items()}}
         count = int(kept.sum())
         where = {"file": np.full(count, chunk.file, dtype=object), "row": sieve.rows_N[kept]}
         return pd.DataFrame({**columns, **where})
@@ -153,7 +153,7 @@ class SeriesReader(TableReader):
     def _sites(self, frame: "pd.DataFrame", sieve: Sieve) -> np.ndarray:
         if self.config.site is None:
             return np.full(len(frame), "", dtype=object)
-        said = cells.words(frame[self.config.site])
+        said = parsing.words(frame[self.config.site])
         sieve.refuse(
             said.is_null().to_numpy(zero_copy_only=False) & ~self._is_blank(frame),
             self.config.site, frame[self.config.site], "no site",
@@ -166,14 +166,14 @@ class SeriesReader(TableReader):
         for column in self.columns():
             if not blank_N.any():
                 break
-            blank_N &= cells.words(frame[column]).is_null().to_numpy(zero_copy_only=False)
+            blank_N &= parsing.words(frame[column]).is_null().to_numpy(zero_copy_only=False)
         return blank_N
 
     def _times(
         self,
         frame: "pd.DataFrame",
         sieve: Sieve,
-        found: Mapping[str, Any],
+        arrays: Mapping[str, Any],
         bad: Mapping[str, np.ndarray],
         site_N: np.ndarray,
     ) -> np.ndarray:
@@ -192,7 +192,7 @@ class SeriesReader(TableReader):
                 unread = [place for place in np.flatnonzero(wrong_N).tolist() if shown[place]]
                 self.watch.unread([shown[place] for place in unread], sieve.file, sieve.rows_N[unread])
             expected = ", ".join(time.formats) or "a time"
-            sieve.refuse(wrong_N, "+".join(names), np.array(shown, dtype=object), f"no time; expected {expected}")
+            sieve.refuse(wrong_N, "+".join(names), np.array(shown, dtype=object), f"not a time; expected {expected}")
         return us_N
 
     def _numbered(self, site_N: np.ndarray) -> np.ndarray:
@@ -211,13 +211,13 @@ class SeriesReader(TableReader):
         return us_N
 
     def _require_constant(
-        self, chunk: "Chunk", site_N: np.ndarray, found: Mapping[str, Any], kept_N: np.ndarray
+        self, chunk: "Chunk", site_N: np.ndarray, arrays: Mapping[str, Any], kept_N: np.ndarray
     ) -> None:
         """Raise DataError where a static column changes within a site."""
         import pandas as pd
 
         for column in self.config.static or ():
-            said = pd.DataFrame({"site": site_N, "value": found[identifier(column)], "row": chunk.rows_N})[kept_N]
+            said = pd.DataFrame({"site": site_N, "value": arrays[identifier(column)], "row": chunk.rows_N})[kept_N]
             for row in said.drop_duplicates(["site", "value"]).itertuples():
                 value = str(row.value)
                 first = self._static.setdefault((column, row.site), (value, chunk.file, int(row.row)))
@@ -253,7 +253,7 @@ class SeriesReader(TableReader):
 
 def named(config: FilesConfig) -> dict[str, str]:
     """The name in the table of each column of numbers; raises ConfigError where two of them have the same."""
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     taken = {"time": "time", "site": "site"}
     for column in [*(config.values or ()), *(config.categories or ()), *(config.static or ())]:
         name = identifier(column, config.units)
@@ -264,5 +264,5 @@ def named(config: FilesConfig) -> dict[str, str]:
             )
         taken[name] = column
         if column in (config.values or ()):
-            found[column] = name
-    return found
+            names[column] = name
+    return names

@@ -1,16 +1,13 @@
 """Rows of a chunk, sifted: which are kept, which set aside with a reason, which left out as the block asks."""
 
-import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unroll.core.errors import DataError, MissingColumnError
-from unroll.datasets.common import raw
+from unroll.core.text import shorten
 from unroll.datasets.common.base import Rejected
-from unroll.datasets.files.reading.reader import CELLS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +34,7 @@ class Sieve:
     @classmethod
     def of(cls, chunk: "Chunk") -> "Sieve":
         """All rows of a chunk that could be cut into cells; the others are set aside already."""
-        aside = [Rejected(chunk.file, int(row), str(column), raw.shorten(str(value)), reason)
+        aside = [Rejected(chunk.file, int(row), str(column), shorten(str(value)), reason)
                  for row, column, value, reason in chunk.rejected]  # fmt: skip
         return cls(chunk.file, np.asarray(chunk.rows_N), aside)
 
@@ -51,12 +48,12 @@ class Sieve:
         values = np.asarray(cells, dtype=object)[places]
         for place, value in zip(places.tolist(), values, strict=True):
             why = reason if isinstance(reason, str) else reason(place)
-            shown = "" if is_missing(value) else raw.shorten(str(value))
+            shown = "" if is_missing(value) else shorten(str(value))
             self.rejected.append(Rejected(self.file, int(self.rows_N[place]), column, shown, why))
         self.kept_N &= ~bad_N
 
     def leave_out(self, unwanted_N: np.ndarray) -> int:
-        """Leave out rows that are no fault; how many of them were still there."""
+        """Leave out rows that are not faulty; returns how many of them were still there."""
         count = int((unwanted_N & self.kept_N).sum())
         self.kept_N &= ~unwanted_N
         return count
@@ -65,23 +62,3 @@ class Sieve:
 def is_missing(value: Any) -> bool:
     """Whether a cell holds nothing."""
     return value is None or value != value  # NaN, NaT
-
-
-def require_columns(
-    file: str, there: Sequence[str], wanted: Sequence[str], left_out: Mapping[str, str] | None = None
-) -> None:
-    """Raise DataError for the first of ``wanted`` that the file lacks; near names are offered.
-
-    ``left_out`` are columns that are there and hold no cells, with what they are.
-    """
-    for name in wanted:
-        if left_out and name in left_out:
-            raise DataError(f"{file}: column {name!r} is {left_out[name]}; {CELLS}")
-        if name not in there:
-            low = {other.lower(): other for other in reversed(there)}
-            near = [low[one] for one in difflib.get_close_matches(name.lower(), list(low), n=2, cutoff=0.6)]
-            hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-            shown = [repr(one) if any("," in each for each in there[:20]) else str(one) for one in there[:20]]
-            listed = ", ".join(shown) + (", …" if len(there) > 20 else "")
-            message = f"no column {name!r}{hint}; expected one of {listed}"
-            raise MissingColumnError(message, file=file, column=name, available=there)

@@ -71,7 +71,7 @@ class Labels:
             label, part = pairs.iloc[place]
             self.first.setdefault((label, part), f"{file} row {row_K[place]}")
 
-    def found(self) -> dict[str, Any]:
+    def findings(self) -> dict[str, Any]:
         """How many rows each label has, and how many of those left out.
 
         Raises DataError for a map of no label, one label only, and a label that train lacks.
@@ -79,10 +79,11 @@ class Labels:
         there = _listed(in_order(self.seen))
         if self.config.label_map and not self.mapped:
             first = next(iter(self.config.label_map))
-            raise DataError(f"data.label_map: {first!r} is no label of the files; expected some of {there}")
+            raise DataError(f"data.label_map: {first!r} is not a label in the files; expected some of {there}")
         if self.config.drop_labels and not self.dropped:
             raise DataError(
-                f"data.drop_labels: {self.config.drop_labels[0]!r} is no label of the files; expected some of {there}"
+                f"data.drop_labels: {self.config.drop_labels[0]!r} is not a label in the files; "
+                f"expected some of {there}"
             )
         rows = sum(self.kept.values())
         if len(self.kept) > max(MANY, rows // 5):
@@ -91,13 +92,13 @@ class Labels:
                 "expected classes that come again and again"
             )
         self._require_classes()
-        found: dict[str, Any] = {"labels": {label: self.kept[label] for label in in_order(self.kept)}}
+        findings: dict[str, Any] = {"labels": {label: self.kept[label] for label in in_order(self.kept)}}
         unused = [label for label in self.config.label_map if label not in self.mapped]
         if unused:
-            found |= {"labels_not_there": unused, "told": [f"label_map: no row has the label {_listed(unused)}"]}
+            findings |= {"labels_not_there": unused, "told": [f"label_map: no row has the label {_listed(unused)}"]}
         if self.dropped:
-            found["dropped_labels"] = {label: self.dropped[label] for label in in_order(self.dropped)}
-        return found
+            findings["dropped_labels"] = {label: self.dropped[label] for label in in_order(self.dropped)}
+        return findings
 
     def _require_classes(self) -> None:
         """Raise DataError where there is nothing to tell apart, or something that nothing can be learned of."""
@@ -149,7 +150,7 @@ class Splits:
         """Remember the parts of the rows that are kept in the end."""
         self.rows.update(part_K.tolist())
 
-    def found(self) -> dict[str, Any]:
+    def findings(self) -> dict[str, Any]:
         """How many rows each part has, where the source has a split."""
         return {"parts": {part: self.rows[part] for part in PARTS if part in self.rows}} if self.rows else {}
 
@@ -177,9 +178,9 @@ class Lengths:
             least, most, where = self.parts.get(part, (low, high, f"{file} row {row_K[own[0]]}"))
             self.parts[part] = min(low, least), max(high, most), where
 
-    def found(self) -> dict[str, Any]:
+    def findings(self) -> dict[str, Any]:
         """Shortest, longest, and where the part's first series stands."""
-        return {part: list(told) for part, told in self.parts.items()}
+        return {part: list(ends) for part, ends in self.parts.items()}
 
 
 def _listed(names: Any) -> str:

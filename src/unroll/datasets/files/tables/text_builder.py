@@ -39,7 +39,7 @@ class TextReader(TableReader):
         self.characters += int(kept["text"].str.len().sum())
         yield Part(kept, sieve.rejected)
 
-    def found(self) -> dict[str, Any]:
+    def findings(self) -> dict[str, Any]:
         """How much text there is."""
         return {"characters": self.characters}
 
@@ -72,6 +72,6 @@ class PairsReader(TableReader):
         kept = {name: pd.array(values_N[sieve.kept_N], dtype="str") for name, values_N in columns.items()}
         yield Part(pd.DataFrame(kept), sieve.rejected)
 
-    def found(self) -> dict[str, Any]:
+    def findings(self) -> dict[str, Any]:
         """The rows of each part of the source's own split."""
-        return self.splits.found()
+        return self.splits.findings()

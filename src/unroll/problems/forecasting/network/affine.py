@@ -1,6 +1,7 @@
 """What a linear model with Gaussian errors says of a finite window: one affine map, solved without gradients.
 
-Shapes: B batch, L rows of a window, F series, A rows ahead, R = L + A, U inputs known in advance, H horizons.
+Shapes: B batch, L rows of a window, I inputs of a row, F series among them, A rows ahead with C
+inputs, R = L + A, U inputs known in advance, M observed series, H horizons.
 """
 
 from collections.abc import Callable, Sequence
@@ -47,22 +48,22 @@ class AffineForecaster(nn.Module):
         for name, numbers in given.items():
             self.register_buffer(name, None if numbers is None else numbers.float().contiguous())
 
-    def forward(self, x_BLF: Tensor, ahead_BAU: Tensor | None = None) -> Tensor:
-        """Forecasts (B, H) from the first F columns of the window's rows, and from what is known in advance.
+    def forward(self, x_BLI: Tensor, ahead_BAC: Tensor | None = None) -> Tensor:
+        """Forecasts (B, H) from the first F inputs of the window's rows, and from what is known in advance.
 
-        That are the U columns after them and the first U of ``ahead_BAU``, which has the rows that follow; others are
+        That are the U columns after them and the first U of ``ahead_BAC``, which has the rows that follow; others are
         not looked at.
         """
         series = self.weights_HLF.shape[2]
-        window = x_BLF[..., :series].flatten(1).to(self.weights_HLF.dtype)
-        found_BH = window @ self.weights_HLF.flatten(1).T + self.bias_H
+        window = x_BLI[..., :series].flatten(1).to(self.weights_HLF.dtype)
+        forecast_BH = window @ self.weights_HLF.flatten(1).T + self.bias_H
         if self.inputs_HRU is None:
-            return found_BH
+            return forecast_BH
         rows, inputs = self.inputs_HRU.shape[1:]
-        if ahead_BAU is None:
+        if ahead_BAC is None:
             raise DataError(f"forecast: no inputs of the rows ahead; expected {inputs} for each of them")
-        u_BRU = torch.cat([x_BLF[..., series : series + inputs], ahead_BAU[..., :inputs]], dim=1)[:, :rows]
-        return found_BH + u_BRU.flatten(1).to(found_BH.dtype) @ self.inputs_HRU.flatten(1).T
+        u_BRU = torch.cat([x_BLI[..., series : series + inputs], ahead_BAC[..., :inputs]], dim=1)[:, :rows]
+        return forecast_BH + u_BRU.flatten(1).to(forecast_BH.dtype) @ self.inputs_HRU.flatten(1).T
 
 
 def affine_of(model: StateSpace, lag: int, horizons: Sequence[int], target: int) -> AffineMap:

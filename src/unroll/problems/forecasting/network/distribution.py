@@ -1,6 +1,7 @@
 """What every forecasting model says of a window, whatever it is: a mean and quantiles for each horizon.
 
-Shapes: B batch, L lag, F inputs, A rows ahead, C calendar inputs, H horizons, Q quantiles, K bands, P paths.
+Shapes: B batch, L lag, F inputs, A rows ahead, C calendar inputs, H horizons, Q quantiles, K bands, P paths,
+R rows of inputs known in advance, U of them a row.
 """
 
 from abc import abstractmethod
@@ -79,8 +80,8 @@ class ForecastModel(nn.Module):
     def cone(self, x_1LF: Tensor, ahead_1AC: Tensor) -> Cone:
         """The forecasts of one window at each horizon; a model that samples paths has every step and some paths."""
         distribution = self.distribution(x_1LF, ahead_1AC)
-        median_A = distribution.quantiles_BHQ[0, :, self.shape.bands]
-        return Cone(self.shape.horizons, median_A, self.bands(distribution)[0], median_A.new_zeros(0, len(median_A)))
+        median_H = distribution.quantiles_BHQ[0, :, self.shape.bands]
+        return Cone(self.shape.horizons, median_H, self.bands(distribution)[0], median_H.new_zeros(0, len(median_H)))
 
     def begin(self, batches: Callable[[], Iterable[Mapping[str, Tensor]]]) -> None:
         """Put into the untrained model what passes over train give without gradients; nothing by default."""
@@ -116,19 +117,22 @@ class LinearForecast(ForecastModel):
         return (error_BH / self.spread_H).square().sum()
 
 
-def stretched(quantiles_Q: Tensor, stretch_2K: Tensor) -> Tensor:
+def stretched(quantiles: Tensor, stretch: Tensor) -> Tensor:
     """Edges (…, 2, K) from quantiles (…, Q) whose distance from the median is multiplied, each tail by itself."""
-    bands = stretch_2K.shape[-1]
-    median_11 = quantiles_Q[..., bands, None, None]
-    edges_2K = torch.stack([quantiles_Q[..., :bands].flip(-1), quantiles_Q[..., bands + 1 :]], dim=-2)
-    low_K, high_K = (median_11 + stretch_2K * (edges_2K - median_11)).unbind(-2)
-    return torch.stack([low_K.cummin(-1).values, high_K.cummax(-1).values], dim=-2)
+    bands = stretch.shape[-1]
+    median = quantiles[..., bands, None, None]
+    edges = torch.stack([quantiles[..., :bands].flip(-1), quantiles[..., bands + 1 :]], dim=-2)
+    low, high = (median + stretch * (edges - median)).unbind(-2)
+    return torch.stack([low.cummin(-1).values, high.cummax(-1).values], dim=-2)
 
 
-def normal_quantiles(mean_BH: Tensor, deviation_BH: Tensor, levels: Sequence[float]) -> Tensor:
-    """Quantiles (B, H, Q) of normal distributions."""
+def normal_quantiles(mean_BH: Tensor, deviation: Tensor, levels: Sequence[float]) -> Tensor:
+    """Quantiles (B, H, Q) of normal distributions.
+
+    ``deviation`` is one for each horizon (H) or each forecast (B, H).
+    """
     z_Q = torch.tensor(_z(levels), dtype=mean_BH.dtype, device=mean_BH.device)
-    return mean_BH[..., None] + deviation_BH[..., None] * z_Q
+    return mean_BH[..., None] + deviation[..., None] * z_Q
 
 
 def between(given: Sequence[float], wanted: Sequence[float]) -> Tensor:

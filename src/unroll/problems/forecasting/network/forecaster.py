@@ -4,7 +4,7 @@ Shapes: B batch, L lag, F inputs, D hidden, H horizons, O outputs of a head, Q q
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -134,12 +134,12 @@ class Member(nn.Module):
         """The value (B, H), scaled as the inputs are, and the head's outputs (B, H, O)."""
         seen_BLF = torch.cat([x_BLF[..., : self.series].asinh(), x_BLF[..., self.series :]], dim=-1)
         _, last_BD, _ = self.encoder(seen_BLF)
-        out_BHO = self.head(self.dropout(last_BD)).float().view(len(x_BLF), self.horizons, -1)
+        out = self.head(self.dropout(last_BD)).float().view(len(x_BLF), self.horizons, -1)
         now_B1 = x_BLF[:, -1, self.target, None]
-        change_BH = out_BHO[..., 0] + out_BHO[..., 1] * now_B1
+        change_BH = out[..., 0] + out[..., 1] * now_B1
         if self.skip is not None:
             change_BH = change_BH + self.skip(self.rows(x_BLF)).float()
-        return now_B1 + spread_H * change_BH, out_BHO[..., 2:]
+        return now_B1 + spread_H * change_BH, out[..., 2:]
 
     def rows(self, x_BLF: Tensor) -> Tensor:
         """What the linear part sees (B, S)."""
@@ -231,21 +231,20 @@ class Forecaster(ForecastModel):
             return
         widest = max(members, key=lambda member: member.linear)
 
-        def rows() -> Iterator[Rows]:
-            for batch in batches():
-                x_BLF = batch["x_BLF"]
-                one_B1 = x_BLF.new_ones(len(x_BLF), 1)
-                change_BH = (batch["y_BH"] - x_BLF[:, -1, self.shape.target, None]).double() / self.spread_H
-                yield Rows(
-                    torch.cat([widest.rows(x_BLF), one_B1], dim=1).double(),
-                    change_BH[..., None] if self.weighted else change_BH[:, None],
-                    torch.cat([x_BLF[:, -1, : self.shape.series], one_B1], dim=1).double(),
-                )
+        def rows(batch: Mapping[str, Tensor]) -> Rows:
+            x_BLF = batch["x_BLF"]
+            one_B1 = x_BLF.new_ones(len(x_BLF), 1)
+            change_BH = (batch["y_BH"] - x_BLF[:, -1, self.shape.target, None]).double() / self.spread_H
+            return Rows(
+                torch.cat([widest.rows(x_BLF), one_B1], dim=1).double(),
+                change_BH[..., None] if self.weighted else change_BH[:, None],
+                torch.cat([x_BLF[:, -1, : self.shape.series], one_B1], dim=1).double(),
+            )
 
-        equations = (reweighted if self.weighted else ordinary)(rows)
+        equations = (reweighted if self.weighted else ordinary)(lambda: map(rows, batches()))
         for member in members:
             if member.skip is not None:  # the last rows stand last: fewer of them are a corner of the equations
-                solved_GSK = equations.solve(self.shape.inputs * (widest.linear - member.linear))
-                solved_HS = solved_GSK.movedim(1, 2).flatten(0, 1).float()
-                member.skip.weight.data.copy_(solved_HS[:, :-1])
-                member.skip.bias.data.copy_(solved_HS[:, -1])
+                solved = equations.solve(self.shape.inputs * (widest.linear - member.linear))
+                weights = solved.movedim(1, 2).flatten(0, 1).float()
+                member.skip.weight.data.copy_(weights[:, :-1])
+                member.skip.bias.data.copy_(weights[:, -1])

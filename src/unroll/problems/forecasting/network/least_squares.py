@@ -1,6 +1,6 @@
 """Least squares by normal equations, one pass over the data at a time; with weights where errors differ in size.
 
-Shapes: N rows, S coefficients, G groups of outcomes, K outcomes of a group, Z what the size of errors is told from.
+Shapes: N rows, S coefficients, G groups of outcomes, K outcomes of a group, Z what predicts the size of errors.
 """
 
 from collections.abc import Callable, Iterable
@@ -88,29 +88,33 @@ def reweighted(rows: Pass) -> Equations:
 
 
 def _sums(rows: Pass, weights: Callable[[Rows], Tensor]) -> Equations:
-    gram_GSS, moment_GSK, square_GK, count = torch.zeros(()), torch.zeros(()), torch.zeros(()), 0
+    gram, moment, square, count = torch.zeros(()), torch.zeros(()), torch.zeros(()), 0
     for chunk in rows():
-        weights_NG, grams, moments = weights(chunk), [], []
-        for group, weight_N in enumerate(weights_NG.unbind(1)):
-            counted_SN = (chunk.design_NS * weight_N[:, None]).T
-            grams.append(counted_SN @ chunk.design_NS)
-            moments.append(counted_SN @ chunk.truth_NGK[:, group])
-        gram_GSS, moment_GSK = gram_GSS + torch.stack(grams), moment_GSK + torch.stack(moments)
-        square_GK = square_GK + chunk.truth_NGK.square().sum(0)
-        count += len(chunk.design_NS)
-    return Equations(gram_GSS + torch.eye(gram_GSS.shape[-1], dtype=torch.float64), moment_GSK, square_GK, count)
+        (_, truth, _), (grams, moments) = chunk, _products(chunk, weights(chunk))
+        gram, moment, square = gram + grams, moment + moments, square + truth.square().sum(0)
+        count += len(truth)
+    return Equations(gram + torch.eye(gram.shape[-1], dtype=torch.float64), moment, square, count)
+
+
+def _products(chunk: Rows, weights_NG: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums of weighted products (G, S, S) of what is known, and (G, S, K) with what is to be predicted."""
+    grams, moments = [], []
+    for group, weight_N in enumerate(weights_NG.unbind(1)):
+        counted_SN = (chunk.design_NS * weight_N[:, None]).T
+        grams.append(counted_SN @ chunk.design_NS)
+        moments.append(counted_SN @ chunk.truth_NGK[:, group])
+    return torch.stack(grams), torch.stack(moments)
 
 
 def _expected(rows: Pass, solved_GSK: Tensor, unit_GK: Tensor) -> tuple[Tensor, Tensor]:
     """Coefficients (Z, G) that tell an error's size from ``seen``, and the least size (G,)."""
-    gram_ZZ, moment_ZG, total_G, count = torch.zeros(()), torch.zeros(()), torch.zeros(()), 0
+    gram, moment, total, count = torch.zeros(()), torch.zeros(()), torch.zeros(()), 0
     for chunk in rows():
-        size_NG = _size(chunk, solved_GSK, unit_GK)
-        gram_ZZ = gram_ZZ + chunk.seen_NZ.T @ chunk.seen_NZ
-        moment_ZG = moment_ZG + chunk.seen_NZ.T @ size_NG
-        total_G, count = total_G + size_NG.sum(0), count + len(size_NG)
-    ridge_ZZ = torch.eye(len(gram_ZZ), dtype=torch.float64)
-    return torch.linalg.solve(gram_ZZ + ridge_ZZ, moment_ZG), (LEAST * total_G / count).clamp(min=1e-6)
+        (_, _, seen), sizes = chunk, _size(chunk, solved_GSK, unit_GK)
+        gram, moment = gram + seen.T @ seen, moment + seen.T @ sizes
+        total, count = total + sizes.sum(0), count + len(sizes)
+    ridge = torch.eye(len(gram), dtype=torch.float64)
+    return torch.linalg.solve(gram + ridge, moment), (LEAST * total / count).clamp(min=1e-6)
 
 
 def _size(chunk: Rows, solved_GSK: Tensor, unit_GK: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """A network of one step that forecasts by sampling paths: all series ahead, fed back, with the calendar known.
 
-Shapes: B batch, L lag, F series, C calendar inputs, D hidden, A rows ahead, P paths, H horizons, Q quantiles, K bands.
+Shapes: B batch, L lag, F inputs, V series among them, C calendar inputs, D hidden, A rows ahead, P paths, H horizons,
+Q quantiles, K bands, M members.
 """
 
 import math
@@ -39,15 +40,15 @@ class OneStep(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, x_BLF: Tensor, state: State | None = None) -> tuple[Tensor, Tensor, State]:
-        """Means and deviations (B, L, F) of the rows after each, and the state.
+        """Means (B, L, V) and deviations (B, L, V) of the rows after each, and the state.
 
         mean = (1 + a) · x + b: what is learned of a is how fast a series falls back, however high it stands.
         """
-        values_BLF = x_BLF[..., : self.series]
-        seen = torch.cat([values_BLF.asinh(), x_BLF[..., self.series :]], dim=-1)
+        values_BLV = x_BLF[..., : self.series]
+        seen = torch.cat([values_BLV.asinh(), x_BLF[..., self.series :]], dim=-1)
         states_BLD, _, state = self.encoder(seen, None, state)
         slope, change, width = self.head(self.dropout(states_BLD)).float().chunk(3, dim=-1)
-        return values_BLF * (1 + slope) + change, functional.softplus(width - 1.0) + LEAST, state
+        return values_BLV * (1 + slope) + change, functional.softplus(width - 1.0) + LEAST, state
 
 
 class Trajectories(ForecastModel):
@@ -61,21 +62,22 @@ class Trajectories(ForecastModel):
         super().__init__(shape)
         self.members = nn.ModuleList(OneStep(shape, config) for _ in range(members))
         self.trajectories = max(trajectories, members)
+        # Of V series: the name stands in the files of saved models.
         self.tail_F = nn.Parameter(torch.full((shape.series,), 2.0)) if student else None
 
     def freedom(self) -> Tensor | None:
-        """Degrees of freedom (F,) of Student's distribution, above 2 so that it has a variance; None for a normal."""
+        """Degrees of freedom (V,) of Student's distribution, above 2 so that it has a variance; None for a normal."""
         return None if self.tail_F is None else 2.0 + functional.softplus(self.tail_F)
 
     def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Negative log-likelihood of all rows after the window's first, mean over its rows, series and members."""
         x_BLF = batch["x_BLF"]
-        truth_BLF = torch.cat([x_BLF[:, 1:, : self.shape.series], batch["next_BF"][:, None]], dim=1)
-        freedom_F = self.freedom()
+        truth_BLV = torch.cat([x_BLF[:, 1:, : self.shape.series], batch["next_BV"][:, None]], dim=1)
+        freedom_V = self.freedom()
         losses = []
         for member in self.members:
-            mean_BLF, deviation_BLF, _ = member(x_BLF)
-            losses.append(_surprise((truth_BLF - mean_BLF) / deviation_BLF, freedom_F) + deviation_BLF.log())
+            mean_BLV, deviation_BLV, _ = member(x_BLF)
+            losses.append(_surprise((truth_BLV - mean_BLV) / deviation_BLV, freedom_V) + deviation_BLV.log())
         return torch.stack(losses).mean(dim=(0, 2, 3)).sum()
 
     def distribution(self, x_BLF: Tensor, ahead_BAC: Tensor) -> ForecastDistribution:
@@ -95,21 +97,21 @@ class Trajectories(ForecastModel):
 
     @torch.no_grad()
     def paths(self, x_BLF: Tensor, ahead_BAC: Tensor) -> Tensor:
-        """Sampled paths (B, P, A) of the target, the same noise for every window."""
+        """Sampled paths (B, ``trajectories``, A) of the target, the same noise for every window."""
         members, steps = len(self.members), ahead_BAC.shape[1]
         share = -(-self.trajectories // members)
-        noise_MPAF = self._noise(members * share, steps).to(x_BLF).view(members, share, steps, -1)
-        return torch.cat([self._run(m, x_BLF, ahead_BAC, n) for m, n in zip(self.members, noise_MPAF, strict=True)], 1)
+        noise_MPAV = self._noise(members * share, steps).to(x_BLF).view(members, share, steps, -1)
+        return torch.cat([self._run(m, x_BLF, ahead_BAC, n) for m, n in zip(self.members, noise_MPAV, strict=True)], 1)
 
-    def _run(self, member: nn.Module, x_BLF: Tensor, ahead_BAC: Tensor, noise_PAF: Tensor) -> Tensor:
+    def _run(self, member: nn.Module, x_BLF: Tensor, ahead_BAC: Tensor, noise_PAV: Tensor) -> Tensor:
         """The paths (B, P, A) of one member."""
-        paths, batch = len(noise_PAF), len(x_BLF)
-        mean_BLF, deviation_BLF, state = member(x_BLF)
-        mean, deviation = (each[:, -1].repeat_interleave(paths, 0) for each in (mean_BLF, deviation_BLF))
+        paths, batch = len(noise_PAV), len(x_BLF)
+        mean_BLV, deviation_BLV, state = member(x_BLF)
+        mean, deviation = (each[:, -1].repeat_interleave(paths, 0) for each in (mean_BLV, deviation_BLV))
         state = _repeated(state, paths)
         found = []
         for step in range(ahead_BAC.shape[1]):
-            values = mean + deviation * noise_PAF[:, step].repeat(batch, 1)
+            values = mean + deviation * noise_PAV[:, step].repeat(batch, 1)
             found.append(values[:, self.shape.target])
             if step + 1 < ahead_BAC.shape[1]:
                 row = torch.cat([values, ahead_BAC[:, step].repeat_interleave(paths, 0)], dim=1)[:, None]
@@ -118,15 +120,15 @@ class Trajectories(ForecastModel):
         return torch.stack(found, dim=1).view(batch, paths, -1)
 
     def _noise(self, paths: int, steps: int) -> Tensor:
-        """Draws (P, A, F) of a distribution of spread 1, by Box and Muller; of Student's by Bailey (1994)."""
+        """Draws (P, A, V) of a distribution of spread 1, by Box and Muller; of Student's by Bailey (1994)."""
         rng = torch.Generator().manual_seed(SEED)
         u, v = torch.rand(2, paths, steps, self.shape.series, generator=rng, dtype=torch.float64).clamp_min(1e-12)
-        freedom_F = self.freedom()
-        if freedom_F is None:
+        freedom_V = self.freedom()
+        if freedom_V is None:
             radius = (-2 * u.log()).sqrt()
         else:
-            nu_F = freedom_F.detach().double().cpu()
-            radius = (nu_F * (u ** (-2 / nu_F) - 1)).sqrt()
+            nu_V = freedom_V.detach().double().cpu()
+            radius = (nu_V * (u ** (-2 / nu_V) - 1)).sqrt()
         return (radius * (2 * math.pi * v).cos()).float()
 
     def _quantiles(self, paths_BPA: Tensor) -> Tensor:
@@ -141,13 +143,13 @@ class Trajectories(ForecastModel):
         return (1 - share) * self.stretch_H2K[left] + share * self.stretch_H2K[right]
 
 
-def _surprise(z_BLF: Tensor, freedom_F: Tensor | None) -> Tensor:
+def _surprise(z_BLV: Tensor, freedom_V: Tensor | None) -> Tensor:
     """Negative log-density of a standard normal, or of Student's distribution."""
-    if freedom_F is None:
-        return 0.5 * (z_BLF.square() + math.log(2 * math.pi))
-    half = 0.5 * (freedom_F + 1)
-    constant = torch.lgamma(half) - torch.lgamma(0.5 * freedom_F) - 0.5 * (freedom_F * math.pi).log()
-    return half * torch.log1p(z_BLF.square() / freedom_F) - constant
+    if freedom_V is None:
+        return 0.5 * (z_BLV.square() + math.log(2 * math.pi))
+    half = 0.5 * (freedom_V + 1)
+    constant = torch.lgamma(half) - torch.lgamma(0.5 * freedom_V) - 0.5 * (freedom_V * math.pi).log()
+    return half * torch.log1p(z_BLV.square() / freedom_V) - constant
 
 
 def _repeated(state: State, times: int) -> State:

@@ -1,7 +1,7 @@
 """A linear-Gaussian state-space model learned from data by EM (``affine`` has what it comes to when it serves).
 
-Shapes: N sequences, T steps, n states, M observed series, U inputs. ``kalman`` has the model itself and its
-notation; its names can be had from here, too.
+Shapes: N sequences, T steps, n states, M observed series, U inputs, W stretches of a sequence, K values of
+one, S changes from step to step. ``kalman`` has the model itself and its notation.
 """
 
 from collections.abc import Collection, Sequence
@@ -152,8 +152,8 @@ def _direct(y_NTM: Tensor, u_NTU: Tensor) -> Tensor:
     found = []
     for y_S in y_SM.T:
         seen = ~y_S.isnan()
-        change_SU, change_S1 = u_SU[seen], y_S[seen, None]
-        found.append(_least_squares(change_SU - change_SU.mean(0), change_S1 - change_S1.mean(0)).T)
+        u, y = u_SU[seen], y_S[seen, None]
+        found.append(_least_squares(u - u.mean(0), y - y.mean(0)).T)
     return torch.nan_to_num(torch.cat(found))  # of a series that was never seen twice in a row nothing is known
 
 

@@ -235,14 +235,14 @@ def forecast(
 
 def simulate(model: StateSpace, steps: int, rng: torch.Generator, u_TU: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """States (T, n) and observations (T, M) drawn from the model."""
-    root_Q, root_R = _root(model.Q), _root(model.R)
+    Q_root, R_root = _root(model.Q), _root(model.R)
     x = model.mean + _draw(_root(model.cov), 0, rng)
     states, observed = [], []
     for t in range(steps):
         now, u = model.at(t), None if u_TU is None else u_TU[t].double()
         states.append(x)
-        observed.append(_affine(now.C, x, now.D, u) + _draw(root_R, t, rng))
-        x = _affine(now.A, x, now.B, u) + _draw(root_Q, t, rng)
+        observed.append(_affine(now.C, x, now.D, u) + _draw(R_root, t, rng))
+        x = _affine(now.A, x, now.B, u) + _draw(Q_root, t, rng)
     return torch.stack(states), torch.stack(observed)
 
 

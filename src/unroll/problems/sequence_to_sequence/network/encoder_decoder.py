@@ -1,7 +1,7 @@
 """Networks that answer a sequence with a sequence of a length of its own.
 
-Shapes: B batch, S source steps, T target steps, L layers, H hidden, C width of a source's vector, V symbols of the
-answer. Symbol 0 of an answer is its end, and what a decoder reads before the first symbol.
+Shapes: B batch, S source steps, T target steps, L layers, H hidden, C width of a source's vector, I symbols of the
+source, V of the answer. Symbol 0 of an answer is its end, and what a decoder reads before the first symbol.
 """
 
 from abc import ABC, abstractmethod
@@ -108,9 +108,9 @@ class EncoderDecoder(SequenceNetwork):
         A state that reads forward depends only on what stands before it, so padding at the end needs no packing (on a
         CPU packed sequences miss the fused kernels): the state is picked at the right step.
         """
-        input_BSV = one_hot(source_BS + 1, self.sources + 1)[..., 1:].to(self.head.weight.dtype)
+        input_BSI = one_hot(source_BS + 1, self.sources + 1)[..., 1:].to(self.head.weight.dtype)
         both_ways = self.encoder.bidirectional
-        states_BSC, context_BC, _ = self.encoder(input_BSV, lengths_B if both_ways else None)
+        states_BSC, context_BC, _ = self.encoder(input_BSI, lengths_B if both_ways else None)
         last_BC: Tensor = states_BSC[torch.arange(len(lengths_B), device=lengths_B.device), lengths_B - 1]
         return context_BC if both_ways else last_BC
 

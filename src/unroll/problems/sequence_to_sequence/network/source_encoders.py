@@ -3,7 +3,7 @@
 Either gives what it remembers of each source and the state in which the decoder starts.
 
 Shapes: B batch, S source steps, D numbers of a vector, L decoder layers, H hidden units, C width of what an encoder
-gives.
+gives, I symbols of the source, P parts of a state, K = P x L x H.
 """
 
 from abc import ABC, abstractmethod
@@ -55,10 +55,10 @@ class SequenceSource(SourceEncoder):
         """States at each step, which of them count, and the top layer's last one."""
         steps = source_BS.shape[1]
         weight = next(self.encoder.parameters())
-        input_BSV = one_hot(source_BS + 1, self.symbols + 1)[..., 1:].to(weight.dtype)
+        input_BSI = one_hot(source_BS + 1, self.symbols + 1)[..., 1:].to(weight.dtype)
         # Batches are made of like lengths, and most need no packing, which misses a CPU's fused kernels.
         packed_B = None if bool((lengths_B == steps).all()) else lengths_B
-        states_BSC, context_BC, state = self.encoder(input_BSV, packed_B)
+        states_BSC, context_BC, state = self.encoder(input_BSI, packed_B)
         inside_BS = torch.arange(steps, device=lengths_B.device) < lengths_B[:, None]
         memory = {"states_BSC": states_BSC, "inside_BS": inside_BS, "context_BC": context_BC}
         return memory, self._bridge(state) if len(self.bridges) else state

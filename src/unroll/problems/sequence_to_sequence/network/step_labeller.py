@@ -1,4 +1,7 @@
-"""A label for every step of a sequence. Shapes: B batch, S source steps, T target steps, V symbols of the answer."""
+"""A label for every step of a sequence.
+
+Shapes: B batch, S source steps, T target steps, C width of a state, I symbols of the source, V of the answer.
+"""
 
 from typing import ClassVar
 
@@ -41,9 +44,9 @@ class StepLabeller(SequenceNetwork):
 
     def forward(self, source_BS: Tensor, lengths_B: Tensor, steps: int) -> Tensor:
         """Unnormalised log-probabilities (B, T, V) at the first ``steps`` steps: labels, and the end after the last."""
-        input_BSV = one_hot(source_BS + 1, self.sources + 1)[..., 1:].to(self.head.weight.dtype)
+        input_BSI = one_hot(source_BS + 1, self.sources + 1)[..., 1:].to(self.head.weight.dtype)
         # Only a backward direction meets the padding at the end before it meets the source.
-        states_BSC, _, _ = self.encoder(input_BSV, lengths_B if self.encoder.bidirectional else None)
+        states_BSC, _, _ = self.encoder(input_BSI, lengths_B if self.encoder.bidirectional else None)
         place_T = torch.arange(steps, device=lengths_B.device)
         step_BT = lengths_B[:, None] - 1 - place_T if self.reversed_source else place_T.expand(len(lengths_B), -1)
         chosen_BTC = states_BSC.gather(

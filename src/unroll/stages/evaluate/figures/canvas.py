@@ -1,9 +1,11 @@
 """Blank pictures in one style: size, fonts, colours, axes. ``drawing`` fills them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unroll.core import store
 from unroll.display.wording import label
 from unroll.problems.common.scoring import Figure
 
@@ -54,6 +56,14 @@ def own_style() -> Iterator[None]:
 
     with style.context(["default", STYLE]):
         yield
+
+
+def save(path: Path, draw: "Callable[[], Canvas]") -> None:
+    """What ``draw`` returns, drawn in our style, as a PNG: the same picture gives the same bytes."""
+    with own_style():
+        canvas = draw()
+        with store.atomic_file(path) as temporary:
+            canvas.savefig(temporary, format="png", metadata={"Software": None})
 
 
 def blank(height_in: float) -> "Canvas":

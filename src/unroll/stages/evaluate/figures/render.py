@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unroll.core import store
-from unroll.display.wording import label, number, shorten, words
+from unroll.core.text import shorten
+from unroll.display.wording import label, number, words
 from unroll.problems.common.scoring import Figure
 from unroll.stages.evaluate.figures import canvas as canvases
 from unroll.stages.evaluate.figures import series_plots, text_plots

@@ -4,7 +4,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from unroll.display.wording import cell, shorten, words
+from unroll.core.text import shorten
+from unroll.display.wording import cell, words
 from unroll.problems.common.scoring import Figure
 from unroll.stages.evaluate.figures import canvas as canvases
 from unroll.stages.evaluate.figures.canvas import INK, MUTED, PALETTE, SHADE

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-USUAL_MISSING = ("NA", "N/A", "n/a", "na", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "#N/A", "?", "-", "--")
-"""Words for a missing value that a first look knows."""
 MOST = float(np.finfo(np.float32).max)
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 NUMBER = re.compile(_NUMBER)
@@ -58,7 +56,7 @@ def numbers(column: "pd.Series[Any]", marks: Marks, where: str) -> tuple[np.ndar
         marked_N = (double_N == marker) | (double_N == float(np.float32(marker)))  # 999.9 of 32 bits is another number
         double_N = np.where(marked_N, np.nan, double_N)
     bad_N = bad_N | (np.abs(double_N) > MOST)
-    with np.errstate(over="ignore"):  # told as bad
+    with np.errstate(over="ignore"):  # reported as bad
         return np.where(bad_N, np.nan, double_N).astype(np.float32), bad_N
 
 
@@ -78,8 +76,8 @@ def _reason(marks: Marks, cell: object) -> str:
     if NUMBER.match(text.replace(",", ".")):
         return f"a decimal {other}; expected a decimal {expected} (data.decimal){between}"
     if group and group != marks.thousands:
-        return f"no number; expected one without groups{between}"
-    return f"no number; expected one{' with a decimal comma' if marks.decimal == ',' else ''}"
+        return f"not a number; expected one without groups{between}"
+    return f"not a number; expected one{' with a decimal comma' if marks.decimal == ',' else ''}"
 
 
 def words(column: "pd.Series[Any]") -> "pa.Array":
@@ -95,12 +93,12 @@ def words(column: "pd.Series[Any]") -> "pa.Array":
     if not isinstance(column.dtype, pd.StringDtype):
         gone_N = column.isna().to_numpy()
         said = column.astype(object).map(lambda value: str(value).lower() if isinstance(value, bool) else str(value))
-        found = pa.array(said.to_numpy(), pa.large_string(), mask=gone_N)
+        texts = pa.array(said.to_numpy(), pa.large_string(), mask=gone_N)
     else:
-        found = pa.array(column, pa.large_string(), from_pandas=True)
-    if isinstance(found, pa.ChunkedArray):
-        found = found.combine_chunks()
-    trimmed = pc.utf8_trim_whitespace(found)
+        texts = pa.array(column, pa.large_string(), from_pandas=True)
+    if isinstance(texts, pa.ChunkedArray):
+        texts = texts.combine_chunks()
+    trimmed = pc.utf8_trim_whitespace(texts)
     return pc.if_else(pc.equal(trimmed, ""), None, trimmed)
 
 
