@@ -265,7 +265,7 @@ ROOT = Path(unroll.__file__).parents[2]
 
 
 def case(name: str) -> Case:
-    """The small task of a problem: the one above, else its first task of params.yaml on its sample, as prepare reads it."""
+    """The small task of a problem: the one above, else its first task of params.yaml, on its sample."""
     if name in CASES:
         return CASES[name]
     params = Params(ROOT / "params.yaml")
