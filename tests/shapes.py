@@ -22,7 +22,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 ROOMS = ("unroll.nn.", "unroll.problems.", "unroll.features.")
-LAYING_OUT = ("build", "prepare", "inputs", "scores", "figures", "baselines", "config", "pairs", "tokens")
+LAYING_OUT = ("build", "prepare", "inputs", "scores", "figures", "baselines", "config", "pairs", "solving", "tokens")
 SUFFIX = re.compile(r"(?:\w*[a-z]\w*|[A-Z]{1,2})_([A-Z0-9]+)")
 """``x_BTF`` and the matrix ``W_GF``, but no constant such as ``MAX_LEN``."""
 RETURNED = re.compile(r"\(((?:[\w`…]+, ?)+[\w`]*|[A-Z])\)")

@@ -1,6 +1,6 @@
 """What classifiers share: additive statistics of truth and guess, and the metrics made of them.
 
-Shapes: N examples, C classes, D drawn sets of examples, K = C x C.
+Shapes: N examples, M of train, C classes, D drawn sets of examples, K = C x C.
 The statistics are the flattened confusion matrix, truth by row.
 """
 
@@ -75,8 +75,8 @@ def probabilities(model: "nn.Module", names: Sequence[str], batches: Iterable[Ba
     parts = []
     with torch.inference_mode():
         for batch in batches:
-            scores_BC = model(*(batch[name].to(device) for name in names if name in batch))
-            parts.append(scores_BC.cpu().double().softmax(dim=1).numpy())
+            logits = model(*(batch[name].to(device) for name in names if name in batch))
+            parts.append(logits.cpu().double().softmax(dim=1).numpy())
     return np.concatenate(parts)
 
 

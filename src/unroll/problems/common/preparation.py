@@ -1,4 +1,4 @@
-"""From a table to arrays, and what must hold of them."""
+"""From a table to arrays, and what must hold of them. Shapes: N examples."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence

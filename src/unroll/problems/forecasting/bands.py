@@ -1,4 +1,4 @@
-"""Bands that cover what they promise, calibrated on data that were not learned from. Shapes: N windows.
+"""Bands that cover what they promise, calibrated on data that were not learned from. Shapes: N windows, K bands.
 
 Split conformal prediction: the empirical quantile of errors outside of train, with the correction for finitely many,
 covers a new value with at least the probability asked for if errors are exchangeable (Vovk et al. 2005). Each tail is

@@ -116,8 +116,8 @@ def _state_space(config: StateSpaceModel, prepared: Prepared) -> "AffineMap":
     sequences = em.segments(torch.from_numpy(np.array(prepared.arrays["values"][:stop])), runs, SEGMENT, config.rows)
     u_NTU = None
     if known_inputs(config, meta):
-        circles_TU = calendar.expand(prepared.arrays["calendar"][:stop], meta["calendar"])
-        u_NTU = em.segments(torch.from_numpy(circles_TU), runs, SEGMENT, config.rows).nan_to_num()
+        circles = calendar.expand(prepared.arrays["calendar"][:stop], meta["calendar"])
+        u_NTU = em.segments(torch.from_numpy(circles), runs, SEGMENT, config.rows).nan_to_num()
     model, _ = em.em(
         sequences, config.states, config.iterations, config.tolerance, SEED, u_NTU, set(em.LEARNED) - {"B"}
     )

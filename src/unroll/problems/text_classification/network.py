@@ -1,6 +1,6 @@
 """The network of a text classification task.
 
-Shapes: B batch, T tokens, G n-grams of all texts, E width of a word vector, H hidden, C classes, M members.
+Shapes: B batch, T tokens, G n-grams of all texts, V words, E width of a word vector, H hidden, C classes, M members.
 """
 
 import torch

@@ -1,6 +1,7 @@
 """The network of a forecasting task that answers every horizon at once.
 
-Shapes: B batch, L lag, F inputs, D hidden, H horizons, O outputs of a head, Q quantiles, S rows times inputs.
+Shapes: B batch, L lag, F inputs, A rows ahead, C calendar inputs, D hidden, H horizons, O outputs of a head,
+Q quantiles, S rows times inputs.
 """
 
 from abc import abstractmethod

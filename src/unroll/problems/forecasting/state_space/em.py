@@ -1,7 +1,7 @@
 """A linear-Gaussian state-space model learned from data by EM (``affine`` has what it comes to when it serves).
 
-Shapes: N sequences, T steps, n states, M observed series, U inputs, W stretches of a sequence, K values of
-one, S changes from step to step. ``kalman`` has the model itself and its notation.
+Shapes: N sequences, T steps, n states, M observed series, F columns of a table, U inputs, W stretches of a sequence,
+K values of one, S changes from step to step. ``kalman`` has the model itself and its notation.
 """
 
 from collections.abc import Collection, Sequence
