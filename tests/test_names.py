@@ -15,6 +15,7 @@ KEPT = {"src/unroll/errors.py"}
 """An older name of a module, for models that import it where they are loaded."""
 
 
+# At the root stands only what is called by name: the command, and names that models of older versions import.
 def test_names_of_modules_repeat_only_where_a_convention_names_them() -> None:
     places: dict[str, list[str]] = defaultdict(list)
     for path in sorted((ROOT / "src/unroll").rglob("*.py")):
