@@ -99,13 +99,16 @@ def test_a_model_made_now_is_judged_beside_an_older_champion(tmp_path: Path) -> 
     assert (gate["version"], gate["alias"]) == (2, "champion"), "the same weights and score under the code of today"
 
 
-def test_mlflow_serves_it_with_the_code_beside_it(older: Path) -> None:
+@pytest.mark.parametrize("first", ["mlflow", "unroll.serving"])
+def test_mlflow_loads_it_alone_and_where_the_code_of_today_is_loaded(older: Path, first: str) -> None:
     script = (
-        "import mlflow, pandas as pd, sys\n"
+        f"import {first}\n"
+        "import mlflow, pandas as pd\n"
         "model = mlflow.pyfunc.load_model('models:/tweets@champion')\n"
         "print(model.predict(pd.read_csv('examples/tweets.csv')).to_csv(index=False))\n"
     )
-    done = run(older, sys.executable, "-c", script, MLFLOW_TRACKING_URI=f"sqlite:///{older / 'mlflow.db'}")
+    store = f"sqlite:///{older / 'mlflow.db'}"
+    done = run(older, sys.executable, "-c", script, MLFLOW_TRACKING_URI=store, **own_code(older))
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == (older / "answers" / "tweets.csv").read_text().splitlines()[0]
 

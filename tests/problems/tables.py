@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import small_samples
 
 import unroll
 from unroll import problems
@@ -266,17 +265,20 @@ ROOT = Path(unroll.__file__).parents[2]
 
 
 def case(name: str) -> Case:
-    """The small task of a problem: the one above, else its first task of params.yaml on a sample of the dataset."""
+    """The small task of a problem: the one above, else its first task of params.yaml, on its sample."""
     if name in CASES:
         return CASES[name]
     params = Params(ROOT / "params.yaml")
     tasks = [task for task in params.tasks() if params.value(task, "prepare.problem") == name]
     assert tasks, f"problem {name}: expected a task in params.yaml that shows what it does"
     task = Task.open(ROOT, tasks[0])
-    dataset = params.value(task.name, "data.dataset")
-    return Case(lambda: _sample(dataset), task.prepare_config().model_dump(), task.model_config().model_dump())
+    return Case(lambda: _sample(task), task.prepare_config().model_dump(), task.model_config().model_dump())
 
 
-def _sample(dataset: str) -> pd.DataFrame:
+def _sample(task: Task) -> pd.DataFrame:
+    dataset, config = task.dataset()
     with TemporaryDirectory() as folder:
-        return small_samples.table(dataset, Path(folder)).table
+        dataset.sample(Path(folder), config, np.random.default_rng(config.seed))
+        path = Path(folder) / "table.parquet"
+        store.write_table(path, dataset.table(Path(folder), config).table)
+        return store.read_table(path, None, task.problem().preparation.coded(task.prepare_config()))

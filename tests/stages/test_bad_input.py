@@ -353,7 +353,7 @@ def run_stage(root: Path, task: str) -> "subprocess.CompletedProcess[str]":
     (root / "params.yaml").write_text(f"source: disk\ntasks:\n  {task}: {{data: {{{block}}}}}\n")
     (root / "dvc.yaml").write_text("stages: {}\n")
     command = [sys.executable, str(ROOT / "pipelines/ingest.py"), task]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "UNROLL_PROGRESS": "quiet"}
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
 
 

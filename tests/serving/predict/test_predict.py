@@ -219,7 +219,7 @@ def test_answers_are_written_by_the_ending_of_their_file(task_of: Make, tmp_path
          r"x\.csv row 2, year\+month\+day\+hour '2014 1 40 1': not a time; expected %Y %m %d %H"),
         ("pollution", "x.csv", "year,month,day,hour,pm2.5,TEMP,cbwd\n2014,1,4,1,2,3,NW\n",
          r"x\.csv: the longest stretch without a gap or a missing value has 1 rows; expected 24"),
-        ("humps", "x.csv", ("1," * 79) + "b\n", r"x\.csv row 1, column_80 'b': no number"),
+        ("humps", "x.csv", ("1," * 79) + "b\n", r"x\.csv row 1, column_80 'b': not a number"),
         ("humps", "x.csv", ("1," * 99) + "1\n", r"x\.csv: series of 99 values; expected at most 80"),
         ("humps", "x.csv", ("1," * 78) + "1\n", r"x\.csv: column 't079' is missing"),
         ("named_series", "x.csv", ",".join(f"v{n}" for n in range(29)) + "\n" + "1," * 28 + "1\n",

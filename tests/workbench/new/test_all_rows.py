@@ -274,7 +274,7 @@ def test_each_reason_is_told_with_its_rows(root: Path) -> None:
     found = new.propose(root, "mine", asked())
     assert found.warnings[0].startswith("34 of 600 rows cannot be used and are set aside; the first: a.csv row 52, ")
     assert "of these 30 as a.csv row 52, time 'noon'" in found.warnings[1]
-    assert "; 4 as a.csv row 102, co 'low': no number" in found.warnings[1]
+    assert "; 4 as a.csv row 102, co 'low': not a number" in found.warnings[1]
 
 
 def test_reasons_beyond_a_number_are_counted_together() -> None:
