@@ -100,7 +100,7 @@ def test_a_worse_model_loses_and_an_equal_one_does_not_win(met: Contest, folder:
     met.build(2, note="again")
     equal = compete(met, tmp_path)
     assert (equal.outcome, equal.difference, equal.low, equal.high) == ("not better", 0.0, 0.0, 0.0)
-    assert equal.reason("r2", 0.0).endswith("advantage 0 (0 to 0), expected a lower end above 0")
+    assert equal.reason().endswith("advantage 0 (0 to 0), expected a lower end above 0")
 
 
 def test_the_margin_is_asked_of_the_lower_end(met: Contest, folder: Path) -> None:
@@ -232,7 +232,7 @@ def test_a_short_test_part_says_so(met: Contest, folder: Path) -> None:
     met.build(2)
     assert found.outcome == "not better"
     words = f"{found.blocks} independent blocks of 168 rows; expected at least 6 for an interval of 0.95"
-    assert words in found.reason("r2", 0.0)
+    assert words in found.reason()
 
 
 def test_rows_are_matched_by_key_and_truths_must_agree() -> None:

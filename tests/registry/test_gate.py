@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 
@@ -13,16 +14,17 @@ from unroll.registry.snapshot import Snapshot, Version
 
 PASSED = Judgement("r2", 0.8, 0.75, "higher", 0.0, 0.95, {"persistence": 0.7})
 FAILED = replace(PASSED, value=0.6)
-BETTER = Challenge(1, challenge.Outcome.BETTER, 0.95, "", 0.8, 0.7, 0.1, 0.05, 0.15, 800, 8, 100)
+BETTER = Challenge(1, challenge.Outcome.BETTER, "r2", "higher", 0.0, 0.95, "", 0.8, 0.7, 0.1, 0.05, 0.15, 800, 8, 100)
 WORSE = replace(BETTER, outcome=challenge.Outcome.NOT_BETTER, difference=-0.1, low=-0.2, high=-0.01)
-LOST_FILES = Challenge(1, challenge.Outcome.NOT_LOADED, 0.95, "models/air: not there")
+LOST_FILES = Challenge(1, challenge.Outcome.NOT_LOADED, "r2", "higher", 0.0, 0.95, "models/air: not there")
 OLD_TAGS = {
     "unroll.verdict": "passed", "unroll.reason": "r2 0.8 ≥ 0.75; better than champion 1: …",
     "duel.champion": "1", "duel.outcome": "better", "duel.confidence": "0.95", "duel.value": "0.8",
     "duel.champion_value": "0.7", "duel.difference": "0.1", "duel.low": "0.05", "duel.high": "0.15",
-    "duel.rows": "800", "duel.blocks": "8",
+    "duel.rows": "800", "duel.blocks": "8", "gate.metric": "r2", "gate.direction": "higher", "gate.margin": "0.0",
 }  # fmt: skip
-"""As the version before wrote them: the text alone, and the numbers of the challenge."""
+"""As the version before wrote them: the text alone, the numbers of the challenge, and the gate."""
+OLD_WITHOUT_GATE = {key: value for key, value in OLD_TAGS.items() if not key.startswith("gate.")}
 
 
 def version(number: int, model: str = "", **tags: str) -> Version:
@@ -116,6 +118,9 @@ def test_a_challenge_comes_back_from_tags_of_this_version_and_of_the_one_before(
         assert Challenge.of_tags(result.tags()) == replace(result, detail="")
     assert Challenge.of_tags(OLD_TAGS) == replace(BETTER, block_rows=None)
     assert Challenge.of_tags(OLD_TAGS | WORSE.tags()) == WORSE
+    assert Challenge.of_tags(OLD_TAGS | {"gate.metric": "mae"}) == replace(BETTER, metric="mae", block_rows=None)
+    assert Challenge.of_tags({"gate.metric": "mae"} | BETTER.tags()) == BETTER
+    assert Challenge.of_tags(OLD_WITHOUT_GATE) is None
     for tags in ({}, {"duel.outcome": "better"}, OLD_TAGS | {"duel.low": "low"}, OLD_TAGS | {"duel.outcome": "won"}):
         assert Challenge.of_tags(tags) is None
 
@@ -143,6 +148,26 @@ def test_a_champion_by_the_gate_keeps_the_outcome_in_its_tags_whatever_its_text_
         assert ("; better than champion 1: r2 0.8 against 0.7" in verdict.reason) is (outcome is Outcome.WON)
     by_hand = registry(version(2, **tags), champion=2, changes=(replace(promoted, hand=True),))
     assert gate.decide(by_hand, by_hand.require(2), PASSED, None).outcome is Outcome.STAYS
+
+
+@pytest.mark.parametrize("tags", [OLD_TAGS, {"unroll.outcome": "challenge won", **BETTER.tags()}])
+@pytest.mark.parametrize(
+    "gate_of_today",
+    [{"metric": "mae"}, {"direction": "lower", "threshold": 1.0, "baselines": {}}, {"margin": 0.01},
+     {"confidence": 0.99}],
+)  # fmt: skip
+def test_a_win_by_the_terms_of_another_gate_is_no_reason(tags: dict[str, str], gate_of_today: dict[str, Any]) -> None:
+    changes = (BY_GATE, event(2, 1, "promoted", hand=False))
+    current = registry(version(1), version(2, **tags), champion=2, changes=changes)
+    verdict = gate.decide(current, current.require(2), replace(PASSED, **gate_of_today), None)
+    assert (verdict.outcome, verdict.champion, verdict.challenge) == (Outcome.STAYS, 2, None)
+    assert "champion 1" not in verdict.reason
+
+
+def test_a_win_by_the_terms_of_an_unknown_gate_is_no_reason() -> None:
+    changes = (BY_GATE, event(2, 1, "promoted", hand=False))
+    current = registry(version(1), version(2, **OLD_WITHOUT_GATE), champion=2, changes=changes)
+    assert gate.decide(current, current.require(2), PASSED, None).outcome is Outcome.STAYS
 
 
 def test_a_champion_of_the_version_before_is_challenged_withdrawn_and_replaced() -> None:

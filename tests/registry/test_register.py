@@ -15,7 +15,7 @@ from unroll.core.errors import ConfigError, TrackingError
 from unroll.model import packaging
 from unroll.registry import challenge, promotion, publication
 from unroll.registry import register as registry
-from unroll.registry.gate import judge
+from unroll.registry.gate import Outcome, judge
 from unroll.stages.common.task import Task
 from unroll.tracking import backend, runs
 
@@ -210,6 +210,41 @@ def test_a_model_is_judged_anew_when_another_one_was_promoted_meanwhile(
     assert seen == [1, 2]
     assert verdict.challenge is not None
     assert (verdict.passed, verdict.challenge.champion, made.aliases()) == (True, 2, {"champion": 3})
+
+
+def written_by_an_earlier_version(made: contest.Contest, number: str) -> None:
+    """Its challenge is in tags ``duel.*`` without the gate's terms, and its outcome in no tag."""
+    store_client = made.client()
+    for key, value in store_client.get_model_version(NAME, number).tags.items():
+        name = key.removeprefix("challenge.")
+        if key == "unroll.outcome" or name != key:
+            store_client.delete_model_version_tag(NAME, number, key)
+        if name != key and name not in challenge.TERMS:
+            store_client.set_model_version_tag(NAME, number, f"duel.{name}", value)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_win_is_forgotten_when_the_metric_of_the_gate_changes(tmp_path: Path, old: bool) -> None:
+    made = contest.make(tmp_path / "project")
+    made.enter(1)
+    won = made.enter(2)
+    if old:
+        written_by_an_earlier_version(made, "2")
+    again = made.register()
+    assert (again.outcome, again.reason) == (Outcome.WON, won.reason)
+    if old:
+        written_by_an_earlier_version(made, "2")
+    path = made.task.params.path
+    text = path.read_text(encoding="utf-8")
+    (line,) = [line for line in text.splitlines() if line.strip().startswith("gate:")]
+    other = "    gate: {metric: mae, direction: lower, threshold: 100, baselines: []}"
+    path.write_text(text.replace(line, other), encoding="utf-8")
+    (stays,) = registry.publish_all(made.root, [NAME]).values()
+    assert (stays.outcome, stays.challenge, made.aliases()) == (Outcome.STAYS, None, {"champion": 2})
+    assert re.fullmatch(r"mae [\d.]+ ≤ 100", stays.reason)
+    tags = made.client().get_model_version(NAME, "2").tags
+    assert (tags["gate.metric"], tags["challenge.metric"]) == ("mae", "r2")
+    assert registry.is_published(made.root, NAME)
 
 
 def test_a_champion_whose_files_are_gone_or_damaged_stays_and_is_tried_again(tmp_path: Path) -> None:

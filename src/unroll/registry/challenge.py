@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -36,6 +36,10 @@ SAME_SCORE = 1e-3
 """How far a champion's score may be from the one it had on the same rows, relative to it: other processors round."""
 TAGS = ("challenge.", "duel.")
 """What tags of a version with its challenge begin with; the second one in registries of earlier versions."""
+TERMS = ("metric", "direction", "margin")
+"""Without tags of the challenge's own, as in earlier versions, those of the version's gate say them."""
+TEXTS = ("outcome", "metric", "direction")
+"""Fields whose tags are text; those of the others are JSON."""
 
 
 class Outcome(StrEnum):
@@ -51,13 +55,16 @@ class Outcome(StrEnum):
 class Challenge:
     """How a new model did against the champion.
 
-    ``difference`` is how much better the new one is in the gate's metric (above 0: better), between ``low`` and
-    ``high`` with ``confidence``. ``rows`` are those that both answered, in ``blocks`` independent blocks of
-    ``block_rows``. ``detail`` says, for people, why nothing could be decided.
+    ``metric``, ``direction``, ``margin`` and ``confidence`` are the gate's. ``difference`` is how much better the new
+    one is in the metric (above 0: better), between ``low`` and ``high``. ``rows`` are those that both answered, in
+    ``blocks`` independent blocks of ``block_rows``. ``detail`` says, for people, why nothing could be decided.
     """
 
     champion: int
     outcome: Outcome
+    metric: str
+    direction: Literal["higher", "lower"]
+    margin: float
     confidence: float
     detail: str = ""
     value: float | None = None
@@ -69,19 +76,19 @@ class Challenge:
     blocks: int | None = None
     block_rows: int | None = None
 
-    def reason(self, metric: str, margin: float) -> str:
+    def reason(self) -> str:
         """The result in words."""
         if self.outcome in (Outcome.ROWS_DIFFER, Outcome.NOT_LOADED):
             return self.detail
         ours, theirs = (_digits(value, 4) for value in (self.value, self.champion_value))
         difference, low, high = (_digits(value, 3) for value in (self.difference, self.low, self.high))
-        numbers = f"{metric} {ours} against {theirs}, advantage {difference} ({low} to {high})"
+        numbers = f"{self.metric} {ours} against {theirs}, advantage {difference} ({low} to {high})"
         needed = blocks_needed(self.confidence)
         if self.outcome is Outcome.NOT_BETTER and self.blocks is not None and self.blocks < needed:
             blocks = f"{self.blocks} independent blocks of {self.block_rows} rows"
             return f"{numbers}: {blocks}; expected at least {needed} for an interval of {self.confidence:g}"
         if self.outcome is Outcome.NOT_BETTER:
-            return f"{numbers}, expected a lower end above {margin:g}"
+            return f"{numbers}, expected a lower end above {self.margin:g}"
         return numbers
 
     def tags(self) -> dict[str, str]:
@@ -91,14 +98,14 @@ class Challenge:
 
     @classmethod
     def of_tags(cls, tags: Mapping[str, str]) -> "Challenge | None":
-        """From tags of a version; None where they have none that can be read."""
+        """From tags of a version; None where they have none that can be read, or do not say what it was about."""
+        gate = {key: tags[f"gate.{key}"] for key in TERMS if f"gate.{key}" in tags}
         for prefix in TAGS:
-            values = {key.removeprefix(prefix): value for key, value in tags.items() if key.startswith(prefix)}
+            own = {key.removeprefix(prefix): value for key, value in tags.items() if key.startswith(prefix)}
+            known = {field.name: (gate | own).get(field.name) for field in fields(cls)}
             try:
-                outcome = Outcome(values.pop("outcome"))
-                return cls(
-                    outcome=outcome, **{f.name: json.loads(values[f.name]) for f in fields(cls) if f.name in values}
-                )
+                values = {k: v if k in TEXTS else json.loads(v) for k, v in known.items() if v is not None}
+                return cls(**values | {"outcome": Outcome(values["outcome"])})
             except (KeyError, TypeError, ValueError):
                 continue
         return None
@@ -170,9 +177,14 @@ def run(layout: Layout, champion: int, folder: Path, gate: GateConfig, recorded:
         with _one_thread(), tempfile.TemporaryDirectory(dir=layout.state, prefix="challenge.") as place:
             theirs = _opponent(ours, layout, folder, gate.metric, Path(place))
             return _compare(champion, gate, ours, theirs, recorded)
-    except _Undecided as undecided:
-        outcome, detail = undecided.args
-        return Challenge(champion, outcome, gate.confidence, detail)
+    except _Undecided as fault:
+        outcome, detail = fault.args
+        return undecided(champion, outcome, gate, detail)
+
+
+def undecided(champion: int, outcome: Outcome, gate: GateConfig, detail: str) -> Challenge:
+    """A challenge without numbers, and why."""
+    return Challenge(champion, outcome, gate.metric, gate.direction, gate.margin, gate.confidence, detail)
 
 
 def _opponent(ours: Contestant, layout: Layout, folder: Path, metric: str, place: Path) -> Contestant:
@@ -208,6 +220,9 @@ def _compare(
     return Challenge(
         champion=champion,
         outcome=Outcome.BETTER if better else Outcome.NOT_BETTER,
+        metric=metric,
+        direction=gate.direction,
+        margin=gate.margin,
         confidence=gate.confidence,
         value=_finite(value),
         champion_value=_finite(champion_value),

@@ -150,7 +150,6 @@ class Verdict:
     def record(self) -> dict[str, Any]:
         """As ``gate.json`` has it."""
         fought = self.challenge
-        words = fought.reason(self.judgement.metric, self.judgement.margin) if fought else ""
         return {
             "passed": self.passed,
             "outcome": self.outcome,
@@ -158,7 +157,7 @@ class Verdict:
             "failed": [asdict(condition) for condition in self.failed()],
             **asdict(self.judgement),
             "alias": self.alias,
-            "challenge": asdict(fought) | {"reason": words} if fought else None,
+            "challenge": asdict(fought) | {"reason": fought.reason()} if fought else None,
             "champion": self.champion,
             "version": self.version,
         }
@@ -231,16 +230,25 @@ def _champion(verdict: Verdict, version: Version, changes: Sequence[Event]) -> V
 
 
 def _recorded(verdict: Verdict, version: Version) -> Verdict:
-    """The outcome that the version's tags have; registries of earlier versions have the challenge alone."""
-    outcome, result = version.tags.get("unroll.outcome"), challenge.Challenge.of_tags(version.tags)
+    """The outcome that the version's tags have; registries of earlier versions have the challenge alone.
+
+    A challenge that was won by another gate's terms says nothing about the present ones.
+    """
+    outcome, result = version.tags.get("unroll.outcome"), Challenge.of_tags(version.tags)
     if outcome in (None, Outcome.WON) and result is not None and result.outcome is challenge.Outcome.BETTER:
-        return replace(verdict, outcome=Outcome.WON, challenge=result)
+        if _terms(result) == _terms(verdict.judgement):
+            return replace(verdict, outcome=Outcome.WON, challenge=result)
+        return replace(verdict, outcome=Outcome.STAYS)
     if outcome == Outcome.UNOPPOSED:
         return replace(verdict, outcome=Outcome.UNOPPOSED)
     same_as = version.tags.get("unroll.same_model_as", "")
     if outcome == Outcome.SAME_SCORE and same_as.isdecimal():
         return replace(verdict, outcome=Outcome.SAME_SCORE, same_as=int(same_as))
     return replace(verdict, outcome=Outcome.STAYS)
+
+
+def _terms(decided: Challenge | Judgement) -> tuple[str, str, float, float]:
+    return decided.metric, decided.direction, decided.margin, decided.confidence
 
 
 def _same_model(verdict: Verdict, version: Version, champion: Version, changes: Sequence[Event]) -> Verdict:
@@ -263,7 +271,7 @@ def _reason(verdict: Verdict) -> str:
     parts = [judgement.reason]
     promote = f"unroll registry promote {verdict.task} {verdict.version} puts"
     if result is not None:
-        champion, words = f"champion {result.champion}", result.reason(judgement.metric, judgement.margin)
+        champion, words = f"champion {result.champion}", result.reason()
         match result.outcome:
             case challenge.Outcome.BETTER:
                 parts.append(f"better than {champion}: {words}")

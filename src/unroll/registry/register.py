@@ -84,7 +84,7 @@ def _challenge(task: Task, champion: Version, judgement: Judgement) -> Challenge
     try:
         folder = versions.registered(task.layout.root, champion).folder
     except (StoreError, TrackingError) as error:
-        return Challenge(champion.number, challenge.Outcome.NOT_LOADED, judgement.confidence, str(error))
+        return challenge.undecided(champion.number, challenge.Outcome.NOT_LOADED, task.gate_config(), str(error))
     recorded = champion.evaluation(judgement.metric)
     return challenge.run(task.layout, champion.number, folder, task.gate_config(), recorded)
 
@@ -140,6 +140,8 @@ def _version(client: "MlflowClient", task: Task, run_id: str, judgement: Judgeme
         tags[f"unroll.score.{judgement.metric}"] = repr(judgement.value)
     known = [version for version in current.versions if _is(version, identity)]
     if known:
+        if earlier := Challenge.of_tags(known[-1].tags):  # what it was about, before tags of the gate are overwritten
+            tags = earlier.tags() | tags
         _set_tags(client, known[-1], tags)
         return known[-1]._replace(run_id=run_id, tags={**known[-1].tags, **tags})
     model_id = log_model(client, layout, run_id, str(run.info.experiment_id))
