@@ -140,16 +140,16 @@ def locked(root: Path) -> Iterator[None]:
 
 
 def heal(client: "MlflowClient", root: Path, task: str) -> Snapshot:
-    """A snapshot of the task whose history agrees with the alias. The caller holds the lock."""
+    """A snapshot of the task whose history agrees with the alias, read once. The caller holds the lock."""
     current = snapshot.read(root, task)
-    changes, lacking = events(current), _lacking(current)
+    changes, lacking, tags = events(current), _lacking(current), dict(current.tags)
     if lacking is not None:
-        _append(client, current, lacking)
+        tags[lacking.key] = _append(client, current, lacking)
     elif not changes or current.tags.get(SETTLED, "") >= changes[-1].key:
         return current
     settled = lacking or effective(changes)[-1]
     client.set_registered_model_tag(task, SETTLED, settled.key)
-    return snapshot.read(root, task)
+    return replace(current, tags=tags | {SETTLED: settled.key})
 
 
 def seen(current: Snapshot) -> list[Event]:
@@ -208,9 +208,11 @@ def require_reason(why: str) -> str:
     return text
 
 
-def _append(client: "MlflowClient", current: Snapshot, event: Event) -> None:
+def _append(client: "MlflowClient", current: Snapshot, event: Event) -> str:
+    """Write the event into the history; the value of its tag."""
     value = json.dumps({k: v for k, v in asdict(event).items() if k != "key"}, ensure_ascii=False)
     client.set_registered_model_tag(current.task, event.key, value)
+    return value
 
 
 def _event(
