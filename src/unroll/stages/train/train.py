@@ -19,6 +19,9 @@ from unroll.stages.train.loop import Epoch, History, fit, mean_loss
 from unroll.tracking import runs
 from unroll.tracking.live import LiveRun
 
+TELLING = ("unroll.display", "unroll.tracking")
+"""Packages that show and publish a training: it goes on after a change of theirs."""
+
 
 def train(task: Task) -> None:
     """Fit the task's network and write weights, configuration and history; go on where a killed run stopped."""
@@ -55,10 +58,14 @@ def train(task: Task) -> None:
 
 
 def code_hash() -> str:
-    """The SHA-256 over all modules of this package that are imported now."""
-    names = sorted(name for name in sys.modules if name.partition(".")[0] == "unroll")
+    """The SHA-256 over all modules of this package that are imported now and may change what is learned."""
+    names = sorted(name for name in sys.modules if f"{name}.".startswith("unroll.") and not _only_tells(name))
     files = [Path(file) for name in names if (file := sys.modules[name].__file__)]
     return hashlib.sha256("\n".join(store.sha256(file) for file in files).encode()).hexdigest()
+
+
+def _only_tells(module: str) -> bool:
+    return ".".join(module.split(".")[:2]) in TELLING
 
 
 def build(problem: Problem[Any, Any], model: Config, prepared: Prepared, config: TrainConfig) -> nn.Module:
