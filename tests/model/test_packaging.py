@@ -248,20 +248,40 @@ def test_another_process_needs_the_model_alone(task: Task, tmp_path: Path) -> No
     told = json.loads(done.stdout)
     assert Path(told["code"]).is_relative_to(task.layout.root / "mlartifacts")
     assert told["heavy"] == []
-    ran = {Path(file).relative_to(Path(told["code"]).parent).parts[0] for file in told["ours"]}
-    assert {"model", "problems", "nn"} <= ran <= set(packaging.CODE)
+    ran = {Path(file).relative_to(Path(told["code"]).parent) for file in told["ours"]}
+    hashed = [Path(entry) for entry in (*packaging.CODE, "problems/forecasting")]
+    assert not [path for path in ran if not any(path.is_relative_to(entry) for entry in hashed)]
+    assert {"model", "problems", "nn"} <= {path.parts[0] for path in ran}
     assert told["answer"] == pytest.approx(expected(task, example(task))["pm10_ug_m3"][0], abs=1e-4)
 
 
 def test_the_hash_of_the_code_is_that_of_what_serving_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = packaging.code_hash()
+    before = packaging.code_hash("forecasting")
     shutil.copytree(packaging.PACKAGE, tmp_path / "unroll", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(packaging, "PACKAGE", tmp_path / "unroll")
-    assert packaging.code_hash() == before
-    (tmp_path / "unroll" / "cli" / "__init__.py").write_text("", encoding="utf-8")
-    assert packaging.code_hash() == before
+    assert packaging.code_hash("forecasting") == before
+    for name in ("cli/__init__.py", "problems/language_model/build.py"):
+        change(tmp_path / "unroll" / name)
+        assert packaging.code_hash("forecasting") == before
     seen = {before}
-    for name in ("model/mlflow_model.py", "nn/recurrent.py", "problems/forecasting/__init__.py"):
-        (tmp_path / "unroll" / name).write_text("", encoding="utf-8")
-        seen.add(packaging.code_hash())
-    assert len(seen) == 4
+    for name in (
+        "__init__.py", "core/store.py", "model/mlflow_model.py", "nn/recurrent.py", "problems/__init__.py",
+        "problems/common/base.py", "problems/windows/prepare.py", "problems/forecasting/network/__init__.py",
+    ):  # fmt: skip
+        change(tmp_path / "unroll" / name)
+        seen.add(packaging.code_hash("forecasting"))
+    assert len(seen) == 9
+
+
+def test_a_change_of_one_problem_is_none_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(packaging.PACKAGE, tmp_path / "unroll", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(packaging, "PACKAGE", tmp_path / "unroll")
+    before = {name: packaging.code_hash(name) for name in problems.names()}
+    assert len(set(before.values())) == len(before)
+    change(tmp_path / "unroll" / "problems" / "forecasting" / "build.py")
+    assert [name for name in before if packaging.code_hash(name) != before[name]] == ["forecasting"]
+
+
+def change(path: Path) -> None:
+    """A comment."""
+    path.write_text(path.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")

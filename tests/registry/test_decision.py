@@ -46,7 +46,7 @@ def made(tmp_path: Path) -> Contest:
 
 
 def use_code(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(packaging, "code_hash", lambda: name * 64)
+    monkeypatch.setattr(packaging, "code_hash", lambda problem: name * 64)
 
 
 def evaluated_as(made: Contest, r2: float) -> None:

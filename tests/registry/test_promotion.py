@@ -295,7 +295,7 @@ def test_a_rollback_passes_over_the_same_model_served_by_other_code(
     project: Contest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.build(2)
-    monkeypatch.setattr(packaging, "code_hash", lambda: "other")
+    monkeypatch.setattr(packaging, "code_hash", lambda problem: "other")
     project.register()
     newest = project.aliases()["champion"]
     assert newest > 3
@@ -307,7 +307,7 @@ def test_a_rollback_takes_older_code_where_no_other_model_was_in_use(
 ) -> None:
     promotion.rollback(project.root, NAME)
     project.build(1)
-    monkeypatch.setattr(packaging, "code_hash", lambda: "other")
+    monkeypatch.setattr(packaging, "code_hash", lambda problem: "other")
     project.register()
     newest = project.aliases()["champion"]
     assert newest > 3
@@ -323,7 +323,7 @@ def test_a_champion_that_cannot_be_loaded_gives_way_to_the_one_right_before_it(
     project: Contest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.build(2)
-    monkeypatch.setattr(packaging, "code_hash", lambda: "other")
+    monkeypatch.setattr(packaging, "code_hash", lambda problem: "other")
     project.register()
     champion = snapshot.read(project.root, NAME).champion
     assert champion is not None

@@ -13,7 +13,7 @@ from unroll.core import store
 from unroll.core.config import GateConfig
 from unroll.core.errors import ConfigError, TrackingError
 from unroll.model import packaging
-from unroll.registry import challenge, promotion, publication
+from unroll.registry import challenge, history, promotion, publication, snapshot
 from unroll.registry import register as registry
 from unroll.registry.gate import Outcome, judge
 from unroll.stages.common.task import Task
@@ -212,6 +212,31 @@ def test_a_model_is_judged_anew_when_another_one_was_promoted_meanwhile(
     assert (verdict.passed, verdict.challenge.champion, made.aliases()) == (True, 2, {"champion": 3})
 
 
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_registration_reads_the_registry_before_the_challenge_and_under_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: bool
+) -> None:
+    """Not a third time, even where the history lacks what has happened."""
+    made = contest.make(tmp_path / "project")
+    made.enter(1)
+    made.enter(1, note="again")
+    if moved:
+        made.client().set_registered_model_alias(NAME, "champion", "2")
+    made.build(2)
+    read, reads = snapshot.read, []
+
+    def count(root: Path, task: str) -> snapshot.Snapshot:
+        reads.append(task)
+        return read(root, task)
+
+    monkeypatch.setattr(snapshot, "read", count)
+    verdict = made.register()
+    assert len(reads) == 2
+    assert (verdict.outcome, made.aliases()["champion"]) == (Outcome.WON, 3)
+    kinds = [event.kind for event in history.events(read(made.root, NAME))]
+    assert kinds == (["promoted", "found", "promoted"] if moved else ["promoted", "promoted"])
+
+
 def written_by_an_earlier_version(made: contest.Contest, number: str) -> None:
     """Its challenge is in tags ``duel.*`` without the gate's terms, and its outcome in no tag."""
     store_client = made.client()
@@ -289,7 +314,7 @@ def test_a_verdict_of_another_gate_or_without_its_alias_is_not_published(task: T
 def test_other_code_that_serves_the_same_model_makes_a_version(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     root = task.layout.root
     register(task)
-    monkeypatch.setattr(packaging, "code_hash", lambda: "c" * 64)
+    monkeypatch.setattr(packaging, "code_hash", lambda problem: "c" * 64)
     assert not registry.is_published(root, NAME)
     assert register(task).version == 2
     assert register(task).version == 2

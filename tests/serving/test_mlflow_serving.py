@@ -62,7 +62,7 @@ def register(client: MlflowClient, layout: Layout) -> None:
     run_id = client.create_run(experiment_id).info.run_id
     model_id = registry.log_model(client, layout, run_id, experiment_id)
     client.create_registered_model(task)
-    tags = {"unroll.model_hash": runs.model_hash(layout.model), "unroll.code_hash": packaging.code_hash()}
+    tags = {"unroll.model_hash": runs.model_hash(layout.model), "unroll.code_hash": packaging.code_hash(task)}
     client.create_model_version(task, f"models:/{model_id}", run_id, tags, model_id=model_id)
     client.set_registered_model_alias(task, "champion", "1")
 

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).parents[1]
 SCRIPT = PACKAGE / "model" / "mlflow_model.py"
 """The served model as code."""
-CODE = ("__init__.py", "core", "features", "model", "nn", "problems")
-"""The modules and packages that serving runs; all of this package lies beside the served model."""
+CODE = (
+    "__init__.py", "core", "features", "model", "nn", "problems/__init__.py", "problems/common", "problems/windows",
+)  # fmt: skip
+"""The modules and packages that serving runs for every problem; all of this package lies beside the served model."""
 PACKAGES = ("mlflow", "numpy", "pandas", "pydantic", "safetensors", "torch")
 """What serving imports; each is pinned to the version that made the model."""
 
@@ -43,12 +45,15 @@ def requirements() -> list[str]:
     return [f"{name}=={version(name).split('+')[0]}" for name in PACKAGES]
 
 
-def code_hash() -> str:
-    """The SHA-256 over the names and bytes of the code that serving runs."""
+def code_hash(problem: str) -> str:
+    """The SHA-256 over the names and bytes of the code that serving a model of that problem runs.
+
+    Other problems' packages are no part of it: a change there makes no new version of this one's models.
+    """
     package, digest = PACKAGE, hashlib.sha256()
-    for entry in CODE:
+    for entry in (*CODE, f"problems/{problem}"):
         place = package / entry
-        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+        for path in [place] if place.suffix == ".py" else sorted(place.rglob("*.py")):
             digest.update(f"{path.relative_to(package).as_posix()} {store.sha256(path)}\n".encode())
     return digest.hexdigest()
 

@@ -104,7 +104,9 @@ class Challenge:
             own = {key.removeprefix(prefix): value for key, value in tags.items() if key.startswith(prefix)}
             known = {field.name: (gate | own).get(field.name) for field in fields(cls)}
             try:
-                values = {k: v if k in TEXTS else json.loads(v) for k, v in known.items() if v is not None}
+                values: dict[str, Any] = {
+                    k: v if k in TEXTS else json.loads(v) for k, v in known.items() if v is not None
+                }
                 return cls(**values | {"outcome": Outcome(values["outcome"])})
             except (KeyError, TypeError, ValueError):
                 continue
@@ -189,7 +191,7 @@ def undecided(champion: int, outcome: Outcome, gate: GateConfig, detail: str) ->
 
 def _opponent(ours: Contestant, layout: Layout, folder: Path, metric: str, place: Path) -> Contestant:
     """The champion on its own test rows; ``place`` is for its arrays."""
-    problem, other = ours.trained.config["problem"], _problem(folder)
+    problem, other = ours.trained.config["problem"], problem_of(folder)
     if other != problem:
         raise _Undecided(Outcome.ROWS_DIFFER, f"it solves the problem {other!r}, this model {problem!r}")
     with _faults_are(Outcome.NOT_LOADED):
@@ -302,7 +304,7 @@ def _differ(ours_M: np.ndarray, theirs_M: np.ndarray) -> np.ndarray:
 
 def rows_of(layout: Layout, metric: str) -> str:
     """The fingerprint of the task's own test rows."""
-    problem = problems.load(str(_problem(layout.model)))
+    problem = problems.load(problem_of(layout.model))
     return fingerprint(problem.preparation.questions(Prepared.load(layout.prepared), "test", metric))
 
 
@@ -317,10 +319,10 @@ def fingerprint(asked: Questions) -> str:
     return digest.hexdigest()
 
 
-def _problem(folder: Path) -> Any:
+def problem_of(folder: Path) -> str:
     """Read before the problem is imported: a champion's folder does not choose what is imported here."""
     config = store.read_json(folder / "config.json")
-    return config.get("problem") if isinstance(config, dict) else None
+    return str(config.get("problem", "")) if isinstance(config, dict) else ""
 
 
 def _prepared_for(trained: Trained, ours: Contestant, layout: Layout, place: Path) -> Prepared:

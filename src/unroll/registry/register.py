@@ -155,8 +155,8 @@ def _identity(layout: Layout) -> dict[str, str]:
     """
     block = packaging.reader(layout)
     read = "" if block is None else reader_hash(block)
-    return {"unroll.model_hash": runs.model_hash(layout.model), "unroll.code_hash": packaging.code_hash(),
-            READER_TAG: read}  # fmt: skip
+    code = packaging.code_hash(challenge.problem_of(layout.model))
+    return {"unroll.model_hash": runs.model_hash(layout.model), "unroll.code_hash": code, READER_TAG: read}
 
 
 def _is(version: Version, identity: Mapping[str, str]) -> bool:

@@ -17,8 +17,8 @@ from unroll.core import store
 from unroll.core.errors import ConfigError, DataError, StoreError
 from unroll.model import packaging, trained
 from unroll.model.predictor import Predictor
+from unroll.registry import challenge, versions
 from unroll.registry import register as registry
-from unroll.registry import versions
 from unroll.serving import predict
 from unroll.serving.predict import own_reading
 from unroll.stages.common.task import Task
@@ -56,7 +56,8 @@ def registered(task: Task) -> None:
         run_id = client.create_run(experiment_id).info.run_id
         model_id = registry.log_model(client, layout, run_id, experiment_id)
         client.create_registered_model(task.name)
-        tags = {"unroll.model_hash": runs.model_hash(layout.model), "unroll.code_hash": packaging.code_hash()}
+        code = packaging.code_hash(challenge.problem_of(layout.model))
+        tags = {"unroll.model_hash": runs.model_hash(layout.model), "unroll.code_hash": code}
         tags |= {"unroll.reader_hash": trained.reader_hash(packaging.reader(layout))}
         client.create_model_version(task.name, f"models:/{model_id}", run_id, tags, model_id=model_id)
         client.set_registered_model_alias(task.name, "champion", "1")
