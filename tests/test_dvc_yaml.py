@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from projects import ROOT, SMALL, STAGES, read_yaml, run
+from projects import ROOT, SMALL, STAGES, TASKS, read_yaml, run
 
 from unroll import datasets, problems
 
@@ -76,7 +76,7 @@ def within(path: str, places: set[str]) -> bool:
 @pytest.mark.parametrize("stage", STAGES)
 def test_deps_are_the_packages_that_the_stage_imports(reproduced: Path, stage: str) -> None:
     to_add, listed, needed = set(), set(), set()
-    for task in SMALL:
+    for task in TASKS:
         here = {dep for dep in stage_of(stage, task).deps if dep.startswith("src/")}
         imported = trace_of(reproduced / "trace", stage, task).modules
         known = here if stage == "register" else here | SHOWN
@@ -106,7 +106,7 @@ def loaded_by_name(path: str) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_params_are_the_keys_that_the_stage_reads(reproduced: Path, stage: str) -> None:
-    for task in SMALL:
+    for task in TASKS:
         read = widest(trace_of(reproduced / "trace", stage, task).params)
         assert stage_of(stage, task).params == read, f"dvc.yaml, stages.{stage}.do.params for {task}"
 
@@ -114,7 +114,7 @@ def test_params_are_the_keys_that_the_stage_reads(reproduced: Path, stage: str) 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_files_that_the_stage_opens_are_deps_or_its_own(reproduced: Path, stage: str) -> None:
-    for task in SMALL:
+    for task in TASKS:
         entry = stage_of(stage, task)
         own = entry.outs | {f"reports/{task}/gate.json"}
         parents = {str(Path(out).parent) for out in own}
@@ -126,7 +126,7 @@ def test_files_that_the_stage_opens_are_deps_or_its_own(reproduced: Path, stage:
 
 @pytest.mark.slow
 def test_every_data_dependency_is_an_output_of_an_earlier_stage(reproduced: Path) -> None:
-    for task in SMALL:
+    for task in TASKS:
         made: set[str] = set()
         for name in STAGES:
             entry = stage_of(name, task)
@@ -136,8 +136,8 @@ def test_every_data_dependency_is_an_output_of_an_earlier_stage(reproduced: Path
             made |= entry.outs
 
 
-def test_the_project_has_the_small_parameters_of_every_task() -> None:
-    assert list(read_yaml(ROOT / "params.yaml")["tasks"]) == list(SMALL)
+def test_small_parameters_are_of_tasks_of_the_project() -> None:
+    assert set(SMALL) <= set(TASKS)
 
 
 def test_register_has_no_outputs_that_the_run_cache_could_restore() -> None:
@@ -149,8 +149,14 @@ def test_few_lines_name_what_the_stages_stand_on() -> None:
     assert sum(dep.startswith("src/") for entry in entries for dep in entry["do"]["deps"]) <= MAX_LINES
 
 
-EVERY = tuple(SMALL)
+EVERY = tuple(TASKS)
 LEARN = ("prepare", "train", "evaluate", "register")
+
+
+def tasks_on(block: str, key: str, value: str) -> tuple[str, ...]:
+    return tuple(name for name, task in TASKS.items() if task[block][key] == value)
+
+
 STALE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "cli": ((), ()),
     "workbench": ((), ()),
@@ -173,15 +179,12 @@ STALE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "features": (LEARN, EVERY),
     "problems/common": (LEARN, EVERY),
     "problems/windows": (LEARN, EVERY),
-    "problems/forecasting": (LEARN, ("air_quality",)),
-    "problems/rise_or_fall": ((), ()),
-    "problems/series_classification": (LEARN, ("household_power",)),
-    "problems/text_classification": (LEARN, ("tweets",)),
-    "problems/language_model": (LEARN, ("poetry",)),
-    "problems/sequence_to_sequence": (LEARN, ("addition",)),
+    **{f"problems/{name}": (LEARN, tasks_on("prepare", "problem", name)) for name in problems.names()},
     "datasets/common": (("ingest", "validate", "prepare", "register"), EVERY),
-    "datasets/files": ((), ()),
-    **{f"datasets/{name}": (("ingest", "validate", "register"), (name,)) for name in EVERY},
+    **{
+        f"datasets/{name}": (("ingest", "validate", "register"), tasks_on("data", "dataset", name))
+        for name in datasets.names()
+    },
     "core": (STAGES, EVERY),
     "core/config.py": (STAGES, EVERY),
 }
@@ -209,7 +212,7 @@ def test_a_line_in_a_package_makes_stale_what_stands_on_it(place: str) -> None:
     stale = {
         (stage, task)
         for stage in STAGES
-        for task in SMALL
+        for task in TASKS
         if any(within(path, {dep}) or within(dep, {path}) for dep in stage_of(stage, task).deps)
     }
     assert stale == {(stage, task) for stage in stages for task in tasks}

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from projects import SMALL, STAGES, change_params, own_code, run, run_cli
+from projects import SMALL, STAGES, TASKS, change_params, own_code, run, run_cli
 
 pytestmark = pytest.mark.slow
 METRICS = {
@@ -97,7 +97,7 @@ def test_a_second_repro_does_nothing_and_says_so(project: Path) -> None:
     assert "nothing to do: every stage is up to date" in again.stdout
     assert again.stderr == ""
     plain = dvc(project, "repro")
-    assert plain.stdout.count("didn't change, skipping") == len(STAGES) * len(SMALL)
+    assert plain.stdout.count("didn't change, skipping") == len(STAGES) * len(TASKS)
 
 
 AGAIN = """

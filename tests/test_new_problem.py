@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from projects import ROOT, copy_project, own_code, run, run_cli
+from projects import ROOT, TASKS, copy_project, own_code, run, run_cli
 from serving.http.made import Asked
 
 pytestmark = pytest.mark.slow
@@ -53,7 +53,7 @@ def git(root: Path, *arguments: str) -> str:
 
 
 def test_check_knows_the_new_task(project: Path) -> None:
-    assert run_cli(project, "check").stdout == "params.yaml: 6 tasks, all keys and values allowed\n"
+    assert run_cli(project, "check").stdout == f"params.yaml: {len(TASKS) + 1} tasks, all keys and values allowed\n"
 
 
 def test_results_and_doctor_tell_of_it(reproduced_toy: Path) -> None:
@@ -111,6 +111,12 @@ def test_it_keeps_the_contract(project: Path, suite: str, name: str) -> None:
     passed = re.search(r"(\d+) passed", done.stdout)
     assert passed
     assert int(passed[1]) > 5
+
+
+def test_the_tests_of_the_pipeline_and_of_the_rooms_pass_with_it(project: Path) -> None:
+    files = [f"tests/test_{name}.py" for name in ("dvc_yaml", "layers", "names")]
+    done = run(project, sys.executable, "-m", "pytest", "-q", "-n0", "-m", "not slow", *files, **own_code(project))
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_no_other_file_is_touched(reproduced_toy: Path) -> None:

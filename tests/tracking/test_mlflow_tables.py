@@ -60,7 +60,7 @@ def test_the_installed_mlflow_has_the_schema_that_the_queries_are_written_for(ro
 def test_the_tables_say_what_the_client_says(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def everything() -> list[Any]:
         return [snapshot.names(root), snapshot.champions(root)] + [
-            [read.aliases, read.tags, [version._replace(place=None) for version in read.versions]]
+            [read.aliases, read.tags, [version._replace(location=None) for version in read.versions]]
             for read in (snapshot.read(root, name) for name in ("tweets", "empty", "none"))
         ]
 

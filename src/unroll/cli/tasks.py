@@ -16,7 +16,7 @@ def new(
     ],
     problem: Annotated[
         str,
-        typer.Option(help="forecasting, rise_or_fall, series_classification, text_classification, language_model, …"),
+        typer.Option(help="The kind of problem, such as forecasting; any other word is answered with all of them"),
     ],
     target: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column to predict")] = None,
     label: Annotated[str | None, typer.Option(metavar="COLUMN", help="The label, of a classification")] = None,

@@ -25,7 +25,7 @@ MAX_LINE = 1 << 20
 """Bytes of a line: a longer one is no word and its vector, and is not read whole."""
 LARGEST = float(np.finfo(np.float32).max)
 ALSO = {LINK: "<url>", NAME: "<user>"}
-"""What GloVe's vectors of tweets call the marks that ``features.text`` puts in."""
+"""What GloVe's vectors of tweets call the marks that ``features.tokenization`` puts in."""
 PEEKED = 50
 """Lines at the beginning that tell how wide the vectors are."""
 UNKNOWN_WORD = "<unk>"

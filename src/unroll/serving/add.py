@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from unroll import datasets
 from unroll.core.errors import ConfigError, DataError
 from unroll.core.params import Params
 from unroll.registry import versions
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from unroll.problems.common.base import Meta
     from unroll.problems.common.capabilities import Addition
 
-DATASET = "addition"
-"""The dataset of sums, all of whose operands have the same number of digits at most."""
+DEFAULT_TASK = "addition"
+"""The task that is asked where several have learned sums."""
 _NUMBER = re.compile(r"[0-9]+")
 _SUM = re.compile(r"([0-9]+)\+([0-9]+)")
 
@@ -73,14 +74,20 @@ def operands(words: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def default_task(root: Path) -> str:
-    """The task that adds: ``addition``, else the only one on that dataset, else the only one that can learn sums."""
+    """The task that adds: ``addition``, else the only one on made sums, else the only one that can learn sums."""
     params = Params(root / "params.yaml")
     having = loading.tasks_with(params, lambda problem: problem.addition)
-    adding = [name for name in having if params.value(name, "data.dataset") == DATASET]
-    for names in ([name for name in having if name == DATASET], adding, having):
+    adding = [name for name in having if _bounds_digits(params, name)]
+    for names in ([name for name in having if name == DEFAULT_TASK], adding, having):
         if len(names) == 1:
             return names[0]
     raise ConfigError(f"--task: {len(having)} tasks whose models can learn sums; expected one of: {', '.join(having)}")
+
+
+def _bounds_digits(params: Params, task: str) -> bool:
+    """Whether the task's dataset makes sums of numbers that have as many digits as it is told, at most."""
+    name = params.value(task, "data.dataset")
+    return name in datasets.names() and "digits" in datasets.load(name).Config.model_fields
 
 
 def line(a: int, b: int, answer: str, probability: float) -> str:
@@ -96,7 +103,7 @@ def line(a: int, b: int, answer: str, probability: float) -> str:
 def _require_short(a: str, b: str, addition: "Addition", meta: "Meta", task: Task) -> None:
     """Raise DataError for a sum longer than those of train."""
     longest = addition.longest(meta)
-    if task.params.value(task.name, "data.dataset") == DATASET:
+    if _bounds_digits(task.params, task.name):
         digits = (longest - 1) // 2
         for number in (a, b):
             if len(number) > digits:

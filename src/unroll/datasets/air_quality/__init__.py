@@ -8,9 +8,10 @@ import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
+from numpy.lib import format as npy
 from pydantic import Field
 
 from unroll.core.config import DataConfig
@@ -156,9 +157,14 @@ def _load(path: Path) -> dict[str, np.ndarray]:
     expected = f"expected arrays {', '.join(SITES)} of numbers, each hours × {WIDTH}"
     try:
         with zipfile.ZipFile(path) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-        if size > MAX_BYTES:
-            raise DataError(f"{size:,} bytes unpacked; expected at most {MAX_BYTES:,}", file=path.name)
+            members = archive.infolist()
+            if (size := sum(member.file_size for member in members)) > MAX_BYTES:
+                raise DataError(f"{size:,} bytes unpacked; expected at most {MAX_BYTES:,}", file=path.name)
+            for member in members:
+                with archive.open(member) as opened:
+                    if _holds_objects(opened):
+                        wrong = "holds Python objects (pickle), which are never loaded; expected numbers"
+                        raise DataError(f"array {Path(member.filename).stem} {wrong}", file=path.name)
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: _array(archive, name, path.name) for name in archive.files}
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError, MemoryError) as error:
@@ -172,14 +178,8 @@ def _load(path: Path) -> dict[str, np.ndarray]:
 
 
 def _array(archive: Mapping[str, np.ndarray], name: str, file: str) -> np.ndarray:
-    """One array; raises DataError for one of Python objects or with a cell that is not a number."""
-    try:
-        array = np.asarray(archive[name])
-    except ValueError as error:
-        if "pickle" not in str(error):
-            raise
-        wrong = "holds Python objects (pickle), which are never loaded; expected numbers"
-        raise DataError(f"array {name} {wrong}", file=file) from None
+    """One array; raises DataError for one with a cell that is not a number."""
+    array = np.asarray(archive[name])
     if array.dtype.kind in "US" and array.ndim == 2:
         names = (*VARIABLES, *CALENDAR, *(f"column {at + 1}" for at in range(WIDTH, array.shape[1])))
         for (row, column), value in np.ndenumerate(array):
@@ -187,6 +187,17 @@ def _array(archive: Mapping[str, np.ndarray], name: str, file: str) -> np.ndarra
                 cell = f"row {row + 1}, {names[column]}: {shorten(_text(value))!r}"
                 raise DataError(f"array {name} {cell}; expected a number", file=file)
     return array
+
+
+def _holds_objects(member: IO[bytes]) -> bool:
+    """Whether the header of an array says that it is one of Python objects; what is no array holds none."""
+    start = member.read(npy.MAGIC_LEN)
+    header = _HEADERS.get(start[-2:]) if start.startswith(npy.MAGIC_PREFIX) else None
+    return header is not None and bool(header(member)[2].hasobject)
+
+
+_HEADERS = {b"\x01\x00": npy.read_array_header_1_0, b"\x02\x00": npy.read_array_header_2_0}
+"""By the version that the array's first bytes name."""
 
 
 def _text(value: str | bytes) -> str:

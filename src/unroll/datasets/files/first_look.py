@@ -15,7 +15,7 @@ from unroll.datasets.files import reading
 from unroll.datasets.files.columns import parsing
 from unroll.datasets.files.columns.parsing import Marks
 from unroll.datasets.files.config import FilesConfig, Scalar, file_name, paths
-from unroll.datasets.files.reading import Reading, Unread
+from unroll.datasets.files.reading import NoCells, Reading, Unread
 from unroll.datasets.files.reading.numerals import group_mark
 from unroll.datasets.files.tables.labelled_builder import part_of_file
 
@@ -52,7 +52,7 @@ class Look:
     frame: "pd.DataFrame"
     rows_N: np.ndarray
     rejected: Sequence[Unread] = ()
-    left_out: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, NoCells] = field(default_factory=dict)
 
     @property
     def file(self) -> str:

@@ -61,7 +61,7 @@ class LanguageAnswering(Answering):
 
         Columns ``length`` (tokens), ``temperature`` (0: always the most probable), ``seed``, ``top_k``, ``top_p`` and
         ``repetition_penalty`` may stand beside it; see ``verse.Options`` for what they are without, and
-        ``nn.generation.Drawing`` for what they do.
+        ``generation.Drawing`` for what they do.
         """
         import pandas as pd
 

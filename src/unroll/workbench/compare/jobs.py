@@ -35,7 +35,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Training:
-    """One network to train, as ``trainer.train`` does it, without leaving any file."""
+    """One network to train, as ``stages.train.train`` does it, without leaving any file."""
 
     point: int
     seed: int

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from unroll import problems
 from unroll.core.errors import DataError
 from unroll.datasets.files.config import identifier
 from unroll.datasets.files.tables.series_builder import named
@@ -66,11 +67,12 @@ class _Series:
         choice.require_change(files, name)
         step_s = int(files.survey.facts["step_s"])
         beat = (files.rhythm or rhythm.of(step_s, float(site.seconds_T[-1] - site.seconds_T[0]))).fitting(rows)
+        forecasts = _forecasts(request.problem)
         inputs, gaps, out = choice.inputs(files.rows, site, step_s, beat)
-        treatment, share = gaps.treatment(beat.lag, choice.horizons(request.problem, beat))
+        treatment, share = gaps.treatment(beat.lag, choice.horizons(forecasts, beat))
         if share < LEAST_WINDOWS and len(beat.horizons) > 1:
             beat = replace(beat, horizons=beat.horizons[:1])
-            treatment, share = gaps.treatment(beat.lag, choice.horizons(request.problem, beat))
+            treatment, share = gaps.treatment(beat.lag, choice.horizons(forecasts, beat))
         beside = choice.sites_beside({name: site, **sites}, treatment)
         size = choice.Size.of(rows, share, beat.lag, len(inputs) * len(beside))
         return cls(files, request.problem, step_s, sites, name, beside, inputs, out, beat, treatment, share, size)
@@ -159,7 +161,7 @@ class _Series:
 
     def _horizon(self) -> list[Line]:
         """Several horizons and the season for forecasting, else one horizon."""
-        if self.problem != "forecasting":
+        if not _forecasts(self.problem):
             return [Line("horizon", self.beat.horizons[0], "steps ahead")]
         season = self.beat.season
         naive = "none: persistence is the naive forecast" if season == 1 else "steps of the seasonal naive forecast"
@@ -179,7 +181,7 @@ class _Series:
         """As air_quality, or a smaller one."""
         size, lag = self.size, self.beat.lag
         core = lines(cell="lstm", hidden=size.hidden, layers=1, dropout=0.0)
-        if self.problem != "forecasting":
+        if not _forecasts(self.problem):
             return [*core, Line("linear", min(6, lag), "last rows that also go straight to the output")]
         linear = sorted({min(6, lag), lag})
         return [
@@ -194,7 +196,7 @@ class _Series:
 
     def gate(self) -> list[Line]:
         """The naive forecasts must be beaten; the threshold is a floor from the part that trains."""
-        if self.problem != "forecasting":
+        if not _forecasts(self.problem):
             why = "a coin; the baselines are the bar. Raise it to what you need"
             return parts.gate_lines("accuracy", "higher", 0.5, why, ["majority", "last_move"])
         reached = choice.persistence(self.sites[self.site], self.step_s, self.beat.horizons[0])
@@ -204,3 +206,8 @@ class _Series:
         )
         baselines = ["persistence", *["seasonal_naive"] * (self.beat.season > 1)]
         return parts.gate_lines("r2", "higher", float(floor), why, baselines)
+
+
+def _forecasts(problem: str) -> bool:
+    """Whether a problem predicts values at several horizons, with a season for the naive forecast; not one outcome."""
+    return "season" in problems.load(problem).Prepare.model_fields

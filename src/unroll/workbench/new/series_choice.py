@@ -48,9 +48,9 @@ class Size:
         return cls(windows, stride, members, hidden, epochs_for(budget, cost * members, 3, 30), batch_for(windows, 512))
 
 
-def horizons(problem: str, beat: Rhythm) -> tuple[int, ...]:
+def horizons(forecasts: bool, beat: Rhythm) -> tuple[int, ...]:
     """The rows, from a window's last one on, at which the target must be measured."""
-    return beat.horizons if problem == "forecasting" else (0, beat.horizons[0])
+    return beat.horizons if forecasts else (0, beat.horizons[0])
 
 
 def inputs(rows: Rows, site: Site, step_s: int, beat: Rhythm) -> tuple[list[str], Gaps, list[str]]:

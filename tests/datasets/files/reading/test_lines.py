@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unroll.core.errors import DataError
-from unroll.datasets.files.reading import Reading, chunks, columns, left_out, utf8
+from unroll.datasets.files.reading import NoCells, Reading, chunks, columns, left_out, utf8
 
 VERSE = "Roses are red,\n\n  violets, blue;\n\u201csugar\u201d\u2028is sweet\n\n"
 
@@ -97,8 +97,8 @@ def test_keys_of_objects_and_lists_are_left_out_and_refused_where_they_are_asked
     path = put("\r\n".join(map(json.dumps, lines)), "a.jsonl")
     assert everything(path)[1:] == ([["0", "t"], ["1", "t"], ["2", "t"]], [])
     assert left_out(path, Reading()) == {
-        "meta": 'nested: {"stars": "0"} in row 1',
-        "tags": 'nested: ["x"] in row 1',
+        "meta": NoCells("nested", '{"stars": "0"} in row 1'),
+        "tags": NoCells("nested", '["x"] in row 1'),
     }
     with pytest.raises(DataError) as error:
         everything(path, ["text", "tags"])

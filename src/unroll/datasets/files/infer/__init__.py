@@ -11,7 +11,7 @@ from unroll.datasets.files.config import FilesConfig, Scalar, Table, TimeColumns
 from unroll.datasets.files.first_look import Look
 from unroll.datasets.files.infer import labelled_columns, series_columns_seen
 from unroll.datasets.files.infer.seen import Seen
-from unroll.datasets.files.reading import Reading, missing, numerals, require_columns
+from unroll.datasets.files.reading import NoCells, Reading, missing, numerals, require_columns
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Inferred:
     notes: Sequence[str] = ()
     proposals: Mapping[str, tuple[Any, Sequence[object]]] = field(default_factory=dict)
     columns: Mapping[str, Column] = field(default_factory=dict)
-    left_out: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, NoCells] = field(default_factory=dict)
 
     def unused(self) -> dict[str, str]:
         """The columns that nothing reads, and why."""
@@ -36,7 +36,7 @@ class Inferred:
             name: _why_unused(column) if numbers or column.is_empty else "not asked for"
             for name, column in left.items()
         }
-        return unused | {name: what.partition(":")[0] for name, what in self.left_out.items()}
+        return unused | {name: what.kind for name, what in self.left_out.items()}
 
 
 def infer(look: Look, config: FilesConfig) -> Inferred:

@@ -13,13 +13,14 @@ from unroll.datasets.files.reading.api import Chunk, Chunks, chunks, columns, le
 from unroll.datasets.files.reading.delimited import Unread
 from unroll.datasets.files.reading.locating import locate
 from unroll.datasets.files.reading.options import Format, Reading
-from unroll.datasets.files.reading.reader import require_columns
+from unroll.datasets.files.reading.reader import NoCells, require_columns
 from unroll.datasets.files.reading.sniffing import sniff
 
 __all__ = [
     "Chunk",
     "Chunks",
     "Format",
+    "NoCells",
     "Reading",
     "Unread",
     "chunks",

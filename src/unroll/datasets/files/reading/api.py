@@ -14,7 +14,7 @@ from unroll.datasets.files.reading.lines import JsonLines, Text
 from unroll.datasets.files.reading.npz import Npz
 from unroll.datasets.files.reading.options import Reading
 from unroll.datasets.files.reading.parquet import Parquet
-from unroll.datasets.files.reading.reader import Place, Reader
+from unroll.datasets.files.reading.reader import NoCells, Place, Reader
 from unroll.datasets.files.reading.separated import Table
 from unroll.datasets.files.reading.source import Receipt
 from unroll.datasets.files.reading.ts import Ts
@@ -78,7 +78,7 @@ def columns(path: Path, reading: Reading, name: str | None = None) -> list[str]:
     return list(_reader(path, reading, name).columns())
 
 
-def left_out(path: Path, reading: Reading, name: str | None = None) -> dict[str, str]:
+def left_out(path: Path, reading: Reading, name: str | None = None) -> dict[str, NoCells]:
     """Columns of a file that hold no cells but objects or lists, each with what it is; ``columns`` are without them."""
     return dict(_reader(path, reading, name).left_out())
 

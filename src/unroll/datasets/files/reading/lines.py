@@ -10,7 +10,7 @@ import numpy as np
 from unroll.core.errors import DataError
 from unroll.core.text import shorten
 from unroll.datasets.files.reading.delimited import Part, Unread
-from unroll.datasets.files.reading.reader import CELLS, Place, Reader
+from unroll.datasets.files.reading.reader import CELLS, NoCells, Place, Reader
 from unroll.datasets.files.reading.records import MAX_COLUMNS, groups
 from unroll.datasets.files.reading.source import Receipt
 
@@ -65,7 +65,7 @@ class JsonLines(Reader):
         """The keys, in the order in which they first come."""
         return self._columns
 
-    def left_out(self) -> Mapping[str, str]:
+    def left_out(self) -> Mapping[str, NoCells]:
         """The keys of nested values, with the first of these."""
         return self._left_out
 
@@ -78,20 +78,20 @@ class JsonLines(Reader):
                 yield _part(rows_N, group, names, known)
 
 
-def _nested(objects: Mapping[int, Mapping[str, Any]]) -> dict[str, str]:
+def _nested(objects: Mapping[int, Mapping[str, Any]]) -> dict[str, NoCells]:
     """The keys that hold an object or a list in half of the rows, by number, in which they hold anything, or in more.
 
     >>> _nested({1: {"a": "1", "tags": ["x"]}, 2: {"a": {}, "tags": None}, 3: {"a": "2"}})
-    {'tags': 'nested: ["x"] in row 1'}
+    {'tags': NoCells(kind='nested', example='["x"] in row 1')}
     """
-    filled, nested, first = Counter[str](), Counter[str](), dict[str, str]()
+    filled, nested, first = Counter[str](), Counter[str](), dict[str, NoCells]()
     for row, record in objects.items():
         for key, value in record.items():
             if value is not None:
                 filled[key] += 1
             if isinstance(value, dict | list):
                 nested[key] += 1
-                first[key] = first.get(key) or f"nested: {shorten(json.dumps(value))} in row {row}"
+                first[key] = first.get(key) or NoCells("nested", f"{shorten(json.dumps(value))} in row {row}")
     return {key: first[key] for key in nested if 2 * nested[key] >= filled[key]}
 
 

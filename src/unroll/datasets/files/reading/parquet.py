@@ -8,7 +8,7 @@ import numpy as np
 
 from unroll.core.errors import DataError
 from unroll.datasets.files.reading.delimited import Part
-from unroll.datasets.files.reading.reader import CELLS, Place, Reader
+from unroll.datasets.files.reading.reader import CELLS, NoCells, Place, Reader
 from unroll.datasets.files.reading.source import MAX_BYTES, Receipt, raw, reported, whole
 
 if TYPE_CHECKING:
@@ -47,10 +47,10 @@ class Parquet(Reader):
         """The names in the schema."""
         return tuple(name for name, kind in self._types.items() if kind is not None)
 
-    def left_out(self) -> Mapping[str, str]:
+    def left_out(self) -> Mapping[str, NoCells]:
         """The columns of lists, records or bytes."""
         return {
-            name: f"{'nested' if field.num_fields else 'bytes'}: {field}"
+            name: NoCells("nested" if field.num_fields else "bytes", str(field))
             for name, kind in self._types.items()
             if kind is None and (field := self._schema.field(name).type) is not None
         }

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from unroll.core.errors import DataError, MissingColumnError
 from unroll.datasets.files.reading import utf8
@@ -24,6 +25,21 @@ class Place:
     path: Path
     reading: Reading
     name: str
+
+
+@dataclass(frozen=True)
+class NoCells:
+    """What a column holds that holds no cells.
+
+    >>> str(NoCells("nested", "list<double>"))
+    'nested: list<double>'
+    """
+
+    kind: Literal["nested", "bytes"]
+    example: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.example}"
 
 
 class Reader(ABC):
@@ -47,8 +63,8 @@ class Reader(ABC):
             pieces = utf8.blocks(source, reading.encoding or "utf-8")
             yield from records(pieces, LINES, name, reading.max_line_bytes, skip, blank=blank)
 
-    def left_out(self) -> Mapping[str, str]:
-        """Columns of the file that do not hold cells, each with what it holds, such as nested: list<double>."""
+    def left_out(self) -> Mapping[str, NoCells]:
+        """Columns of the file that do not hold cells, each with what it holds."""
         return {}
 
     def require(self, columns: Sequence[str]) -> None:
@@ -59,7 +75,7 @@ class Reader(ABC):
 
 
 def require_columns(
-    file: str, there: Sequence[str], needed: Sequence[str], left_out: Mapping[str, str] | None = None
+    file: str, there: Sequence[str], needed: Sequence[str], left_out: Mapping[str, NoCells] | None = None
 ) -> None:
     """Raise DataError for the first of ``needed`` that the file lacks; near names are offered.
 

@@ -1,4 +1,4 @@
-"""Blank pictures in one style: size, fonts, colours, axes. ``drawing`` fills them."""
+"""Blank pictures in one style: size, fonts, colours, axes. ``render`` fills them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Pictures of one series: a forecast between its bands, and correlations by lag. ``drawing`` writes them as files."""
+"""Pictures of one series: a forecast between its bands, and correlations by lag. ``render`` writes them as files."""
 
 from typing import TYPE_CHECKING, Any
 

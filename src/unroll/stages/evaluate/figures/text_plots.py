@@ -1,4 +1,4 @@
-"""Pictures of words: a table, and texts side by side. ``drawing`` writes them as files."""
+"""Pictures of words: a table, and texts side by side. ``render`` writes them as files."""
 
 import textwrap
 from collections.abc import Sequence
