@@ -185,5 +185,5 @@ def _scores(model: nn.Module, following: Sequence[Sequence[int]], state: Any) ->
     ids_BT = torch.tensor(following, device=next(model.parameters()).device)
     with torch.inference_mode():
         for part in torch.split(ids_BT, max(READ_AT_ONCE // len(ids_BT), 1), dim=1):
-            scores_BTV, state = model(part, state)
-        return scores_BTV[:, -1].float().cpu().numpy(), state
+            scores, state = model(part, state)  # of a part's tokens, as many as it has
+        return scores[:, -1].float().cpu().numpy(), state
