@@ -71,6 +71,12 @@ class Bounded(H11Protocol):
         """Between requests uvicorn's own timer runs."""
         self._stop()
         super().on_response_complete()
+        self._give_up_if_closing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """The client has sent nothing more; what it has not taken may stand in the way of an end."""
+        super().timeout_keep_alive_handler()
+        self._give_up_if_closing()
 
     def pause_writing(self) -> None:
         """The client takes too little; it may for a while."""
@@ -81,6 +87,7 @@ class Bounded(H11Protocol):
         """The client has taken some of it."""
         self._go_on()
         super().resume_writing()
+        self._give_up_if_closing()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own text says less
         """Refuse what is not HTTP in the usual way."""
@@ -95,6 +102,12 @@ class Bounded(H11Protocol):
         except h11.LocalProtocolError:  # an answer is on its way already
             pass
         self.transport.close()
+        self._give_up_if_closing()
+
+    def _give_up_if_closing(self) -> None:
+        """A closed connection ends once all is sent: never, where the client takes nothing."""
+        if self.transport.is_closing() and self._stuck is None:
+            self._stuck = self.loop.call_later(self.send_s, self.transport.abort)
 
     def _go_on(self) -> None:
         if self._stuck is not None:
@@ -111,5 +124,5 @@ class Bounded(H11Protocol):
             self._timer = None
 
     def _end(self) -> None:
-        if not self.transport.is_closing():
-            self.transport.close()
+        self.transport.close()
+        self._give_up_if_closing()
