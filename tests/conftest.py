@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No usage data, no tracking server of the person's own, one thread, this Python first."""
-    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "DVC_EXP_NAME", "UNROLL_PROGRESS"):
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "DVC_EXP_NAME", "UNROLL_PROGRESS", "UNROLL_WARM"):
         monkeypatch.delenv(name, raising=False)
     for name in ("DVC_NO_ANALYTICS", "DO_NOT_TRACK"):
         monkeypatch.setenv(name, "1")
@@ -94,7 +94,7 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reproduced")
     (folder / "trace").mkdir()
     copy_project(folder / "project")
-    done = run_cli(folder / "project", "repro", "--jobs", "2", UNROLL_TRACE=str(folder / "trace"))
+    done = run_cli(folder / "project", "repro", "--jobs", "2", UNROLL_TRACE=str(folder / "trace"), UNROLL_WARM="0")
     assert done.returncode == 0, done.stdout + done.stderr
     (folder / "repro.txt").write_text(done.stdout + done.stderr, encoding="utf-8")
     return folder

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from unroll.core.errors import ConfigError, UnrollError
 from unroll.core.params import Params
-from unroll.pipeline import chain, check, results
+from unroll.pipeline import chain, check, results, warm
 from unroll.pipeline.chain import Chain
 from unroll.registry import register
+from unroll.stages.common import entry
 from unroll.stages.common.task import Task
 from unroll.stages.ingest import ingest
 from unroll.tracking import backend
@@ -79,7 +80,8 @@ def reproduce(
     if chains:
         backend.initialise(root)  # once: several processes that create the store at the same time crash
         jobs = jobs or default_jobs(min(threads.values()))  # most stages take one thread, whatever training takes
-        run_side_by_side(chains, jobs, console)
+        with warm.server(chain.environment(1) | entry.short_waits()):
+            run_side_by_side(chains, jobs, console)
     return chains
 
 
