@@ -85,6 +85,11 @@ def test_force_runs_every_stage(toy: Path) -> None:
     assert go(make(toy, "task0", force=True)).ran == list(STAGES)
 
 
+def test_it_goes_as_far_as_the_stage_that_is_named(toy: Path) -> None:
+    write_toy(toy, 1)
+    assert go(Chain(Layout(toy, "task0"), False, 1, "train")).ran == list(STAGES[:4])
+
+
 def test_what_the_cache_has_is_restored_and_not_run(toy: Path) -> None:
     write_toy(toy, 1)
     go(make(toy, "task0"))

@@ -209,6 +209,21 @@ def test_force_runs_every_stage_of_the_named_tasks(tmp_path: Path, recorded: lis
     assert recorded[0].chains[0].force
 
 
+def test_until_an_earlier_stage_nothing_is_registered_and_no_older_verdict_stays(
+    tmp_path: Path, recorded: list[Recorded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repro.chain, "changed", lambda root: {"poetry": ["register"], "tweets": ["train", "register"]})
+    monkeypatch.setattr(repro, "publish", lambda root, names: pytest.fail("published"))
+    gates = {task: Layout(tmp_path, task).reports / "gate.json" for task in ("poetry", "tweets")}
+    for path in gates.values():
+        store.write_json(path, {"passed": True})
+        store.write_json(path.parent / "metrics.json", {"headline": "r2"})
+    monkeypatch.setattr(repro.results, "show", lambda *_: None)
+    repro.main(tmp_path, [], 1, False, console(terminal=False), console(terminal=False), "evaluate")
+    assert [(one.layout.task, one.until) for one in recorded[0].chains] == [("tweets", "evaluate")]
+    assert {task: path.is_file() for task, path in gates.items()} == {"poetry": True, "tweets": False}
+
+
 def test_a_model_is_published_only_where_its_files_belong_together(
     tmp_path: Path, recorded: list[Recorded], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,7 @@
 """``unroll repro``, ``results``, ``publish``, ``check``, ``schema`` and ``ui``: the pipeline and its results."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,13 +13,17 @@ def repro(
     tasks: Tasks = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Tasks at a time; default: processors / threads")] = None,
     force: Annotated[bool, typer.Option("--force", help="Run every stage, changed or not")] = False,
+    until: Annotated[
+        Literal["ingest", "validate", "prepare", "train", "evaluate", "register"],
+        typer.Option(help="The last stage; before register nothing is registered, published or put in use"),
+    ] = "register",
 ) -> None:
     """Bring tasks up to date: run what changed, publish what is new, show the results."""
     from unroll.pipeline import repro as reproduction
 
     progress = console(stderr=True)
     with stoppable(progress, "stopped; the same command goes on from here"):
-        failed = reproduction.main(root(), tasks or [], jobs, force, progress, console())
+        failed = reproduction.main(root(), tasks or [], jobs, force, progress, console(), until)
     raise typer.Exit(1 if failed else 0)
 
 

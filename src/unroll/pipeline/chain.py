@@ -94,7 +94,7 @@ def _failure_note(layout: Layout) -> Path:
 
 @dataclass
 class Chain:
-    """One task's stages, in order, in one ``dvc repro`` process; the fields after ``threads`` say how it goes.
+    """One task's stages, in order, as far as ``until``, in one ``dvc repro`` process; the other fields say how it goes.
 
     DVC holds its lock only while it reads and writes its own files, not while a stage's command runs, so chains of
     different tasks go side by side. ``dvc --wait-for-lock`` waits for its turn; the short lock around ``rwlock`` does
@@ -104,6 +104,7 @@ class Chain:
     layout: Layout
     force: bool
     threads: int
+    until: str = STAGES[-1]
     stage: str = ""
     text: str = ""
     state: str = "waiting"
@@ -120,7 +121,7 @@ class Chain:
         """Run to the end, well or not; ``on_stage`` is called at the start of each stage. Raises nothing of DVC's."""
         self._started = time.monotonic()
         self.state = "running"
-        target = f"register@{self.layout.task}"
+        target = f"{self.until}@{self.layout.task}"
         command = ["repro", *(["--force"] if self.force else []), target]
         try:
             self.log.parent.mkdir(parents=True, exist_ok=True)

@@ -26,19 +26,28 @@ _MARKS = {"waiting": "·", "running": "▸", "done": "[green]✓[/]", "failed": 
 
 
 def main(
-    root: Path, names: Sequence[str], jobs: int | None, force: bool, progress: "Console", output: "Console"
+    root: Path,
+    names: Sequence[str],
+    jobs: int | None,
+    force: bool,
+    progress: "Console",
+    output: "Console",
+    until: str = chain.STAGES[-1],
 ) -> bool:
-    """All of ``unroll repro``: run, publish, show. Returns whether a task failed, or could not be run."""
+    """All of ``unroll repro``: run, publish, show. Returns whether a task failed, or could not be run.
+
+    With an earlier stage as ``until``, nothing is registered or published.
+    """
     params, broken = check.judge(root)
     chosen = choose(params, names)
     for task, faults in broken.items():
         if task not in chosen:
             _say(progress, f"warning: {faults[0]}: left alone")
-    chains = reproduce(params, broken, names, jobs, force, progress)
+    chains = reproduce(params, broken, names, jobs, force, progress, until)
     failed = [one for one in chains if one.state == "failed"]
     problems = [f"{one.layout.task}: {describe(one)}" for one in failed]
     problems += [f"{task}: not run: {fault}" for task in chosen for fault in broken.get(task, ())]
-    whole = set(chosen) - {one.layout.task for one in failed} - set(broken)
+    whole = set(chosen) - {one.layout.task for one in failed} - set(broken) if until == chain.STAGES[-1] else set()
     try:
         for line in publish(root, sorted(whole)) if whole else []:
             _say(progress, line)
@@ -59,8 +68,11 @@ def reproduce(
     jobs: int | None,
     force: bool,
     console: "Console",
+    until: str = chain.STAGES[-1],
 ) -> list[Chain]:
-    """Run what is not up to date of the named tasks (all where none is named); the chains that were run.
+    """Run what is not up to date of the named tasks (all where none is named), as far as the stage ``until``.
+
+    Returns the chains that were run.
 
     A task that fails does not stop the others; one that is ``broken``, by its faulty parameters, is left out. Raises
     ConfigError before anything runs where no other is left, or where DVC could not read any of them.
@@ -74,10 +86,13 @@ def reproduce(
     tasks = [Task.open(root, name) for name in sound]
     for task in tasks:
         fingerprint.write(task)
+    concerned = set(chain.STAGES[: chain.STAGES.index(until) + 1])
     changed = {} if force else chain.changed(root)
-    stale = [task for task in tasks if force or task.name in changed]
+    stale = [task for task in tasks if force or concerned & set(changed.get(task.name, ()))]
     threads = {task.name: task.train_config().threads for task in stale}
-    chains = [Chain(task.layout, force, threads[task.name]) for task in stale]
+    chains = [Chain(task.layout, force, threads[task.name], until) for task in stale]
+    for one in chains if until != chain.STAGES[-1] else ():  # a verdict on other results says nothing of these
+        (one.layout.reports / "gate.json").unlink(missing_ok=True)
     if chains:
         backend.initialise(root)  # once: several processes that create the store at the same time crash
         jobs = jobs or default_jobs(min(threads.values()))  # most stages take one thread, whatever training takes

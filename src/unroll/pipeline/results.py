@@ -85,7 +85,7 @@ def _best_baseline(metrics: Metrics) -> str:
 def _gate(layout: Layout) -> str:
     path = layout.reports / "gate.json"
     if not path.is_file():
-        return "–"
+        return "not judged" if _metrics(layout).is_file() else "–"
     gate = store.read_json(path)
     challenge = gate.get("challenge") or gate.get("duel")  # as earlier versions wrote it
     if not gate["passed"]:
