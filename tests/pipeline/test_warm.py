@@ -172,5 +172,5 @@ def test_a_task_comes_out_as_it_does_without(reproduced: Path, tmp_path: Path) -
     done = run_cli(root, "repro", "addition", "household_power")
     assert done.returncode == 0, done.stdout + done.stderr
     before, after = (read_yaml(path / "dvc.lock")["stages"] for path in (reproduced / "project", root))
-    assert len(after) == 12
+    assert len(after) == 14
     assert after == {name: before[name] for name in after}
