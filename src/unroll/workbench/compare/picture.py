@@ -18,7 +18,7 @@ from unroll.stages.evaluate.figures.canvas import DPI, MUTED
 from unroll.workbench.compare import panels
 from unroll.workbench.compare.grid import shown
 from unroll.workbench.compare.jobs import SPLITS
-from unroll.workbench.compare.point_styles import Look, along
+from unroll.workbench.compare.panels import Look, along
 from unroll.workbench.compare.summary import BEST, Comparison, Row, mean
 
 if TYPE_CHECKING:
