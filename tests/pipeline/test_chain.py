@@ -18,8 +18,8 @@ from unroll.pipeline.chain import Chain, Failure
 pytestmark = pytest.mark.slow
 
 
-def make(root: Path, task: str, forced: tuple[str, ...] = (), force_all: bool = False) -> Chain:
-    return Chain(Layout(root, task), forced, force_all, threads=1)
+def make(root: Path, task: str, force: bool = False) -> Chain:
+    return Chain(Layout(root, task), force, threads=1)
 
 
 def go(one: Chain) -> Chain:
@@ -79,11 +79,10 @@ def test_a_stage_that_cannot_start_is_named_with_the_reason_of_dvc(toy: Path) ->
     assert "seed.txt" in one.reason
 
 
-def test_a_forced_stage_runs_alone_and_the_others_only_if_its_output_changed(toy: Path) -> None:
+def test_force_runs_every_stage(toy: Path) -> None:
     write_toy(toy, 1)
     go(make(toy, "task0"))
-    assert go(make(toy, "task0", forced=("ingest",))).ran == ["ingest"]
-    assert go(make(toy, "task0", force_all=True)).ran == list(STAGES)
+    assert go(make(toy, "task0", force=True)).ran == list(STAGES)
 
 
 def test_what_the_cache_has_is_restored_and_not_run(toy: Path) -> None:

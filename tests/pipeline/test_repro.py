@@ -1,7 +1,6 @@
 """Tasks side by side, what is shown of them, and what is published afterwards."""
 
 import io
-import json
 import os
 import shutil
 import signal
@@ -28,7 +27,7 @@ from unroll.registry.gate import Judgement, Outcome, Verdict
 
 
 def chains_of(root: Path, names: list[str]) -> list[Chain]:
-    return [Chain(Layout(root, name), (), False, threads=1) for name in names]
+    return [Chain(Layout(root, name), False, threads=1) for name in names]
 
 
 def console(*, terminal: bool) -> Console:
@@ -120,14 +119,13 @@ class Recorded(NamedTuple):
 
 @pytest.fixture
 def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Recorded]:
-    """Chains are kept, not run; nothing has changed, no source has moved."""
+    """Chains are kept, not run; nothing has changed."""
     runs: list[Recorded] = []
     (tmp_path / ".dvc").mkdir()
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     monkeypatch.setattr(repro, "run_side_by_side", lambda chains, jobs, _: runs.append(Recorded(chains, jobs)))
     monkeypatch.setattr(repro.backend, "initialise", lambda root: None)
     monkeypatch.setattr(repro.chain, "changed", lambda root: {})
-    monkeypatch.setattr(repro.ingest, "source_changed", lambda task: False)
     return runs
 
 
@@ -148,27 +146,21 @@ def test_only_tasks_with_something_to_do_run(
     assert reproduce(tmp_path) == ["tweets", "poetry"]
     assert reproduce(tmp_path, "poetry", "addition") == ["poetry"]
     assert [run.jobs for run in recorded] == [3, 3]
-    assert all(list(chain.forced) == [] and not chain.force_all for run in recorded for chain in run.chains)
+    assert not any(chain.force for run in recorded for chain in run.chains)
 
 
-def test_a_folder_with_other_files_is_ingested_again(
+def test_the_fingerprint_of_each_task_is_taken_before_dvc_is_asked(
     tmp_path: Path, recorded: list[Recorded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repro.ingest, "source_changed", lambda task: task.name == "tweets")
-    assert reproduce(tmp_path) == ["tweets"]
-    assert list(recorded[0].chains[0].forced) == ["ingest"]
+    seen: list[str] = []
 
+    def changed(root: Path) -> dict[str, list[str]]:
+        seen.extend(sorted(path.stem for path in (root / "data" / "fingerprints").iterdir()))
+        return {}
 
-def test_a_task_with_other_word_vectors_is_prepared_again(tmp_path: Path, recorded: list[Recorded]) -> None:
-    vectors, meta = tmp_path / "vectors.txt", tmp_path / "data" / "prepared" / "tweets" / "meta.json"
-    vectors.write_text("late 1 2\n", encoding="utf-8")
-    change_params(tmp_path, {"tasks.tweets.prepare.vectors": "vectors.txt"})
-    meta.parent.mkdir(parents=True)
-    meta.write_text(json.dumps({"vectors": {"sha256": store.sha256(vectors)}}), encoding="utf-8")
-    assert reproduce(tmp_path) == []
-    vectors.write_text("late 1 3\n", encoding="utf-8")
-    assert reproduce(tmp_path) == ["tweets"]
-    assert list(recorded[0].chains[0].forced) == ["prepare"]
+    monkeypatch.setattr(repro.chain, "changed", changed)
+    reproduce(tmp_path, "tweets", "poetry")
+    assert seen == ["poetry", "tweets"]
 
 
 @pytest.mark.parametrize(
@@ -214,7 +206,7 @@ def test_a_block_that_dvc_cannot_read_stops_all_and_says_so(tmp_path: Path, reco
 
 def test_force_runs_every_stage_of_the_named_tasks(tmp_path: Path, recorded: list[Recorded]) -> None:
     assert reproduce(tmp_path, "addition", force=True) == ["addition"]
-    assert recorded[0].chains[0].force_all
+    assert recorded[0].chains[0].force
 
 
 def test_a_model_is_published_only_where_its_files_belong_together(

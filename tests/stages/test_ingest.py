@@ -16,7 +16,6 @@ from unroll.core.config import DataConfig
 from unroll.core.errors import DataError
 from unroll.datasets import tweets
 from unroll.datasets.common.base import Dataset, RemoteFile
-from unroll.stages.common.task import Task
 from unroll.stages.ingest import download
 from unroll.stages.ingest import ingest as ingestion
 
@@ -154,24 +153,3 @@ def test_a_folder_is_known_by_the_hashes_of_its_files(tmp_path: Path) -> None:
     dataset, config = write("household_power", tmp_path / "disk")
     found = ingestion.source_fingerprint(dataset, config, "disk", tmp_path)
     assert found == {path.name: sha256(path) for path in (tmp_path / "disk").iterdir()}
-
-
-def test_a_changed_source_is_noticed(tmp_path: Path) -> None:
-    write("tweets", tmp_path / "disk")
-    (tmp_path / "params.yaml").write_text(
-        "source: disk\ntasks:\n  texts: {data: {dataset: tweets, seed: 7, max_rejected_share: 0.0, sample_rows: 400}}\n"
-    )
-    task = Task.open(tmp_path, "texts")
-    dataset, config = task.dataset()
-    assert not ingestion.source_changed(task)  # nothing was ingested yet: DVC runs the stage anyway
-    with store.atomic_folder(task.layout.raw) as folder:
-        ingestion.fetch(dataset, config, "disk", folder, tmp_path)
-        ingestion.read(dataset, config, "disk", folder, tmp_path)
-    assert not ingestion.source_changed(task)
-    with (tmp_path / "disk" / FILE).open("a") as handle:
-        handle.write("neutral,one more" + "," * 10 + "\n")
-    assert ingestion.source_changed(task)
-    (tmp_path / "disk" / FILE).unlink()
-    assert ingestion.source_changed(task)
-    (tmp_path / "disk").rmdir()
-    assert ingestion.source_changed(task)  # ingest says what is missing

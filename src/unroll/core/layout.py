@@ -14,6 +14,11 @@ class Layout:
     task: str
 
     @property
+    def fingerprint(self) -> Path:
+        """Hashes of the files that params.yaml names, and versions of libraries; in git."""
+        return self.root / "data" / "fingerprints" / f"{self.task}.json"
+
+    @property
     def raw(self) -> Path:
         """Raw files in the source's own format and, beside them, ``table.parquet`` (made by ingest)."""
         return self.root / "data" / "raw" / self.task

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,7 +56,8 @@ def changed(root: Path, *targets: str) -> dict[str, list[str]]:
     stages: dict[str, list[str]] = {}
     for name in json.loads(dvc(root, "status", "--json", *targets) or "{}"):
         stage, _, task = name.partition("@")
-        stages.setdefault(task, []).append(stage)
+        if stage in STAGES:  # the fingerprint is always looked at anew
+            stages.setdefault(task, []).append(stage)
     return stages
 
 
@@ -101,8 +102,7 @@ class Chain:
     """
 
     layout: Layout
-    forced: Iterable[str]
-    force_all: bool
+    force: bool
     threads: int
     stage: str = ""
     text: str = ""
@@ -121,13 +121,12 @@ class Chain:
         self._started = time.monotonic()
         self.state = "running"
         target = f"register@{self.layout.task}"
-        commands = [["repro", "--force", "--single-item", f"{stage}@{self.layout.task}"] for stage in self.forced]
-        commands.append(["repro", *(["--force"] if self.force_all else []), target])
+        command = ["repro", *(["--force"] if self.force else []), target]
         try:
             self.log.parent.mkdir(parents=True, exist_ok=True)
             _failure_note(self.layout).unlink(missing_ok=True)
             with self.log.open("w", encoding="utf-8", buffering=1) as log:
-                succeeded = all(self._run_with_retries(command, log.write, on_stage) for command in commands)
+                succeeded = self._run_with_retries(command, log.write, on_stage)
         except OSError as error:
             succeeded, self.reason = False, f"{error.filename}: {error.strerror}"
         self.state = "done" if succeeded else "failed"
@@ -196,7 +195,7 @@ class Chain:
     def _follow(self, line: str, on_stage: Callable[["Chain"], None]) -> None:
         """Keep up with the console: ``stage`` is the one at work, ``text`` the last line that it wrote."""
         match dvc_console.event(line):
-            case dvc_console.Event("started" | "restored" as kind, stage):
+            case dvc_console.Event("started" | "restored" as kind, stage) if stage in STAGES:
                 (self.ran if kind == "started" else self.restored).append(stage)
                 self.stage, self.text = stage, ""
                 on_stage(self)

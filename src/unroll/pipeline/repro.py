@@ -13,9 +13,9 @@ from unroll.core.params import Params
 from unroll.pipeline import chain, check, results, warm
 from unroll.pipeline.chain import Chain
 from unroll.registry import register
+from unroll.stages import fingerprint
 from unroll.stages.common import entry
 from unroll.stages.common.task import Task
-from unroll.stages.ingest import ingest
 from unroll.tracking import backend
 
 if TYPE_CHECKING:
@@ -72,24 +72,18 @@ def reproduce(
     _require_names(params, broken)
     chain.require_repository(root)
     tasks = [Task.open(root, name) for name in sound]
-    forced = {} if force else {task.name: stages for task in tasks if (stages := _changed_outside(task))}
+    for task in tasks:
+        fingerprint.write(task)
     changed = {} if force else chain.changed(root)
-    stale = [task for task in tasks if force or task.name in forced or task.name in changed]
+    stale = [task for task in tasks if force or task.name in changed]
     threads = {task.name: task.train_config().threads for task in stale}
-    chains = [Chain(task.layout, forced.get(task.name, []), force, threads[task.name]) for task in stale]
+    chains = [Chain(task.layout, force, threads[task.name]) for task in stale]
     if chains:
         backend.initialise(root)  # once: several processes that create the store at the same time crash
         jobs = jobs or default_jobs(min(threads.values()))  # most stages take one thread, whatever training takes
         with warm.server(chain.environment(1) | entry.short_waits()):
             run_side_by_side(chains, jobs, console)
     return chains
-
-
-def _changed_outside(task: Task) -> list[str]:
-    """Stages whose input changed where DVC does not look: files that params.yaml names."""
-    if ingest.source_changed(task):
-        return ["ingest"]
-    return ["prepare"] if task.files_changed() else []
 
 
 def _require_names(params: Params, broken: Mapping[str, Sequence[str]]) -> None:

@@ -33,6 +33,7 @@ _LEARNED = (*_COMMON, "torch", "safetensors.torch")
 _DRAWN = ("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.style", "PIL.Image")
 _TRACKED = ("mlflow.pyfunc", "mlflow.tracking", "mlflow.store.tracking.sqlalchemy_store")
 IMPORTS = {
+    "fingerprint": _COMMON,
     "ingest": _COMMON,
     "validate": _JUDGED,
     "prepare": (*_JUDGED, "scipy.sparse"),

@@ -13,7 +13,6 @@ from unroll.core.errors import DataError, UnrollError
 from unroll.core.errors import ValidationError as Refused
 from unroll.datasets.files import DATASET
 from unroll.datasets.files.plan import Plan
-from unroll.stages.ingest import ingest
 
 HEAD = "time,no2,wind\n"
 
@@ -452,19 +451,3 @@ def test_a_series_shorter_than_the_window_is_told(tmp_path: Path) -> None:
     shares = {"validation_from": None, "test_from": None, "validation_share": 0.2, "test_share": 0.2}
     with pytest.raises(DataError, match=r"^split validation: 6 rows hold no whole window of 6 \+ 2 rows without a gap"):
         own.prepare(layout, "forecasting", **shares, target="no2", target_site=None)
-
-
-def test_a_changed_file_is_noticed_and_a_missing_one_too(tmp_path: Path) -> None:
-    from unroll.stages.common.task import Task
-
-    written(tmp_path, hours(30))
-    (tmp_path / "params.yaml").write_text(
-        "source: sample\ntasks:\n  own: {data: {dataset: files, table: series, path: air.csv}}\n"
-    )
-    own.ingest(tmp_path, own.config(table="series", path="air.csv"))
-    task = Task.open(tmp_path, "own")
-    assert not ingest.source_changed(task)
-    written(tmp_path, hours(31))
-    assert ingest.source_changed(task)
-    (tmp_path / "air.csv").unlink()
-    assert ingest.source_changed(task)

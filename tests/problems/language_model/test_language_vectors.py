@@ -107,16 +107,6 @@ def test_a_frozen_model_is_loaded_without_the_file(prepared: Prepared, tmp_path:
     )
 
 
-def test_another_file_is_seen(prepared: Prepared, file: Path, tmp_path: Path) -> None:
-    config = CONFIG.model_copy(update={"level": "word", "vectors": "mine.txt"})
-    assert PROBLEM.preparation.files_changed(config, prepared.meta, tmp_path)  # it is not there
-    (tmp_path / "mine.txt").write_bytes(file.read_bytes())
-    assert not PROBLEM.preparation.files_changed(config, prepared.meta, tmp_path)
-    (tmp_path / "mine.txt").write_bytes(file.read_bytes() + b"more 1 2 3 4\n")
-    assert PROBLEM.preparation.files_changed(config, prepared.meta, tmp_path)
-    assert not PROBLEM.preparation.files_changed(CONFIG, prepared.meta, tmp_path)
-
-
 def test_what_does_not_fit_together_is_named(prepared: Prepared, tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match=r"vectors: 'v\.txt' with level character; expected level word, or null"):
         PROBLEM.Prepare.model_validate({**CASE.prepare, "vectors": "v.txt"})

@@ -85,9 +85,9 @@ class Preparation(ABC, Generic[P, M]):
         """
         return None
 
-    def files_changed(self, config: P, meta: Meta, root: Path) -> bool:  # noqa: ARG002
-        """Whether a file that ``prepare`` reads beside the table is no longer the one recorded in ``meta``.
+    def files(self, config: P, root: Path) -> Mapping[str, Path]:  # noqa: ARG002
+        """The files that ``prepare`` reads beside the table, by the name that ``config`` gives them; none by default.
 
-        ``root`` is the project's. DVC does not look at files that params.yaml names, so ``unroll repro`` asks here.
+        ``root`` is the project's. They may be away: ``prepare`` then says so.
         """
-        return False
+        return {}

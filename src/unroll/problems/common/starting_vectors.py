@@ -45,12 +45,9 @@ def write(name: str, words: Sequence[str], seed: int, folder: Path) -> dict[str,
     return {"sha256": store.sha256(path), "width": vectors_VE.shape[1], "words_found": int(found_V[1:].sum())}
 
 
-def changed(name: str | None, meta: Meta, root: Path) -> bool:
-    """Whether the file is another one than ``meta`` tells of, or away: ``prepare`` then says so."""
-    if name is None:
-        return False
-    path = _path(name, root)
-    return not path.is_file() or store.sha256(path) != meta.get("vectors", {}).get("sha256")
+def files(name: str | None, root: Path) -> dict[str, Path]:
+    """The file by its name; none where none is named."""
+    return {} if name is None else {name: _path(name, root)}
 
 
 def disagreement(given: str | None, asked: Vectors) -> str | None:

@@ -94,9 +94,9 @@ class LanguagePreparation(Preparation[LanguageModelPrepare, LanguageModelModel])
         """A file of word vectors of another width than the embedding, or none."""
         return starting_vectors.file_fault(prepare.vectors, model.vectors, model.embedding, root)
 
-    def files_changed(self, config: LanguageModelPrepare, meta: Meta, root: Path) -> bool:
-        """Whether the file of word vectors is another one now, or away: ``prepare`` then says so."""
-        return starting_vectors.changed(config.vectors, meta, root)
+    def files(self, config: LanguageModelPrepare, root: Path) -> dict[str, Path]:
+        """The file of word vectors."""
+        return starting_vectors.files(config.vectors, root)
 
 
 def _bounds(count: int, level: str, validation_share: float, test_share: float) -> dict[str, list[int]]:

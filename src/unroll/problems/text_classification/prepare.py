@@ -107,9 +107,9 @@ class TextPreparation(Preparation[TextClassificationPrepare, TextClassificationM
         """A file of word vectors of another width than the embedding, or none."""
         return starting_vectors.file_fault(prepare.vectors, model.vectors, model.embedding, root)
 
-    def files_changed(self, config: TextClassificationPrepare, meta: Meta, root: Path) -> bool:
-        """Whether the file of word vectors is another one now, or away: ``prepare`` then says so."""
-        return starting_vectors.changed(config.vectors, meta, root)
+    def files(self, config: TextClassificationPrepare, root: Path) -> dict[str, Path]:
+        """The file of word vectors."""
+        return starting_vectors.files(config.vectors, root)
 
 
 def _facts(prepared: Prepared) -> dict[str, float]:

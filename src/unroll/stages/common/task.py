@@ -1,6 +1,6 @@
 """A task: one block of ``params.yaml`` that joins a dataset and a problem. The only place where the two meet."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -65,19 +65,9 @@ class Task:
         """Where the raw files come from: the task's own source, or that of all tasks."""
         return data.source or self.params.source()
 
-    def files_changed(self) -> bool:
-        """Whether a file that prepare reads beside the table has changed since the task was last prepared.
-
-        A task that was never prepared counts as unchanged: DVC runs the stage anyway.
-        """
-        from unroll.core import store
-        from unroll.core.errors import StoreError
-
-        try:
-            meta: Any = store.read_json(self.layout.prepared / "meta.json")
-        except StoreError:
-            return False
-        return self.problem().preparation.files_changed(self.prepare_config(), meta, self.layout.root)
+    def files(self) -> Mapping[str, Path]:
+        """The files that prepare reads beside the table, by the name that params.yaml gives them."""
+        return self.problem().preparation.files(self.prepare_config(), self.layout.root)
 
     def _named(self, key: str, load: Callable[[str], T]) -> T:
         name = self.params.value(self.name, key)

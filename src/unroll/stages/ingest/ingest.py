@@ -17,7 +17,7 @@ import numpy as np
 
 from unroll.core import store
 from unroll.core.config import DataConfig
-from unroll.core.errors import DataError, StoreError
+from unroll.core.errors import DataError
 from unroll.datasets.common.base import MAX_BYTES, Dataset, Part, Rejected
 from unroll.display import progress
 from unroll.stages.ingest import download
@@ -25,7 +25,6 @@ from unroll.stages.ingest import download
 if TYPE_CHECKING:
     import pandas as pd
 
-    from unroll.stages.common.task import Task
 
 D = TypeVar("D", bound=DataConfig)
 Kind = Literal["generated", "sample", "lab", "folder", "files"]
@@ -127,26 +126,6 @@ def source_fingerprint(dataset: Dataset[D], config: D, source: str, root: Path) 
         case _:
             return None
     return {name: store.sha256(path) for name, path in files.items()}
-
-
-def source_changed(task: "Task") -> bool:
-    """Whether the files in a task's folder source, or the user's own, are not those that were ingested, or are away.
-
-    The ingest that follows names the file. What was never ingested has not changed: DVC runs the stage anyway.
-    """
-    dataset, config = task.dataset()
-    try:
-        manifest: Any = store.read_json(task.layout.raw / MANIFEST)
-    except StoreError:
-        return False
-    try:
-        fingerprint = source_fingerprint(dataset, config, task.source(config), task.layout.root)
-    except (DataError, StoreError, OSError):
-        return True
-    ingested = {name: file["sha256"] for name, file in manifest["files"].items()}
-    downloaded = f"{DOWNLOADS.as_posix()}/"
-    local = {name: digest for name, digest in ingested.items() if not name.startswith(downloaded)}
-    return fingerprint is not None and fingerprint != local
 
 
 def _kind(dataset: Dataset[D], config: D, source: str) -> Kind:

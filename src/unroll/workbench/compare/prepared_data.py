@@ -15,6 +15,7 @@ from unroll.core.errors import UnrollError
 from unroll.core.layout import Layout
 from unroll.pipeline import chain
 from unroll.problems.common.base import Prepared
+from unroll.stages import fingerprint
 from unroll.stages.common.task import Task
 from unroll.stages.ingest import ingest
 from unroll.stages.validate import validate
@@ -95,15 +96,12 @@ def fresh_stages(task: Task) -> set[str]:
     """The stages before register that are up to date, as DVC sees it; none where DVC cannot tell."""
     stages = chain.STAGES[:-1]
     try:
-        if ingest.source_changed(task):
-            return set()
+        fingerprint.write(task)
         targets = [f"{stage}@{task.name}" for stage in stages]
         changed = chain.changed(task.layout.root, *targets).get(task.name, [])
     except (UnrollError, ValueError):
         return set()
     stale = [number for number, stage in enumerate(stages) if stage in changed]
-    if task.files_changed():
-        stale.append(stages.index("prepare"))
     return set(stages[: min(stale, default=len(stages))])  # what comes after a stale stage is stale, too
 
 
