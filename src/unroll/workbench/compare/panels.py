@@ -101,21 +101,21 @@ def scores(
         if not values:
             continue
         middle, is_best = mean(values), best is not None and row.point == best.point
-        place = (at, middle) if line else (middle, at)
+        x, y = (at, middle) if line else (middle, at)
         ends += values
         if math.isfinite(spread):
             ends += [middle - spread, middle + spread]
-            error = {"yerr" if line else "xerr": spread}
-            axes.errorbar(*place, **error, color=colour, capsize=5, linewidth=2.2, capthick=2.2)
+            x_error, y_error = (None, spread) if line else (spread, None)
+            axes.errorbar(x, y, y_error, x_error, color=colour, capsize=5, linewidth=2.2, capthick=2.2)
             beside = [at if line else at + 0.24] * len(values)
-            seeds = (beside, values) if line else (values, beside)
-            axes.scatter(*seeds, s=18, color=colour, alpha=0.6, linewidths=0, zorder=2)
-        axes.scatter(*place, s=75, color=colour, zorder=3, edgecolors="white", linewidths=1.2)
+            seeds_x, seeds_y = (beside, values) if line else (values, beside)
+            axes.scatter(seeds_x, seeds_y, s=18, color=colour, alpha=0.6, linewidths=0, zorder=2)
+        axes.scatter(x, y, s=75, color=colour, zorder=3, edgecolors="white", linewidths=1.2)
         if line and is_best:
-            axes.annotate(BEST, place, (9, 3), textcoords="offset points", ha="left", fontsize=12)
+            axes.annotate(BEST, (x, y), (9, 3), textcoords="offset points", ha="left", fontsize=12)
         elif not line and len(rows) <= MAX_NUMBERED:
             axes.annotate(
-                precise(middle), place, (0, 7), textcoords="offset points", ha="center", va="bottom", fontsize=9.5,
+                precise(middle), (x, y), (0, 7), textcoords="offset points", ha="center", va="bottom", fontsize=9.5,
                 fontweight="bold" if is_best else "normal",
             )  # fmt: skip
     span = limits(ends)
