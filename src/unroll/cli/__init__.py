@@ -2,7 +2,7 @@
 
 import sys
 
-from unroll.cli import ci, explore, models, pipeline, registry, serve, tasks  # noqa: F401 - each adds its commands
+from unroll.cli import ci, explore, models, pipeline, registry  # noqa: F401 - each adds its commands
 from unroll.cli.app import app
 from unroll.core.errors import UnrollError
 

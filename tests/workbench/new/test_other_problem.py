@@ -7,8 +7,8 @@ from pydantic import Field
 
 from unroll import problems
 from unroll.core.config import Config, PositiveInt, PrepareConfig
+from unroll.workbench.new import CHECK, adapted
 from unroll.workbench.new.blocks import Line, Proposal, lines
-from unroll.workbench.new.other_problem import CHECK, adapted
 from unroll.workbench.new.parts import gate_lines
 
 

@@ -7,29 +7,27 @@ import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unroll.core.text import shorten
-from unroll.display.wording import measure, words
+from unroll.display.wording import words
 from unroll.stages.evaluate.figures import canvas
 from unroll.stages.evaluate.figures.canvas import DPI, MUTED
-from unroll.workbench.compare import line_panels, scales
+from unroll.workbench.compare import panels
 from unroll.workbench.compare.grid import shown
 from unroll.workbench.compare.jobs import SPLITS
-from unroll.workbench.compare.point_styles import Look, along
-from unroll.workbench.compare.summary import BEST, Comparison, Row, best_baseline, mean, own_baselines, precise
+from unroll.workbench.compare.panels import Look, along
+from unroll.workbench.compare.summary import BEST, Comparison, Row, mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-    from unroll.problems.common.base import Split
-
 WIDTH_IN, HEIGHT_IN = 1600 / DPI, 900 / DPI
-MAX_ROWS, MAX_NUMBERED = 12, 6
-"""More rows cannot be read from the last bench, or have no room for a number; the table has them all."""
+MAX_ROWS = 12
+"""More cannot be read from the last bench; the table has them all."""
 
 
 def write(comparison: Comparison, path: Path) -> None:
@@ -48,15 +46,9 @@ def draw(comparison: Comparison) -> "Canvas":
     axes = list(above.subplots(1, 4, width_ratios=[3.2, 3.2, 1.3, 1.3], sharey=line is None))
     look = Look.of(comparison, rows, line)
     for panel, split in zip(axes[:2], SPLITS, strict=True):
-        if line is None:
-            _scores_in_rows(panel, comparison, rows, split, look)
-        else:
-            line_panels.scores(panel, comparison, rows, split, look, line)
-    for panel, title, cost in zip(axes[2:], ("parameters", "seconds"), (_parameters, _seconds), strict=True):
-        if line is None:
-            _cost_in_rows(panel, title, [cost(row) for row in rows], rows, look)
-        else:
-            line_panels.costs(panel, title, cost, rows, look, line)
+        panels.scores(panel, comparison, rows, split, look, line)
+    panels.costs(axes[2], "parameters", lambda row: mean([run.parameters for run in row.trained]), rows, look, line)
+    panels.costs(axes[3], "seconds", lambda row: mean([run.seconds for run in row.trained]), rows, look, line)
     if line is None:
         _name_rows(axes[0], comparison, rows)
     curves = list(below.subplots(1, 2))
@@ -66,70 +58,6 @@ def draw(comparison: Comparison) -> "Canvas":
     _legend(curves[1], look)
     _frame(picture, comparison)
     return picture
-
-
-def _scores_in_rows(axes: "Axes", comparison: Comparison, rows: Sequence[Row], split: "Split", look: Look) -> None:
-    metric, best = comparison.headline, comparison.best
-    ends: list[float] = []
-    for place, row in enumerate(rows):
-        values, colour = row.values(split, metric), look.colours[row.point.number]
-        if not values:
-            continue
-        middle, spread = mean(values), row.deviation(split, metric)
-        ends += values
-        if math.isfinite(spread):
-            ends += [middle - spread, middle + spread]
-            axes.errorbar(middle, place, xerr=spread, color=colour, capsize=5, linewidth=2.2, capthick=2.2)
-            axes.scatter(values, [place + 0.24] * len(values), s=20, color=colour, alpha=0.55, linewidths=0)
-        axes.scatter(middle, place, s=80, color=colour, zorder=3, edgecolors="white", linewidths=1.2)
-        if len(rows) <= MAX_NUMBERED:
-            bold = "bold" if best is not None and row.point == best.point else "normal"
-            axes.annotate(
-                precise(middle), (middle, place), (0, 7), textcoords="offset points", ha="center", va="bottom",
-                fontsize=9.5, fontweight=bold,
-            )  # fmt: skip
-    low, high = scales.limits(ends)
-    name, value = best_baseline(comparison, rows[0], split) if not own_baselines(comparison) else ("", math.nan)
-    if math.isfinite(value):
-        low, high = _baseline_across(axes, f"{words(name)} {precise(value)}", value, low, high)
-    axes.set_xlim(low, high)
-    axes.set_xlabel(measure(comparison.headline, comparison.target))
-    scales.few_ticks(axes.xaxis, 4)
-    axes.grid(visible=False, axis="y")
-    scales.title(axes, comparison, split)
-    axes.tick_params(axis="y", length=0)
-
-
-def _baseline_across(axes: "Axes", text: str, value: float, low: float, high: float) -> tuple[float, float]:
-    """A dashed line at the baseline, or an arrow towards one that lies far off; the axis' new limits."""
-
-    def write(text: str, x: float, ha: Any) -> None:
-        across = axes.get_xaxis_transform()
-        axes.text(x, 0.985, text, transform=across, ha=ha, va="top", fontsize=8.5, color=MUTED)
-
-    if low - scales.FAR * (high - low) <= value <= high + scales.FAR * (high - low):
-        low, high = scales.limits([low, high, value], 0.04)
-        axes.axvline(value, color=MUTED, linewidth=1.2, linestyle=scales.DASHED, zorder=1)
-        write(f" {text} ", value, "left" if value < (low + high) / 2 else "right")
-    elif value < low:
-        write(f" ◂ {text}", low, "left")
-    else:
-        write(f"{text} ▸ ", high, "right")
-    return low, high
-
-
-def _cost_in_rows(axes: "Axes", title: str, costs: Sequence[float], rows: Sequence[Row], look: Look) -> None:
-    axes.set_title(title, fontsize=11)
-    highest = max((cost for cost in costs if math.isfinite(cost)), default=1.0) or 1.0
-    for place, (row, cost) in enumerate(zip(rows, costs, strict=True)):
-        if not math.isfinite(cost):
-            continue
-        axes.barh(place, cost, height=0.42, color=look.colours[row.point.number], alpha=0.85)
-        axes.text(cost + 0.04 * highest, place, scales.cost_text(cost), va="center", fontsize=9)
-    axes.set_xlim(0, 1.75 * highest)
-    axes.grid(visible=False)
-    axes.tick_params(axis="both", length=0, labelbottom=False)
-    axes.spines["bottom"].set_visible(False)
 
 
 def _name_rows(axes: "Axes", comparison: Comparison, rows: Sequence[Row]) -> None:
@@ -169,7 +97,7 @@ def _curves(axes: "Axes", rows: Sequence[Row], key: str, title: str, look: Look)
         axes.set_ylim(*_calm(every))
         canvas.whole_numbers(axes)
         axes.margins(x=0.02)
-    scales.few_ticks(axes.yaxis, 5)
+    panels.few_ticks(axes.yaxis, 5)
 
 
 def _calm(curves: Sequence[np.ndarray]) -> tuple[float, float]:
@@ -180,7 +108,7 @@ def _calm(curves: Sequence[np.ndarray]) -> tuple[float, float]:
     width = float(np.ptp(rest))
     if width and high - low > 3 * width:
         low, high = max(low, float(rest.min()) - width / 2), min(high, float(rest.max()) + width / 2)
-    return scales.limits([low, high], 0.05)
+    return panels.limits([low, high], 0.05)
 
 
 def _legend(axes: "Axes", look: Look) -> None:
@@ -216,11 +144,3 @@ def _frame(picture: "Canvas", comparison: Comparison) -> None:
     ]
     text = "\n".join(textwrap.fill(note, 165) for note in notes if note)
     picture.supxlabel(text, x=0.012, ha="left", fontsize=8.8, color=MUTED, linespacing=1.35)
-
-
-def _parameters(row: Row) -> float:
-    return mean([float(trained.parameters) for trained in row.trained])
-
-
-def _seconds(row: Row) -> float:
-    return mean([trained.seconds for trained in row.trained])

@@ -8,7 +8,7 @@ from unroll.core.errors import ConfigError, StoreError
 from unroll.core.params import Params
 from unroll.pipeline import chain, check
 from unroll.stages.common.task import Task
-from unroll.workbench.doctor import environment, raw_files, refused_rows, task_state
+from unroll.workbench.doctor import environment, raw_files, task_state
 from unroll.workbench.doctor.findings import Finding, fault, fine
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def examine(root: Path, name: str | None) -> Iterator[tuple[str, Finding]]:
 
 def _task(task: Task, stale: list[str]) -> Iterator[Finding]:
     yield from raw_files.look(task)
-    yield from refused_rows.look(task)
+    yield from task_state.rows(task)
     yield from task_state.device(task.train_config())
     if (task.layout.root / ".dvc").is_dir():
         yield from task_state.stages(task, stale)

@@ -56,12 +56,14 @@ def _python(project: dict[str, Any]) -> Iterator[Finding]:
 
 def _packages(root: Path, project: dict[str, Any]) -> Iterator[Finding]:
     """Installed versions against requirements.lock; a direct dependency of the project must be there."""
+    from packaging.utils import canonicalize_name
+
     try:
         pinned = dict(_PINNED.findall((root / "requirements.lock").read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError):
         yield note("packages", "no requirements.lock: versions are not compared")
         return
-    own = {_plain(re.split(r"[<>=!~\[; ]", line)[0]) for line in project.get("dependencies", [])}
+    own = {canonicalize_name(re.split(r"[<>=!~\[; ]", line)[0]) for line in project.get("dependencies", [])}
     missing, other = [], []
     for name, pin in pinned.items():
         try:
@@ -72,7 +74,7 @@ def _packages(root: Path, project: dict[str, Any]) -> Iterator[Finding]:
         if installed.split("+")[0] != pin.split("+")[0]:  # a build tag such as +cpu makes no other version
             other.append(f"{name} {installed} (pinned: {pin})")
     advice = "pip install -r requirements.lock"
-    if needed := [name for name in missing if _plain(name) in own]:
+    if needed := [name for name in missing if canonicalize_name(name) in own]:
         yield fault("packages", f"not installed: {_listed(needed)}", advice)
     elif missing:
         yield note("packages", f"{len(missing)} of requirements.lock are not installed: {_listed(missing)}", advice)
@@ -127,11 +129,6 @@ def _tracking(root: Path) -> Iterator[Finding]:
         return
     path = backend.database(root)
     yield fine("tracking", where if path is None or path.is_file() else f"{where}, made by the first run")
-
-
-def _plain(name: str) -> str:
-    """A package's name as indexes compare it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _listed(names: list[str]) -> str:

@@ -1,32 +1,19 @@
 """What a check showed, and what to do about it."""
 
+from functools import partial
 from typing import Literal, NamedTuple
-
-Level = Literal["fine", "note", "fault"]
 
 
 class Finding(NamedTuple):
-    """One thing that was checked; a fault stops a run or spoils its results, a note does not."""
+    """One thing that was checked; a fault stops a run or spoils its results, a note is worth knowing."""
 
-    level: Level
+    level: Literal["fine", "note", "fault"]
     area: str
     what: str
     advice: str = ""
 
 
-def fine(area: str, what: str) -> Finding:
-    """All is well."""
-    return Finding("fine", area, what)
-
-
-def note(area: str, what: str, advice: str = "") -> Finding:
-    """Worth knowing."""
-    return Finding("note", area, what, advice)
-
-
-def fault(area: str, what: str, advice: str) -> Finding:
-    """To be fixed."""
-    return Finding("fault", area, what, advice)
+fine, note, fault = partial(Finding, "fine"), partial(Finding, "note"), partial(Finding, "fault")
 
 
 def size(count: float) -> str:

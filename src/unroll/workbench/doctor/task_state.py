@@ -1,6 +1,7 @@
-"""What has become of a task so far: its device, its stages, its last run, its model."""
+"""What has become of a task so far: its rows, its device, its stages, its last run, its model."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from unroll.core import store
@@ -10,7 +11,43 @@ from unroll.pipeline.chain import STAGES, last_failure
 from unroll.pipeline.repro import processors
 from unroll.registry import register
 from unroll.stages.common.task import Task
+from unroll.stages.validate import rejected
 from unroll.workbench.doctor.findings import Finding, fault, fine, note
+
+SHOWN = 3
+"""Findings of a validation that are shown one by one."""
+
+
+def rows(task: Task) -> Iterator[Finding]:
+    """Nothing where no validation has ended, well or not."""
+    layout = task.layout
+    try:
+        result: Any = store.read_json(layout.state / "validation" / "result.json")
+        rows, aside, failures = int(result["rows"]), int(result["rejected_rows"]), list(result["failures"])
+        critical = len(failures) - int(result["expectations"]["failed"]["warning"])  # which come first
+    except (StoreError, KeyError, TypeError):
+        return
+    if aside:
+        path = layout.rejected / "rows.csv"
+        kept = path.relative_to(layout.root).as_posix()
+        what = f"{aside:,} of {rows:,} set aside ({100 * aside / max(rows, 1):.2g} %){_first(path)}"
+        yield note("rows", what, f"see {kept}, which has them with their reasons")
+    else:
+        yield fine("rows", f"{rows:,}, none set aside")
+    for number, line in enumerate(failures[:SHOWN]):
+        yield note("validation", line, "fix the files or the block" if number < critical else "")
+    if len(failures) > SHOWN:
+        page = (layout.state / "validation" / "index.html").relative_to(layout.root).as_posix()
+        yield note("validation", f"{len(failures) - SHOWN} more findings", f"see {page}")
+
+
+def _first(path: Path) -> str:
+    """The first of the rows set aside; nothing where the list is missing."""
+    try:
+        listed = rejected.read(path)
+    except StoreError:
+        return ""
+    return f"; the first: {listed[0].text()}" if listed else ""
 
 
 def device(train: TrainConfig) -> Iterator[Finding]:

@@ -73,12 +73,7 @@ def _write_names(axes: "Axes", frame: "pd.DataFrame", colours: Sequence[str]) ->
 
 
 def _place(
-    axes: "Axes",
-    name: str,
-    place: tuple[float, float],
-    colour: str,
-    inside: "Bbox",
-    taken: Sequence["Bbox"],
+    axes: "Axes", name: str, place: tuple[float, float], colour: str, inside: "Bbox", taken: Sequence["Bbox"]
 ) -> "Bbox | None":
     """Write ``name`` on the first side of its dot that is free; the room it takes, None where no side is."""
     for right, up, across, along in SIDES:

@@ -143,46 +143,29 @@ def gradient_table(diagnosis: Diagnosis) -> "pd.DataFrame":
     """A row a distance."""
     import pandas as pd
 
+    columns = ["cell", "weights", "recurrent_matrix_times", "part", "layer", "direction", "state", "distance"]
     rows = [
-        {
-            "cell": measured.cell,
-            "weights": measured.weights,
-            "recurrent_matrix_times": measured.factor,
-            "part": measured.part,
-            "layer": flow.layer + 1,
-            "direction": "backward" if flow.direction else "forward",
-            "state": flow.part,
-            "distance": distance,
-            "gradient_norm": norm,
-            "sequences": count,
-        }
-        for measured in [*diagnosis.cells, *(one for one in diagnosis.scaled if one.factor != 1.0)]
-        for flow in measured.flows
+        (one.cell, one.weights, one.factor, one.part, flow.layer + 1, ("forward", "backward")[flow.direction],
+         flow.part, distance, norm, count)
+        for one in [*diagnosis.cells, *(one for one in diagnosis.scaled if one.factor != 1.0)]
+        for flow in one.flows
         for distance, (norm, count) in enumerate(zip(flow.norm_D, flow.sequences_D, strict=True))
-    ]
-    return pd.DataFrame(rows).drop_duplicates(ignore_index=True)
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=[*columns, "gradient_norm", "sequences"]).drop_duplicates(ignore_index=True)
 
 
 def clipping_table(diagnosis: Diagnosis) -> "pd.DataFrame":
     """A row a step, with and without clipping."""
     import pandas as pd
 
-    return pd.DataFrame(
-        [
-            {
-                "cell": clipping.cell,
-                "recurrent_matrix_times": clipping.factor,
-                "optimizer": clipping.optimizer,
-                "clip_norm": bound,
-                "step": step.step,
-                "loss": step.loss,
-                "gradient_norm": step.norm,
-            }
-            for clipping in diagnosis.clippings
-            for bound, steps in ((None, clipping.free), (clipping.clip_norm, clipping.clipped))
-            for step in steps
-        ]
-    )
+    rows = [
+        (one.cell, one.factor, one.optimizer, bound, step.step, step.loss, step.norm)
+        for one in diagnosis.clippings
+        for bound, steps in ((None, one.free), (one.clip_norm, one.clipped))
+        for step in steps
+    ]
+    columns = ["cell", "recurrent_matrix_times", "optimizer", "clip_norm", "step", "loss", "gradient_norm"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _cells(text: str) -> list[Cell]:

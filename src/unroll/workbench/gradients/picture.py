@@ -22,20 +22,10 @@ if TYPE_CHECKING:
     from unroll.workbench.gradients.clipping import Step
     from unroll.workbench.gradients.flow import Flow
 
-COLOURS: dict[Cell, str] = {
-    "rnn": PALETTE[1],
-    "lstm": PALETTE[0],
-    "gru": PALETTE[2],
-    "rnn_relu": PALETTE[4],
-    "rnn_sigmoid": PALETTE[3],
-}
+COLOURS: dict[Cell, str] = dict(zip(("lstm", "rnn", "gru", "rnn_sigmoid", "rnn_relu"), PALETTE, strict=False))
 NAMES: dict[Cell, str] = {
-    "rnn": "RNN (tanh)",
-    "rnn_relu": "RNN (ReLU)",
-    "rnn_sigmoid": "RNN (sigmoid)",
-    "lstm": "LSTM",
-    "gru": "GRU",
-}
+    "rnn": "RNN (tanh)", "rnn_relu": "RNN (ReLU)", "rnn_sigmoid": "RNN (sigmoid)", "lstm": "LSTM", "gru": "GRU",
+}  # fmt: skip
 SHADES = (PALETTE[5], MUTED, PALETTE[4], PALETTE[1])
 """The colours of the factors, from the smallest."""
 FEW = 0.1

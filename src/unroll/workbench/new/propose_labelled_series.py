@@ -9,7 +9,7 @@ import numpy as np
 from unroll.core.errors import DataError
 from unroll.datasets.files import Plan
 from unroll.problems.series_classification import lengths
-from unroll.workbench.new import later_rows, parts
+from unroll.workbench.new import parts
 from unroll.workbench.new.blocks import Line, Proposal, lines
 from unroll.workbench.new.label_counts import Labels
 from unroll.workbench.new.session import Session
@@ -80,12 +80,12 @@ def _read(session: Session) -> tuple[Plan, _Series, Survey, Mapping[str, list[ob
     block, series = session.block(), _Series()
     plan = session.plan(block)
     survey = session.read(plan, series.add)
-    later = later_rows.look(plan, survey, session.request.given)
-    if later.keys:
-        plan, series = session.plan({**block, **later.keys}), _Series()
+    keys, whys = survey.later(plan, session.request.given)
+    if keys:
+        plan, series = session.plan({**block, **keys}), _Series()
         survey = session.read(plan, series.add)
     survey.require_usable()
-    return plan, series, survey, later.whys
+    return plan, series, survey, whys
 
 
 def _require_one_length(lengths: Mapping[str, tuple[int, int, str]]) -> None:

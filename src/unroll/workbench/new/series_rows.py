@@ -12,10 +12,10 @@ from unroll.datasets.files import Plan
 from unroll.datasets.files.columns.ends import Marker
 from unroll.datasets.files.infer.series_columns_seen import NoNumbersError, plain_number
 from unroll.datasets.files.tables.series_builder import named
-from unroll.workbench.new import later_rows, rhythm, series_columns
+from unroll.workbench.new import rhythm, series_columns
 from unroll.workbench.new.rhythm import Rhythm
 from unroll.workbench.new.session import Session
-from unroll.workbench.new.survey import FEW, Survey
+from unroll.workbench.new.survey import FEW, PASSES, Survey
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -238,16 +238,16 @@ def _completed(files: SeriesFiles) -> SeriesFiles:
     Where they then cannot be read, few rows that are set aside stay so; for many of them the error is raised.
     """
     given = {*files.session.request.given}
-    for _ in range(later_rows.PASSES + 1):
-        later = later_rows.look(files.plan, files.survey, given)
-        if not later.keys:
+    for _ in range(PASSES + 1):
+        keys, whys = files.survey.later(files.plan, given)
+        if not keys:
             break
         try:
-            files = files.again(later.keys, {key: [*files.whys.get(key, ()), *why] for key, why in later.whys.items()})
+            files = files.again(keys, {key: [*files.whys.get(key, ()), *why] for key, why in whys.items()})
         except DataError as error:
             if files.survey.aside_share > FEW:
-                raise DataError(f"{error} (read with {'; '.join(map(few, later.whys.values()))})") from None
-            if "time" not in later.keys:
+                raise DataError(f"{error} (read with {'; '.join(map(few, whys.values()))})") from None
+            if "time" not in keys:
                 break
             given.add("data.time")  # a few misspelt times do not hide the markers
     return _without_ordinary(files)

@@ -1,12 +1,20 @@
-"""All rows of a block's files, read once: how many there are, how many cannot be used and why, and facts of them."""
+"""All rows of a block's files, read once: how many there are, how many cannot be used and why, and facts of them.
 
-from collections.abc import Sequence
+What they ask of the block that the first rows did not show follows from these.
+"""
+
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from unroll.core.errors import DataError
 from unroll.datasets.common.base import Rejected
+from unroll.datasets.files import Plan
+from unroll.datasets.files.columns import clock
+from unroll.datasets.files.columns.ends import Marker
 from unroll.datasets.files.columns.watch import Watch
+from unroll.datasets.files.config import TimeColumns, plain
+from unroll.datasets.files.infer.series_columns_seen import plain_number
 
 SPARE = 1.5
 """How many times the rows set aside now may be set aside later."""
@@ -15,6 +23,8 @@ FEW = 0.03
 MOST_ASIDE = 0.5
 KINDS, OTHER = 100, ("", "")
 """Columns and reasons that are told apart, and what stands for further ones."""
+PASSES = 3
+"""How often files are read again for what the pass before has shown: one marker may hide another."""
 
 
 @dataclass
@@ -65,3 +75,30 @@ class Survey:
                 f"{self.aside:,} of {self.rows + self.aside:,} rows cannot be used; the first: "
                 f"{self.first_aside or 'there is none'}"
             )
+
+    def later(self, plan: Plan, given: Collection[str]) -> tuple[dict[str, Any], dict[str, list[object]]]:
+        """Keys of the ``data`` block that all rows ask for with other values, and the reasons of each.
+
+        Keys that are ``given``, such as ``data.missing``, stay as they are.
+        """
+        keys, whys, time = dict[str, Any](), dict[str, list[object]](), plan.config.time
+        if isinstance(time, TimeColumns) and self.watch.times and "data.time" not in given:
+            unread = set(self.facts.get("formats_not_there", ()))
+            if new := clock.further(self.watch.times, time.formats):
+                first = [form for form in time.formats if form not in unread]
+                formats = [*first, *new, *(form for form in time.formats if form in unread)]
+                keys["time"] = {**plain(plan.config)["time"], "formats": formats}
+                whys["time"] = [f"{', '.join(new)} as in {self.watch.first_time}"]
+        if "data.missing" not in given and plan.config.kind in ("series", "labelled_series"):
+            markers, words = self._markers(plan), self.watch.words
+            if markers or words:
+                numbers = sorted({plain_number(marker.number) for marker in markers})
+                keys["missing"] = [*(plan.config.missing or ()), *words, *numbers]
+                whys["missing"] = [*(f"{word} stands at first in {where}" for word, where in words.items()), *markers]
+        return keys, whys
+
+    def _markers(self, plan: Plan) -> list[Marker]:
+        """Numbers that may stand for missing values; none that is ordinary in the first rows of another column."""
+        columns = [plan.inferred.columns[name] for name in plan.config.values or () if name in plan.inferred.columns]
+        markers = self.watch.ends.markers()
+        return [marker for marker in markers if not any(column.has_within(marker.number) for column in columns)]
