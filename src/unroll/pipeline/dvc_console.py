@@ -5,7 +5,7 @@ the installed DVC, and fails when they change.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 VERIFIED = "3.67"
@@ -18,7 +18,6 @@ class Event(NamedTuple):
     stage: str = ""
 
 
-_WOULD_RUN = re.compile(r"^Running stage '(\w+)@(.+)':$")
 _STARTED = re.compile(r"^Running stage '(\w+)@")
 _COMMAND = re.compile(r"^> ()")
 _RESTORED = re.compile(r"^Stage '(\w+)@.+' is cached - skipping run")
@@ -36,11 +35,6 @@ def event(line: str) -> Event | None:
     if match := _FAILED.match(line):
         return Event("failed", match[1])
     return Event("command") if _COMMAND.match(line) else None
-
-
-def stages_to_run(lines: Iterable[str]) -> list[tuple[str, str]]:
-    """Stage and task of each stage that ``dvc repro --dry`` would run."""
-    return [(match[1], match[2]) for line in lines if (match := _WOULD_RUN.match(line))]
 
 
 def is_busy(lines: Sequence[str]) -> bool:

@@ -1,12 +1,15 @@
 """``unroll ci plan``: which tasks a change concerns, from DVC alone, without any data."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from unroll.core.params import Params
-from unroll.pipeline import chain, dvc_console
+from unroll.pipeline import chain
 from unroll.stages import fingerprint
 from unroll.stages.common.task import Task
+from unroll.tracking import dvc_lock
 
 
 def plan(root: Path, names: Sequence[str] = ()) -> dict[str, list[str]]:
@@ -21,7 +24,18 @@ def plan(root: Path, names: Sequence[str] = ()) -> dict[str, list[str]]:
     chain.require_repository(root)
     for name in tasks:
         fingerprint.write(Task.open(root, name))
-    lines = chain.dvc(root, "repro", "--dry", "--allow-missing", *(f"register@{name}" for name in tasks)).splitlines()
-    stale = set(dvc_console.stages_to_run(lines))
-    stages = {name: [stage for stage in chain.STAGES if (stage, name) in stale] for name in tasks}
+    made = {path for outs in dvc_lock.outs(root).values() for path in outs}
+    status = json.loads(chain.dvc(root, "status", "--json", *(f"{s}@{t}" for t in tasks for s in chain.STAGES)) or "{}")
+    stale = {stage for stage, changes in status.items() if any(_concerns(change, made) for change in changes)}
+    stages = {name: [stage for stage in chain.STAGES if f"{stage}@{name}" in stale] for name in tasks}
     return {name: of_task for name, of_task in stages.items() if of_task}
+
+
+def _concerns(change: str | Mapping[str, Mapping[str, Any]], made: set[str]) -> bool:
+    """Whether the stage has to run for this, however much of what stages have ``made`` is here."""
+    if isinstance(change, str):  # another command
+        return True
+    return any(
+        state != "deleted" or not {path, str(Path(path).parent)} & made
+        for path, state in change.get("changed deps", {}).items()
+    )
