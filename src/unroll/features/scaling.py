@@ -48,8 +48,8 @@ def floats(column: "pd.Series[Any]") -> np.ndarray:
     if column.dtype == object:
         column = column.map(_bounded)
     with np.errstate(over="ignore"):
-        found: np.ndarray = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float32, na_value=np.nan)
-    return found
+        values: np.ndarray = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float32, na_value=np.nan)
+    return values
 
 
 def _bounded(cell: Any) -> Any:

@@ -20,11 +20,11 @@ def stratified(labels_N: np.ndarray, groups_N: np.ndarray, share: float, rng: np
     chosen = np.zeros(len(first), dtype=bool)
     for label in np.unique(labels_N[first]):
         members = rng.permutation(np.flatnonzero(labels_N[first] == label))
-        wanted = share * sizes[members].sum()
-        huge = sizes[members] > max(2 * wanted, 1)
+        size = share * sizes[members].sum()
+        huge = sizes[members] > max(2 * size, 1)
         members = np.concatenate([members[~huge], members[huge]])
         filled = np.cumsum(sizes[members])
-        take = int(np.searchsorted(filled, wanted, side="left")) + 1 if share > 0 else 0
+        take = int(np.searchsorted(filled, size, side="left")) + 1 if share > 0 else 0
         if share > 0:
             take = min(max(take, 1), len(members) - 1)
         chosen[members[:take]] = True

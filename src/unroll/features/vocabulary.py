@@ -20,12 +20,12 @@ class Vocabulary:
         self._numbers = {item: number for number, item in enumerate(self.items, start=1)}
 
     @classmethod
-    def fit(cls, found: Iterable[str], min_count: int, size: int | None = None) -> "Vocabulary":
-        """The most frequent items of ``found``, at most ``size``, each there at least ``min_count`` times.
+    def fit(cls, tokens: Iterable[str], min_count: int, size: int | None = None) -> "Vocabulary":
+        """The most frequent items of ``tokens``, at most ``size``, each there at least ``min_count`` times.
 
         Of equally frequent ones the first by code point: the same items in another order give the same numbers.
         """
-        counts = Counter(found)
+        counts = Counter(tokens)
         ranked = sorted(counts, key=lambda item: (-counts[item], item))
         return cls([item for item in ranked if counts[item] >= min_count][:size])
 
@@ -33,9 +33,9 @@ class Vocabulary:
         """How many numbers there are, the one for the unknown included."""
         return len(self.items) + 1
 
-    def encode(self, found: Iterable[str]) -> list[int]:
+    def encode(self, tokens: Iterable[str]) -> list[int]:
         """The number of each item, UNKNOWN where it has none."""
-        return [self._numbers.get(item, UNKNOWN) for item in found]
+        return [self._numbers.get(item, UNKNOWN) for item in tokens]
 
     def decode(self, numbers: Iterable[int], unknown: str = "<unk>") -> list[str]:
         """The item of each number."""

@@ -60,12 +60,12 @@ def read(path: Path, only: Collection[str] | None = None, first: int | None = No
     ...     read(Path(folder) / "v.txt", only={"gate"})
     WordVectors(words=['gate'], vectors_WD=array([[3., 4.]], dtype=float32))
     """
-    wanted = None if only is None else set(only)
+    selected = None if only is None else set(only)
     places: dict[str, int] = {}  # where each word stood
     rows: list[np.ndarray] = []
     reader = _Reader(path)
     for line in islice(reader.lines(), first):
-        if wanted is not None and line.word not in wanted:
+        if selected is not None and line.word not in selected:
             continue
         if line.word in places:
             raise reader.fault(f"{line.word!r} again; expected each word once, and line {places[line.word]} has it")
@@ -97,15 +97,15 @@ def initial(path: Path, words: Sequence[str], rng: np.random.Generator) -> Initi
     A mark of our own for links or names takes the vector of the mark that GloVe has for it.
     Raises DataError where the file has none of the words.
     """
-    asked = set(words)
-    found = read(path, asked | {ALSO[word] for word in asked & ALSO.keys()})
-    places = {word: place for place, word in enumerate(found.words)}
+    vocabulary = set(words)
+    stored = read(path, vocabulary | {ALSO[word] for word in vocabulary & ALSO.keys()})
+    places = {word: place for place, word in enumerate(stored.words)}
     places |= {word: places[also] for word, also in ALSO.items() if also in places and word not in places}
     found_V = np.array([word in places for word in words], dtype=bool)
     if not found_V.any():
         raise DataError(f"{path}: has none of the {len(words)} words asked for, such as {words[-1]!r}; expected some")
-    known = found.vectors_WD[[places[word] for word in words if word in places]]
-    vectors_VD = rng.normal(0.0, float(known.std()), (len(words), found.vectors_WD.shape[1])).astype(np.float32)
+    known = stored.vectors_WD[[places[word] for word in words if word in places]]
+    vectors_VD = rng.normal(0.0, float(known.std()), (len(words), stored.vectors_WD.shape[1])).astype(np.float32)
     vectors_VD[found_V] = known
     return Initial(vectors_VD, found_V)
 
@@ -183,8 +183,8 @@ class _Reader:
         parts = raw.rsplit(None, max(self.width, 1))
         if len(parts) <= max(self.width, 1):
             seen = f"a word and {len(parts) - 1} numbers" if parts else "empty"
-            wanted = f"{self.width} numbers" if self.width > 0 else "its numbers"
-            raise self.fault(f"{_shown(raw)}: {seen}; expected a word and {wanted}")
+            expected = f"{self.width} numbers" if self.width > 0 else "its numbers"
+            raise self.fault(f"{_shown(raw)}: {seen}; expected a word and {expected}")
         head, *numbers = parts
         before = head.split()
         if len(before) > 1 and _is_number(before[-1]):  # a few words of large files have a space in them: ". . ."

@@ -119,7 +119,7 @@ class Contestant:
 
     trained: Trained
     prepared: Prepared
-    asked: Questions
+    questions: Questions
 
     @classmethod
     def of(cls, trained: Trained, prepared: Prepared, metric: str) -> "Contestant":
@@ -205,12 +205,12 @@ def _compare(
 ) -> Challenge:
     metric, values = gate.metric, (ours.value(gate.metric), theirs.value(gate.metric))
     with _faults_are(Outcome.ROWS_DIFFER):
-        ours_M, theirs_M = common(ours.asked, theirs.asked)
+        ours_M, theirs_M = common(ours.questions, theirs.questions)
     our_scores = ours.scores()
     with _faults_are(Outcome.NOT_LOADED):
         their_scores = theirs.scores()
         score = float(values[1](their_scores.sums()))
-    if recorded and recorded.rows == fingerprint(theirs.asked) and not agree(score, recorded.score):
+    if recorded and recorded.rows == fingerprint(theirs.questions) and not agree(score, recorded.score):
         scores = f"{metric} {score:.4g} here and {recorded.score:.4g} when it was evaluated on the same rows"
         raise _Undecided(Outcome.NOT_LOADED, f"{scores}: this code does not read it as it was trained")
     pair = our_scores.take(ours_M), their_scores.take(theirs_M)
@@ -308,13 +308,13 @@ def rows_of(layout: Layout, metric: str) -> str:
     return fingerprint(problem.preparation.questions(Prepared.load(layout.prepared), "test", metric))
 
 
-def fingerprint(asked: Questions) -> str:
+def fingerprint(rows: Questions) -> str:
     """The SHA-256 over what is asked, row by row; equal if rows and truths are the same to the last bit."""
     import hashlib
 
-    digest = hashlib.sha256(json.dumps(dict(asked.about), sort_keys=True).encode())
-    digest.update(asked.key_N.astype("<i8").tobytes())
-    truth_N = asked.truth_N
+    digest = hashlib.sha256(json.dumps(dict(rows.about), sort_keys=True).encode())
+    digest.update(rows.key_N.astype("<i8").tobytes())
+    truth_N = rows.truth_N
     digest.update(json.dumps(truth_N.tolist()).encode() if truth_N.dtype == object else truth_N.tobytes())
     return digest.hexdigest()
 

@@ -103,7 +103,7 @@ class Dataset(ABC, Generic[D]):
     def parts(self, folder: Path, config: D) -> Iterator[Part]:
         """The same table in consecutive parts, where it may be larger than memory; all at once by default.
 
-        A part without rows has no columns. What ``found`` says in a later part adds to that of the earlier ones.
+        A part without rows has no columns. The findings of a later part add to those of the earlier ones.
         """
         yield Part(*self.table(folder, config))
 

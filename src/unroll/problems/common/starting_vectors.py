@@ -35,9 +35,9 @@ def write(name: str, words: Sequence[str], seed: int, folder: Path) -> dict[str,
     """
     path = Path(name).expanduser()
     path = path if path.is_absolute() else _path(name, project_root(folder))
-    asked = [word_vectors.UNKNOWN_WORD, *words]
+    vocabulary = [word_vectors.UNKNOWN_WORD, *words]
     try:
-        vectors_VE, found_V = word_vectors.initial(path, asked, np.random.default_rng(seed))
+        vectors_VE, found_V = word_vectors.initial(path, vocabulary, np.random.default_rng(seed))
     except DataError as error:
         raise DataError(f"prepare.vectors: {error}") from None
     store.write_array(folder / "vectors.npy", vectors_VE)
@@ -50,32 +50,32 @@ def files(name: str | None, root: Path) -> dict[str, Path]:
     return {} if name is None else {name: _path(name, root)}
 
 
-def disagreement(given: str | None, asked: Vectors) -> str | None:
-    """What is wrong where a network is to begin with vectors (``asked``) that no file gives."""
-    if asked == "learned" or given is not None:
+def disagreement(given: str | None, start: Vectors) -> str | None:
+    """What is wrong where a network is to begin with vectors (``start``) that no file gives."""
+    if start == "learned" or given is not None:
         return None
     return (
-        f"model.vectors: {asked!r} needs a file of word vectors, and prepare.vectors is null; "
+        f"model.vectors: {start!r} needs a file of word vectors, and prepare.vectors is null; "
         "expected a file there, or 'learned' here"
     )
 
 
-def file_fault(name: str | None, asked: Vectors, embedding: int, root: Path) -> str | None:
+def file_fault(name: str | None, start: Vectors, embedding: int, root: Path) -> str | None:
     """What is wrong with the file, or with a network beside it, as far as the beginning of the file tells."""
     if name is None:
         return None
     try:
-        return _misfit(asked, embedding, word_vectors.width(_path(name, root)))
+        return _misfit(start, embedding, word_vectors.width(_path(name, root)))
     except DataError as error:
         return f"prepare.vectors: {error}"
 
 
-def require(asked: Vectors, embedding: int, meta: Meta) -> None:
+def require(start: Vectors, embedding: int, meta: Meta) -> None:
     """Raises ConfigError where a network ``embedding`` wide cannot begin with the vectors that were prepared."""
     known = meta.get("vectors")
-    if fault := disagreement(known and known["sha256"], asked):
+    if fault := disagreement(known and known["sha256"], start):
         raise ConfigError(fault)
-    if known and (fault := _misfit(asked, embedding, known["width"])):
+    if known and (fault := _misfit(start, embedding, known["width"])):
         raise ConfigError(fault)
 
 
@@ -91,8 +91,8 @@ def facts(found_V: np.ndarray, ids: Mapping[str, np.ndarray]) -> dict[str, float
     }
 
 
-def _misfit(asked: Vectors, embedding: int, width: int) -> str | None:
-    if asked == "learned" or embedding == width:
+def _misfit(start: Vectors, embedding: int, width: int) -> str | None:
+    if start == "learned" or embedding == width:
         return None
     return f"model.embedding: {embedding} is not allowed; expected {width}, the width of prepare.vectors"
 

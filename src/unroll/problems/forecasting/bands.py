@@ -74,8 +74,8 @@ def stretches(
     """
     found_K = np.ones(len(BANDS))
     for number, band in enumerate(BANDS):
-        told = not number or reaches(len(truth_N), band, alike)
-        at_least = least if told else max(least, float(found_K[number - 1]))
+        is_shown = not number or reaches(len(truth_N), band, alike)
+        at_least = least if is_shown else max(least, float(found_K[number - 1]))
         found_K[number] = stretch(truth_N, median_N, edge_NK[:, number], band, alike, at_least)
     return found_K
 

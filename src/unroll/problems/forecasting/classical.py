@@ -110,26 +110,26 @@ def fit(
     that of an AR alone. ``horizons`` are steps from the window's last row. Raises DataError for an order or runs that
     do not fit, and TrainingError where an estimate does not exist.
     """
-    wanted = _checked(kind, _Runs(values_TF, np.asarray(runs_R2), target, lag, tuple(horizons)), order)
+    setting = _checked(kind, _Runs(values_TF, np.asarray(runs_R2), target, lag, tuple(horizons)), order)
     if kind != "var":
-        wanted = wanted.alone()
-    family = _family(kind, method, wanted)
+        setting = setting.alone()
+    family = _family(kind, method, setting)
     if order is not None:
         chosen = (order,) if isinstance(order, int) else tuple(order)
     elif criterion == "validation":
-        chosen = _best_on_validation(wanted, family, validation_runs_V2)
+        chosen = _best_on_validation(setting, family, validation_runs_V2)
     else:
         chosen = min(family.orders(), key=partial(family.criterion, criterion))
-    found, note = family.estimate(chosen)
+    forecast, note = family.estimate(chosen)
     if kind == "arma" and order is None:
         note += f"; orders up to ({MOST_ARMA}, {MOST_ARMA}) compared on the last {FEW_ROWS:,} rows"
     shown = f"{kind.upper()}({', '.join(map(str, chosen))})"
-    if not all(np.isfinite(each).all() for each in found):
+    if not all(np.isfinite(each).all() for each in forecast):
         raise TrainingError(f"{shown}: the estimate is no number; expected a series that varies")
     how = "" if order is not None else f" by {criterion if criterion == 'validation' else criterion.upper()}"
     if kind != "var":
-        found = _among(found, target, values_TF.shape[1])
-    return Affine(found.weights_HLF, found.bias_H, found.deviation_H, shown + how, chosen, note)
+        forecast = _among(forecast, target, values_TF.shape[1])
+    return Affine(forecast.weights_HLF, forecast.bias_H, forecast.deviation_H, shown + how, chosen, note)
 
 
 def _among(alone: _Map, target: int, series: int) -> _Map:
@@ -165,57 +165,57 @@ class _Family(NamedTuple):
     estimate: Callable[[tuple[int, ...]], tuple[_Map, str]]
 
 
-def _family(kind: Kind, method: Method, wanted: _Runs) -> _Family:
+def _family(kind: Kind, method: Method, setting: _Runs) -> _Family:
     if kind == "arma":
-        most = min(MOST_ARMA, wanted.lag)
+        most = min(MOST_ARMA, setting.lag)
         orders = [(p, q) for p in range(most + 1) for q in range(most + 1) if p + q]
-        few = wanted.last(FEW_ROWS)
+        few = setting.last(FEW_ROWS)
         return _Family(
-            lambda: orders, partial(_arma_criterion, few), lambda order: _arma(few, order)[0], partial(_arma, wanted)
+            lambda: orders, partial(_arma_criterion, few), lambda order: _arma(few, order)[0], partial(_arma, setting)
         )
     if kind == "ar" and method == "yule_walker":
         return _Family(
-            lambda: [(p,) for p in range(1, wanted.lag + 1)],
-            partial(_yule_walker_criterion, wanted),
-            lambda order: _ar(wanted, order)[0],
-            partial(_ar, wanted),
+            lambda: [(p,) for p in range(1, setting.lag + 1)],
+            partial(_yule_walker_criterion, setting),
+            lambda order: _ar(setting, order)[0],
+            partial(_ar, setting),
         )
 
     @cache
     def products() -> LaggedProducts:
-        return LaggedProducts(wanted.values_TF, _last_rows(wanted.runs_R2, wanted.lag), wanted.lag)
+        return LaggedProducts(setting.values_TF, _last_rows(setting.runs_R2, setting.lag), setting.lag)
 
     return _Family(
         lambda: [(p,) for p in products().orders()],
         lambda kind, order: products().criterion(order[0], kind),
-        lambda order: _Map(*products().fit(order[0]).ahead(wanted.target, wanted.lag, wanted.horizons)),
-        partial(_least_squares, wanted),
+        lambda order: _Map(*products().fit(order[0]).ahead(setting.target, setting.lag, setting.horizons)),
+        partial(_least_squares, setting),
     )
 
 
-def _least_squares(wanted: _Runs, order: tuple[int, ...]) -> tuple[_Map, str]:
+def _least_squares(setting: _Runs, order: tuple[int, ...]) -> tuple[_Map, str]:
     """An AR or VAR by maximum likelihood given the first rows of each run."""
-    last_N = _last_rows(wanted.runs_R2, order[0])
-    products = LaggedProducts(wanted.values_TF, last_N, order[0])
+    last_N = _last_rows(setting.runs_R2, order[0])
+    products = LaggedProducts(setting.values_TF, last_N, order[0])
     products.check(order[0])
-    note = f"conditional maximum likelihood on {len(last_N):,} rows of {len(wanted.runs_R2)} runs"
-    return _Map(*products.fit(order[0]).ahead(wanted.target, wanted.lag, wanted.horizons)), note
+    note = f"conditional maximum likelihood on {len(last_N):,} rows of {len(setting.runs_R2)} runs"
+    return _Map(*products.fit(order[0]).ahead(setting.target, setting.lag, setting.horizons)), note
 
 
-def _ar(wanted: _Runs, order: tuple[int, ...]) -> tuple[_Map, str]:
+def _ar(setting: _Runs, order: tuple[int, ...]) -> tuple[_Map, str]:
     """An AR by Yule and Walker."""
-    model, rows = _yule_walker(wanted, order[0])
-    note = f"Yule-Walker on {rows:,} rows of {len(wanted.runs_R2)} runs"
-    return _Map(*model.ahead(0, wanted.lag, wanted.horizons)), note
+    model, rows = _yule_walker(setting, order[0])
+    note = f"Yule-Walker on {rows:,} rows of {len(setting.runs_R2)} runs"
+    return _Map(*model.ahead(0, setting.lag, setting.horizons)), note
 
 
-def _yule_walker_criterion(wanted: _Runs, kind: Information, order: tuple[int, ...]) -> float:
-    model, rows = _yule_walker(wanted, order[0])
+def _yule_walker_criterion(setting: _Runs, kind: Information, order: tuple[int, ...]) -> float:
+    model, rows = _yule_walker(setting, order[0])
     penalty = 2.0 if kind == "aic" else float(np.log(rows))
     return float(np.log(model.noise_FF[0, 0])) + penalty * (order[0] + 1) / rows
 
 
-def _yule_walker(wanted: _Runs, order: int) -> tuple[OneStep, int]:
+def _yule_walker(setting: _Runs, order: int) -> tuple[OneStep, int]:
     """Yule (1927) and Walker (1931), over all runs.
 
     Between the runs stand ``order`` zeros, which is the mean: no product reaches from one run into another, and the
@@ -223,14 +223,14 @@ def _yule_walker(wanted: _Runs, order: int) -> tuple[OneStep, int]:
     """
     from statsmodels.regression.linear_model import yule_walker
 
-    pieces = wanted.pieces()
+    pieces = setting.pieces()
     rows = sum(map(len, pieces))
     if rows <= order + 1:
         raise DataError(f"AR({order}): {rows} rows; expected more than {order + 1}")
     mean = sum(float(piece.sum()) for piece in pieces) / rows
     apart = np.concatenate([part for piece in pieces for part in (piece - mean, np.zeros(order))])
-    found = yule_walker(apart, order=order, method="mle", demean=False, result_object=True)
-    phi, noise = found.rho, found.sigma**2 * len(apart) / rows
+    estimate = yule_walker(apart, order=order, method="mle", demean=False, result_object=True)
+    phi, noise = estimate.rho, estimate.sigma**2 * len(apart) / rows
     return OneStep(phi[:, None, None], np.array([mean * (1 - phi.sum())]), np.array([[noise]])), rows
 
 
@@ -244,7 +244,7 @@ class _Arma(NamedTuple):
     converged: bool
 
 
-def _arma_fit(wanted: _Runs, order: tuple[int, ...]) -> _Arma:
+def _arma_fit(setting: _Runs, order: tuple[int, ...]) -> _Arma:
     """An ARMA by exact maximum likelihood, through statsmodels.
 
     The mean is that of the rows, which loses nothing in the limit (Brockwell & Davis 1991, 7.1). Between two runs
@@ -253,33 +253,33 @@ def _arma_fit(wanted: _Runs, order: tuple[int, ...]) -> _Arma:
     """
     from statsmodels.tsa.arima.model import ARIMA
 
-    pieces = wanted.pieces()
+    pieces = setting.pieces()
     mean = float(np.concatenate(pieces).mean())
     parts: list[np.ndarray] = []
     end = 0
-    for piece, (start, stop) in zip(pieces, wanted.runs_R2, strict=True):
-        gap = min(max(int(start) - end, wanted.lag), 10 * wanted.lag) if parts else 0
+    for piece, (start, stop) in zip(pieces, setting.runs_R2, strict=True):
+        gap = min(max(int(start) - end, setting.lag), 10 * setting.lag) if parts else 0
         parts += [np.full(gap, np.nan), piece - mean]
         end = int(stop)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of starting values; whether the search ended well is told in the note
         try:
-            found = ARIMA(np.concatenate(parts), order=(order[0], 0, order[1]), trend="n").fit()
+            fitted = ARIMA(np.concatenate(parts), order=(order[0], 0, order[1]), trend="n").fit()
         except (np.linalg.LinAlgError, ValueError) as error:
             raise TrainingError(f"ARMA{order}: statsmodels finds no estimate: {error}") from None
-    converged = bool(found.mle_retvals["converged"])
-    return _Arma(mean, np.asarray(found.params), float(found.aic), float(found.bic), converged)
+    converged = bool(fitted.mle_retvals["converged"])
+    return _Arma(mean, np.asarray(fitted.params), float(fitted.aic), float(fitted.bic), converged)
 
 
-def _arma_criterion(wanted: _Runs, kind: Information, order: tuple[int, ...]) -> float:
+def _arma_criterion(setting: _Runs, kind: Information, order: tuple[int, ...]) -> float:
     try:
-        found = _arma_fit(wanted, order)
+        fitted = _arma_fit(setting, order)
     except TrainingError:
         return float("inf")  # an order that cannot be estimated is not chosen
-    return found.aic if kind == "aic" else found.bic
+    return fitted.aic if kind == "aic" else fitted.bic
 
 
-def _arma(wanted: _Runs, order: tuple[int, ...]) -> tuple[_Map, str]:
+def _arma(setting: _Runs, order: tuple[int, ...]) -> tuple[_Map, str]:
     """An ARMA and its forecasts from a finite window.
 
     Filtering a window from the stationary prior gives the best linear predictor of the window, weights Γ⁻¹ γ_h with Γ
@@ -288,39 +288,39 @@ def _arma(wanted: _Runs, order: tuple[int, ...]) -> tuple[_Map, str]:
     """
     from statsmodels.tsa.arima_process import ArmaProcess
 
-    recent = wanted.last(MOST_ROWS)
+    recent = setting.last(MOST_ROWS)
     mean, params, *_, converged = _arma_fit(recent, order)
     p, q = order
     process = ArmaProcess(np.r_[1, -params[:p]], np.r_[1, params[p : p + q]])
-    gamma = process.acovf(wanted.lag + max(wanted.horizons)) * params[-1]
-    back_L = np.arange(wanted.lag)  # oldest row first, as in the window
+    gamma = process.acovf(setting.lag + max(setting.horizons)) * params[-1]
+    back_L = np.arange(setting.lag)  # oldest row first, as in the window
     toeplitz = gamma[np.abs(back_L[:, None] - back_L)]
-    apart_HL = np.array([gamma[wanted.lag - 1 - back_L + horizon] for horizon in wanted.horizons])
+    apart_HL = np.array([gamma[setting.lag - 1 - back_L + horizon] for horizon in setting.horizons])
     weights_HL = np.linalg.solve(toeplitz, apart_HL.T).T
     deviation_H = np.sqrt(gamma[0] - (weights_HL * apart_HL).sum(axis=1))
     rows = int(np.diff(recent.runs_R2, axis=1).sum())
-    whole = int(np.diff(wanted.runs_R2, axis=1).sum())
+    whole = int(np.diff(setting.runs_R2, axis=1).sum())
     note = f"exact maximum likelihood on the last {rows:,} of {whole:,} rows, {len(recent.runs_R2)} runs"
     note += "" if converged else "; the search for the maximum did not converge"
     return _Map(weights_HL[:, :, None], mean * (1 - weights_HL.sum(axis=1)), deviation_H), note
 
 
-def _best_on_validation(wanted: _Runs, family: _Family, runs_R2: np.ndarray | None) -> tuple[int, ...]:
+def _best_on_validation(setting: _Runs, family: _Family, runs_R2: np.ndarray | None) -> tuple[int, ...]:
     """The order whose squared errors on validation, summed over the horizons, are least."""
     if runs_R2 is None:
         raise DataError("criterion validation: no validation_runs_V2; expected ranges of rows")
-    last_N = _last_rows(np.asarray(runs_R2), wanted.lag, max(wanted.horizons))
+    last_N = _last_rows(np.asarray(runs_R2), setting.lag, max(setting.horizons))
     if not len(last_N):
-        raise DataError(f"criterion validation: no run holds {wanted.lag} + {max(wanted.horizons)} rows")
-    ahead_NH = last_N[:, None] + np.asarray(wanted.horizons)
-    truth_NH = wanted.values_TF[ahead_NH, wanted.target].astype(np.float64)
+        raise DataError(f"criterion validation: no run holds {setting.lag} + {max(setting.horizons)} rows")
+    ahead_NH = last_N[:, None] + np.asarray(setting.horizons)
+    truth_NH = setting.values_TF[ahead_NH, setting.target].astype(np.float64)
 
     def error(order: tuple[int, ...]) -> float:
         try:
-            found = family.trial(order)
+            trial = family.trial(order)
         except TrainingError:
             return float("inf")
-        guess_NH = product(found.weights_HLF, found.bias_H, wanted.values_TF, last_N)
+        guess_NH = product(trial.weights_HLF, trial.bias_H, setting.values_TF, last_N)
         return float(np.square(guess_NH - truth_NH).mean(axis=0).sum())
 
     return min(family.orders(), key=error)
@@ -332,25 +332,25 @@ def _last_rows(runs_R2: np.ndarray, lag: int, horizon: int = 1) -> np.ndarray:
     return np.concatenate(ranges) if ranges else np.empty(0, dtype=np.int64)
 
 
-def _checked(kind: Kind, wanted: _Runs, order: Order | None) -> _Runs:
+def _checked(kind: Kind, setting: _Runs, order: Order | None) -> _Runs:
     if kind not in get_args(Kind):
         raise DataError(f"kind {kind!r}: unknown; expected one of {', '.join(get_args(Kind))}")
-    runs_R2 = wanted.runs_R2
+    runs_R2 = setting.runs_R2
     if runs_R2.ndim != 2 or not len(runs_R2) or (runs_R2[:, 1] <= runs_R2[:, 0]).any():
         raise DataError(f"{kind}: runs of shape {runs_R2.shape}; expected at least one range [start, stop) of rows")
     for start, stop in runs_R2:
-        column = wanted.values_TF[start:stop] if kind == "var" else wanted.values_TF[start:stop, wanted.target]
+        column = setting.values_TF[start:stop] if kind == "var" else setting.values_TF[start:stop, setting.target]
         if not np.isfinite(column).all():
             raise DataError(f"{kind}: a missing value in rows {start} to {stop}; expected runs without one")
-    first = wanted.values_TF[runs_R2[0, 0], wanted.target]
-    if all((wanted.values_TF[start:stop, wanted.target] == first).all() for start, stop in runs_R2):
+    first = setting.values_TF[runs_R2[0, 0], setting.target]
+    if all((setting.values_TF[start:stop, setting.target] == first).all() for start, stop in runs_R2):
         raise DataError(f"{kind}: the target is {first} in all rows; expected a series that varies")
     if order is not None:
         parts = (order,) if isinstance(order, int) else tuple(order)
         expected = "(p, q)" if kind == "arma" else "p"
         fits = len(parts) == (2 if kind == "arma" else 1) and min(parts) >= (kind != "arma") and max(parts) > 0
-        if not fits or parts[0] > wanted.lag:
+        if not fits or parts[0] > setting.lag:
             raise DataError(
-                f"{kind}: order {order}; expected {expected} with p from 1 to the window's {wanted.lag} rows"
+                f"{kind}: order {order}; expected {expected} with p from 1 to the window's {setting.lag} rows"
             )
-    return wanted
+    return setting

@@ -77,9 +77,9 @@ class ForecastingModel(RecurrentConfig):
         if not isinstance(kind, str) or kind == "recurrent" or kind not in _KINDS:
             if kind != "recurrent":
                 raise ValueError(f"kind: {kind!r} is not allowed; expected recurrent, {', '.join(_KINDS)}")
-            found = handler(values)
-            found.require_agreement()
-            return found
+            block = handler(values)
+            block.require_agreement()
+            return block
         config = _KINDS[kind]
         if others := [key for key in values if key not in config.model_fields]:
             known = ", ".join(config.model_fields)

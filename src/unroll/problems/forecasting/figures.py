@@ -67,8 +67,8 @@ def _by_horizon(prepared: Prepared, scores: Scores, baselines: Mapping[str, Scor
 
     horizons = prepared.meta["horizons"]
     columns: dict[str, object] = {"horizon": horizons}
-    for name, found in {"network": scores, **baselines}.items():
-        named = metrics(found.sums(), horizons)
+    for name, part in {"network": scores, **baselines}.items():
+        named = metrics(part.sums(), horizons)
         columns[name] = [float(named[f"rmse{end}"]) for end in ends(horizons)]
     label = f"RMSE, {prepared.meta['target']}"
     return Figure("by_horizon", "lines", "Error by steps ahead", pd.DataFrame(columns), "horizon", "steps ahead", label)
@@ -108,12 +108,12 @@ def _cone(model: "ForecastModel", prepared: Prepared, scores: Scores) -> Iterato
         return
     steps = np.arange(1 - meta["lag"], meta["horizon"] + 1)
     frame = pd.DataFrame({"steps": steps, "truth": target_T[last + steps]}).set_index("steps")
-    asked = [0, *cone.steps]
+    with_now = [0, *cone.steps]
     now = target_T[last]
 
     def along(scaled_H: "torch.Tensor") -> "pd.Series[float]":
         values = arrays.unscale(scaled_H.float().cpu().numpy(), meta)
-        return pd.Series([now, *values], index=asked).reindex(range(meta["horizon"] + 1)).interpolate()
+        return pd.Series([now, *values], index=with_now).reindex(range(meta["horizon"] + 1)).interpolate()
 
     frame["forecast"] = along(cone.median_A)
     for number, band in enumerate(BANDS):
@@ -122,8 +122,8 @@ def _cone(model: "ForecastModel", prepared: Prepared, scores: Scores) -> Iterato
         frame[f"path_{number + 1}"] = along(path_A)
     time = pd.to_datetime(int(prepared.arrays["seconds"][last]), unit="s", utc=True)
     title = f"What was forecast at {time:%Y-%m-%d %H:%M}, and what came"
-    told = frame.reset_index(), "steps", "steps from the window's last row", meta["target"]
-    yield Figure("cone", "bands", title, *told, *_measured(scores, meta["horizons"], -1))
+    common = frame.reset_index(), "steps", "steps from the window's last row", meta["target"]
+    yield Figure("cone", "bands", title, *common, *_measured(scores, meta["horizons"], -1))
 
 
 def _autocorrelation(prepared: Prepared) -> Figure:

@@ -89,17 +89,17 @@ class OneStep:
             raise DataError(f"order {order}: needs windows of {order} rows; the window has {lag}")
         newest_first = np.zeros((order + 1, series))
         newest_first[0, target] = 1.0  # zero steps ahead: the last value
-        bias, variance, found = 0.0, 0.0, {}
+        bias, variance, forecasts = 0.0, 0.0, {}
         for horizon in range(1, max(horizons) + 1):
             psi_F = newest_first[0].copy()
             bias += float(psi_F @ self.intercept_F)
             variance += float(psi_F @ self.noise_FF @ psi_F)
             newest_first[:order] = psi_F @ self.coefficients_PFF + newest_first[1:]
-            found[horizon] = newest_first[:order][::-1].copy(), bias, variance
+            forecasts[horizon] = newest_first[:order][::-1].copy(), bias, variance
         weights_HLF = np.zeros((len(horizons), lag, series))
         for row, horizon in enumerate(horizons):
-            weights_HLF[row, lag - order :] = found[horizon][0]
-        return weights_HLF, np.array([found[h][1] for h in horizons]), np.sqrt([found[h][2] for h in horizons])
+            weights_HLF[row, lag - order :] = forecasts[horizon][0]
+        return weights_HLF, np.array([forecasts[h][1] for h in horizons]), np.sqrt([forecasts[h][2] for h in horizons])
 
 
 class LaggedProducts:

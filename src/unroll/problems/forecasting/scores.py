@@ -112,13 +112,13 @@ def forecast_scores(prepared: Prepared, split: Split, guess_NH: np.ndarray, edge
 def metrics(sums: np.ndarray, horizons: Sequence[int]) -> dict[str, np.ndarray]:
     """``Forecasting.metrics`` of summed statistics (…, 1 + H · (PLAIN + 2 K))."""
     count = sums[..., 0]
-    found: dict[str, np.ndarray] = {}
+    values: dict[str, np.ndarray] = {}
     for number, end in enumerate(ends(horizons)):
         size = PLAIN + 2 * len(BANDS)
         own = sums[..., 1 + number * size : 1 + (number + 1) * size]
         square, absolute, y, y2, persistent = np.moveaxis(own[..., :PLAIN], -1, 0)
         variance = y2 - y**2 / count
-        found |= {
+        values |= {
             f"r2{end}": _explained(square, np.where(variance > 1e-12 * y2, variance, 0)),  # less is rounding
             f"rmse{end}": np.sqrt(square / count),
             f"mae{end}": absolute / count,
@@ -126,8 +126,8 @@ def metrics(sums: np.ndarray, horizons: Sequence[int]) -> dict[str, np.ndarray]:
         }
         bands = own[..., PLAIN:] / count[..., None]
         names = (f"{what}_{band}{end}" for what in ("coverage", "width") for band in BANDS)
-        found |= dict(zip(names, np.moveaxis(bands, -1, 0), strict=True))
-    return found
+        values |= dict(zip(names, np.moveaxis(bands, -1, 0), strict=True))
+    return values
 
 
 def _explained(left: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -65,10 +65,10 @@ class LanguageLearning(Learning[LanguageModelModel]):
         bptt, (low, high), random = meta["bptt"], meta["bounds"]["train"], meta["partition"] == "random"
         each = (high - low - bptt) // (bptt if random else batch_size)
         if each < 1:
-            wanted = f"one for each of train.batch_size {batch_size} streams"
+            expected = f"one for each of train.batch_size {batch_size} streams"
             raise DataError(
                 f"text: {high - low} {UNITS[meta['level']]} in train; expected more than prepare.bptt {bptt} "
-                f"and {'as many again' if random else wanted}"
+                f"and {'as many again' if random else expected}"
             )
         start = low + int(rng.integers(bptt))
         if random:

@@ -149,15 +149,15 @@ def _joined(groups: Sequence[_Group]) -> list[_Group]:
     by_form: dict[str, list[_Group]] = {}
     for group in groups:
         by_form.setdefault(_form(group.state), []).append(group)
-    found = []
+    joined = []
     for same in by_form.values():
         if len(same) > 1:
             state = _mapped(lambda parts: torch.cat(parts, dim=-2), *(group.state for group in same))
             texts = [text for group in same for text in group.texts]
-            found.append(_Group(texts, [ids for group in same for ids in group.following], state))
+            joined.append(_Group(texts, [ids for group in same for ids in group.following], state))
         else:
-            found += same
-    return found
+            joined += same
+    return joined
 
 
 def _form(state: Any) -> str:

@@ -72,8 +72,8 @@ class LanguageAnswering(Answering):
             if not language.tokens(text):
                 raise TableError(f"{text!r}; expected a text that is not empty", row=row, column="text")
         options = [verse.options(frame, row) for row in range(len(texts))]
-        found = continuations(model, language, texts, options)
-        return pd.DataFrame({"continuation": pd.array(found, dtype="str")})
+        drawn = continuations(model, language, texts, options)
+        return pd.DataFrame({"continuation": pd.array(drawn, dtype="str")})
 
 
 class Generation(TextGeneration):

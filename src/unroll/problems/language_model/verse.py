@@ -76,8 +76,8 @@ def places(characters: Sequence[str]) -> np.ndarray:
     letters_N = np.array([character.isalpha() for character in characters], dtype=bool)
     here_N = np.arange(1, len(letters_N) + 1)
     before_N = np.maximum.accumulate(np.where(letters_N, 0, here_N))
-    found: np.ndarray = np.minimum(here_N - before_N, LAST_PLACE)
-    return found
+    places_N: np.ndarray = np.minimum(here_N - before_N, LAST_PLACE)
+    return places_N
 
 
 def options(frame: "pd.DataFrame", row: int) -> Options:
@@ -85,12 +85,12 @@ def options(frame: "pd.DataFrame", row: int) -> Options:
 
     Raises TableError for row and column of a value out of LIMITS.
     """
-    found = {}
+    checked = {}
     for name, default in DEFAULTS.items():
-        told = name in frame and bool(frame[name].notna().iloc[row])
-        (value,) = frame[name].iloc[[row]].tolist() if told else [default]
-        found[name] = option(name, value, functools.partial(TableError, row=row + 1, column=name))
-    return Options(**found)
+        is_given = name in frame and bool(frame[name].notna().iloc[row])
+        (value,) = frame[name].iloc[[row]].tolist() if is_given else [default]
+        checked[name] = option(name, value, functools.partial(TableError, row=row + 1, column=name))
+    return Options(**checked)
 
 
 def option(name: str, value: Any, fault: Callable[[str], UnrollError]) -> Any:

@@ -26,11 +26,11 @@ def split(text: str) -> tuple[list[str], np.ndarray]:
     >>> counts.tolist()
     [5, 5, 3, 3, 3, 1, 10, 4, 1, 1]
     """
-    found = list(_TOKEN.finditer(text))
-    ends = np.array([0, *(match.end() for match in found)])
-    if found:
+    matches = list(_TOKEN.finditer(text))
+    ends = np.array([0, *(match.end() for match in matches)])
+    if matches:
         ends[-1] = len(text)
-    return [match.group() for match in found], np.diff(ends)
+    return [match.group() for match in matches], np.diff(ends)
 
 
 def tight(tokens: Sequence[str], counts_N: np.ndarray) -> tuple[list[str], list[str]]:
@@ -82,14 +82,14 @@ def places(tokens: Sequence[str]) -> np.ndarray:
     >>> places(["a", ",", "b", BREAK, "c"]).tolist()
     [1, 0, 2, 0, 1]
     """
-    found, place = np.zeros(len(tokens), dtype=np.int64), 0
+    places_N, place = np.zeros(len(tokens), dtype=np.int64), 0
     for number, kind in enumerate(_kind(token) for token in tokens):
         if kind in ("word", "unknown"):
             place += 1
-            found[number] = min(place, LAST_PLACE)
+            places_N[number] = min(place, LAST_PLACE)
         elif kind == "line break":
             place = 0
-    return found
+    return places_N
 
 
 def spelling(tokens: Sequence[str], train: Iterable[str]) -> np.ndarray:

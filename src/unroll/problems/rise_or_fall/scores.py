@@ -85,9 +85,9 @@ class DirectionScoring(Scoring[RiseOrFallPrepare]):
         yield classification.class_figure(cells, CLASSES)
         rows = scores.table()
         bin_N = np.minimum((rows["probability"] * BINS).astype(int), BINS - 1)
-        found = rows.assign(rise=rows["truth"] == "rise").groupby(bin_N)[["probability", "rise"]].mean()
-        mean = found["probability"]
-        frame = pd.DataFrame({"probability": mean, "ideal": mean, "rose": found["rise"]})
+        bins = rows.assign(rise=rows["truth"] == "rise").groupby(bin_N)[["probability", "rise"]].mean()
+        mean = bins["probability"]
+        frame = pd.DataFrame({"probability": mean, "ideal": mean, "rose": bins["rise"]})
         title = "How often it rose, by the probability given"
         yield Figure("reliability", "lines", title, frame, "probability", "probability of a rise", "share of rises")
         chances = rows[["probability"]]

@@ -38,8 +38,8 @@ def of_scores(scores: Scores) -> Iterator[Figure]:
     yield Figure("questions", "table", "Questions of the test part, wrong answers first", shown)
     for name, labels in scores.groups.items():
         column, label = _AXES[name]
-        found = [(group, scores.statistics_NK[labels == group].sum(axis=0)) for group in _largest(labels)]
-        bars = [{column: group, **wrong_share(int(count), int(exact))} for group, (count, exact, *_) in found]
+        totals = [(group, scores.statistics_NK[labels == group].sum(axis=0)) for group in _largest(labels)]
+        bars = [{column: group, **wrong_share(int(count), int(exact))} for group, (count, exact, *_) in totals]
         title = f"Wrong answers by {label}"
         measured = "share of wrong answers, with Wilson's intervals"
         yield Figure(f"error_{name}", "bars", title, pd.DataFrame(bars), column, label, measured)

@@ -69,13 +69,13 @@ class PairAnswering(Answering):
 
         network, sources = sequence_network(model), _sources(frame, meta)
         (temperature_N, seeds), flat = _sampling(frame), pairs.encode_sources(sources, meta)
-        found = answer(network, meta, flat, np.arange(len(sources)), FEW)
+        best = answer(network, meta, flat, np.arange(len(sources)), FEW)
         if temperature_N.any():
             warm_N = temperature_N > 0
             drawn = draw(network, meta, flat, np.where(warm_N, temperature_N, 1.0), seeds)
-            texts = [drawn[0][row] if warm else found[0][row] for row, warm in enumerate(warm_N)]
-            found = texts, np.where(warm_N, drawn[1], found[1])
-        return pd.DataFrame({"answer": pd.Series(found[0], dtype="str"), "probability": found[1]})
+            texts = [drawn[0][row] if warm else best[0][row] for row, warm in enumerate(warm_N)]
+            best = texts, np.where(warm_N, drawn[1], best[1])
+        return pd.DataFrame({"answer": pd.Series(best[0], dtype="str"), "probability": best[1]})
 
 
 class Sums(Addition):
@@ -151,14 +151,14 @@ def _sources(frame: "pd.DataFrame", meta: Meta) -> list[str]:
         raise TableError(
             f"column 'source' is missing; expected it among {', '.join(map(str, frame.columns))}", column="source"
         )
-    found: list[str] = frame["source"].tolist()
+    sources: list[str] = frame["source"].tolist()
     if pairs.unit(meta) == "numbers":
-        number_vectors.rows(found, lambda row, fault: _fault(row + 1, fault), meta["longest_source"])
-        return found
+        number_vectors.rows(sources, lambda row, fault: _fault(row + 1, fault), meta["longest_source"])
+        return sources
     check = _require_known if pairs.whole_sources(meta) else _require_readable
-    for row, text in enumerate(found, start=1):
+    for row, text in enumerate(sources, start=1):
         check(row, text, meta)
-    return found
+    return sources
 
 
 def _fault(row: int, fault: str) -> TableError:
@@ -186,7 +186,7 @@ def _require_known(row: int, text: object, meta: Meta) -> None:
 
 def _sampling(frame: "pd.DataFrame") -> tuple[np.ndarray, list[int]]:
     """Temperature and seed of each row, 0 where none is told; at temperature 0 nothing is drawn."""
-    asked = {}
+    options = {}
     for name, (low, high) in SAMPLING.items():
         values = frame[name].where(frame[name].notna(), 0).tolist() if name in frame else [0] * len(frame)
         for row, value in enumerate(values, start=1):
@@ -195,5 +195,5 @@ def _sampling(frame: "pd.DataFrame") -> tuple[np.ndarray, list[int]]:
                 kind = "a whole number" if name == "seed" else "a number"
                 expected = f"expected {kind} from {low:g} to {high:g}"
                 raise TableError(f"{value!r:.60}; {expected}", row=row, column=name)
-        asked[name] = values
-    return np.array(asked["temperature"], dtype=np.float64), [int(seed) for seed in asked["seed"]]
+        options[name] = values
+    return np.array(options["temperature"], dtype=np.float64), [int(seed) for seed in options["seed"]]

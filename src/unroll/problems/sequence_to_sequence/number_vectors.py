@@ -17,7 +17,7 @@ def rows(texts: Sequence[object], fault: Callable[[int, str], DataError], width:
     >>> rows(["0.5 -2", "1e3 7"], in_table("pairs", "source")).tolist()
     [[0.5, -2.0], [1000.0, 7.0]]
     """
-    found: list[list[float]] = []
+    vectors: list[list[float]] = []
     as_many = ", as the first row has" if width is None else ""
     for number, text in enumerate(texts):
         parts = text.split() if isinstance(text, str) else []
@@ -29,8 +29,8 @@ def rows(texts: Sequence[object], fault: Callable[[int, str], DataError], width:
         width = width or len(parts)
         if len(parts) != width:
             raise fault(number, f"{len(parts)} numbers; expected {width}{as_many}")
-        found.append([float(part) for part in parts])
-    return np.array(found, dtype=np.float32).reshape(len(found), width or 0)
+        vectors.append([float(part) for part in parts])
+    return np.array(vectors, dtype=np.float32).reshape(len(vectors), width or 0)
 
 
 def in_table(table: str, column: str) -> Callable[[int, str], DataError]:

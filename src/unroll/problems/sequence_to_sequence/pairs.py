@@ -24,8 +24,8 @@ def whole_sources(meta: Meta) -> bool:
 
 def unit(meta: Meta) -> SourceUnit:
     """What a source is made of."""
-    found: SourceUnit = meta.get("source_unit", "character")
-    return found
+    source_unit: SourceUnit = meta.get("source_unit", "character")
+    return source_unit
 
 
 def encode_sources(sources: Sequence[str], meta: Meta) -> Flat:
@@ -57,6 +57,6 @@ def texts_of(prepared: Prepared, column: str, index: np.ndarray) -> list[str]:
         return [named[number] for number in flat(prepared, column).ids_C[index].tolist()]
     if column == "source" and unit(meta) == "numbers":
         return [number_vectors.text(row_D) for row_D in flat(prepared, column).padded(index)[0]]
-    found = strings.decode(flat(prepared, column), index, meta[f"{column}_characters"])
+    texts = strings.decode(flat(prepared, column), index, meta[f"{column}_characters"])
     back = column == "source" and meta["reverse_source"]
-    return [text[::-1] for text in found] if back else found
+    return [text[::-1] for text in texts] if back else texts

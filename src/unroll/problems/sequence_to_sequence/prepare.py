@@ -141,11 +141,11 @@ class Parting:
 
 def texts(table: "pd.DataFrame", column: str) -> list[str]:
     """A column's texts; raises DataError that names the row of what is no text, or empty."""
-    found: list[str] = table[column].tolist()
-    for row, text in enumerate(found):
+    strings: list[str] = table[column].tolist()
+    for row, text in enumerate(strings):
         if not isinstance(text, str) or not text:
             raise TableError(f"{text!r:.60}; expected a text that is not empty", row=row, column=column, table="pairs")
-    return found
+    return strings
 
 
 def unequal(sources: Sequence[str], targets: Sequence[str]) -> str | None:

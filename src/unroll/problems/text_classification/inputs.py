@@ -38,8 +38,8 @@ class TextAnswering(Answering):
         """The first test texts, as the source has them."""
         import pandas as pd
 
-        found = tokenization.unpack(flat(prepared, "raw"), np.asarray(prepared.arrays["test"][:3]))
-        return pd.DataFrame({"text": pd.array([one.decode() for one in found], dtype="str")})
+        texts = tokenization.unpack(flat(prepared, "raw"), np.asarray(prepared.arrays["test"][:3]))
+        return pd.DataFrame({"text": pd.array([one.decode() for one in texts], dtype="str")})
 
     def predict(self, model: "nn.Module", meta: Meta, frame: "pd.DataFrame") -> "pd.DataFrame":
         """``label`` and the probability of each class for each ``text``."""

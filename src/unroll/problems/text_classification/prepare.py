@@ -80,7 +80,7 @@ class TextPreparation(Preparation[TextClassificationPrepare, TextClassificationM
             "word_ngrams": list(config.word_ngrams),
             "examples": {split: len(index) for split, index in rows.items()},
             "texts_left_out": len(raw) - sum(map(len, rows.values())),
-            "texts_cut": sum(len(found) > config.max_tokens for found in words),
+            "texts_cut": sum(len(tokens) > config.max_tokens for tokens in words),
             **({"vectors": vectors} if vectors else {}),
         }
 
@@ -143,16 +143,16 @@ def _vector_facts(prepared: Prepared, index: Mapping[Split, np.ndarray]) -> dict
 
 def strings(frame: "pd.DataFrame", column: str, what: str = "labelled text", first: int = 0) -> list[str]:
     """The texts of a column; ``first`` is the number of the first row in messages."""
-    found: list[str] = frame[column].tolist()
-    for row, one in enumerate(found, start=first):
+    texts: list[str] = frame[column].tolist()
+    for row, one in enumerate(texts, start=first):
         if not isinstance(one, str) or not one.strip():
             raise TableError(f"{one!r:.60}; expected a text that is not empty", row=row, column=column, table=what)
-    return found
+    return texts
 
 
 def encode(words: Sequence[Sequence[str]], vocabulary: Vocabulary, max_tokens: int) -> Flat:
     """Token numbers of all texts; a text without a token is one unknown word."""
-    return tokenization.pack([vocabulary.encode(found[:max_tokens]) or [UNKNOWN] for found in words], np.int32)
+    return tokenization.pack([vocabulary.encode(tokens[:max_tokens]) or [UNKNOWN] for tokens in words], np.int32)
 
 
 def flat(prepared: Prepared, name: str) -> Flat:

@@ -64,8 +64,8 @@ def _expectations() -> list[Expectation]:
 
 def last_rows(prepared: Prepared, split: Split, index_B: np.ndarray | None = None) -> np.ndarray:
     """Row of the last input of each window, or of those numbered ``index_B``."""
-    found = starts.Windows(prepared.arrays[f"{split}_ranges"], prepared.meta["stride"])
-    return found.starts(np.arange(len(found)) if index_B is None else index_B) + int(prepared.meta["lag"]) - 1
+    windows = starts.Windows(prepared.arrays[f"{split}_ranges"], prepared.meta["stride"])
+    return windows.starts(np.arange(len(windows)) if index_B is None else index_B) + int(prepared.meta["lag"]) - 1
 
 
 def runs(prepared: Prepared, split: Split) -> np.ndarray:

@@ -29,16 +29,16 @@ def columns(config: SeriesPrepare) -> Sequence[str] | None:
 
 
 def prepare(
-    table: "pd.DataFrame", config: SeriesPrepare, asked: Sequence[int], folder: Path, fitted: Meta | None = None
+    table: "pd.DataFrame", config: SeriesPrepare, horizons: Sequence[int], folder: Path, fitted: Meta | None = None
 ) -> dict[str, Any]:
     """Arrays: ``values`` (T, F) scaled, ``calendar`` (T, C) codes, ``seconds`` (T,), a ``*_ranges`` a split.
 
-    ``asked`` are the rows, from a window's last one on, of which the target is asked for; a window needs all rows up to
-    the last of them, which the meta has as ``horizon``. Where missing values are filled in, ``missing`` (T, F) tells
+    ``horizons`` are the rows, from a window's last one on, of which the target is forecast; a window needs all rows up
+    to the last of them, which the meta has as ``horizon``. Where missing values are filled in, ``missing`` (T, F) tells
     which; where there are categories, ``categories`` their codes. With the meta of a trained model, ``fitted``, its
     sites, variables, scaler and words are taken.
     """
-    reach, bridge = max(asked), config.bridged_rows
+    reach, bridge = max(horizons), config.bridged_rows
     sites, variables = (fitted["sites"], fitted["variables"]) if fitted else (config.sites, config.variables)
     laid = series_table.lay_out(
         table, sites, variables, config.target, folder / "values.npy", config.categories, bridge
@@ -62,7 +62,7 @@ def prepare(
         breaks_T = filling.breaks(joined_T, [low for low, _ in bounds.values()])
         missing_TF = filling.fill(values, breaks_T, config.missing, bridge)
         store.write_array(folder / "missing.npy", missing_TF)
-        legal_T = _legal(missing_TF, target, config, asked)
+        legal_T = _legal(missing_TF, target, config, horizons)
         filled_T = np.isfinite(values).all(axis=1)
         more = {"missing": config.missing, "bridge": bridge, "rows_filled": int((filled_T & ~good_T).sum())}
         good_T = filled_T
@@ -73,16 +73,16 @@ def prepare(
     ranges = starts.runs(good_T, joined_T)
     counts = {}
     for split, (low, high) in bounds.items():
-        found = starts.split_windows(ranges, low, high, config.lag, reach, config.stride)
+        windows = starts.split_windows(ranges, low, high, config.lag, reach, config.stride)
         if legal_T is not None:
-            found = starts.only(found, legal_T)
-        if not len(found):
+            windows = starts.only(windows, legal_T)
+        if not len(windows):
             raise DataError(
                 f"split {split}: {high - low} rows hold no whole window of {config.lag} + {reach} rows "
                 "without a gap; expected at least one"
             )
-        store.write_array(folder / f"{split}_ranges.npy", found.ranges_R2)
-        counts[split] = len(found)
+        store.write_array(folder / f"{split}_ranges.npy", windows.ranges_R2)
+        counts[split] = len(windows)
     store.write_array(folder / "seconds.npy", laid.seconds_T)
     store.write_array(folder / "calendar.npy", calendar.codes(laid.seconds_T, config.calendar))
     return {
@@ -106,7 +106,7 @@ def prepare(
     }
 
 
-def _legal(missing_TF: np.ndarray, target: int, config: SeriesPrepare, asked: Sequence[int]) -> np.ndarray:
+def _legal(missing_TF: np.ndarray, target: int, config: SeriesPrepare, horizons: Sequence[int]) -> np.ndarray:
     """Whether a window may start at a row (T,), as far as filled values go: what is asked for was measured.
 
     An interpolated value tells of the next one: the last row of a window may have none, or the window would know what
@@ -115,10 +115,10 @@ def _legal(missing_TF: np.ndarray, target: int, config: SeriesPrepare, asked: Se
     rows = len(missing_TF)
     legal_T = np.ones(rows, dtype=bool)
     measured_T = ~missing_TF[:, target]
-    wanted = [(measured_T, config.lag - 1 + ahead) for ahead in asked]
+    needed = [(measured_T, config.lag - 1 + ahead) for ahead in horizons]
     if config.missing == "interpolate":
-        wanted.append((~np.asarray(missing_TF.any(axis=1)), config.lag - 1))
-    for good_T, ahead in wanted:
+        needed.append((~np.asarray(missing_TF.any(axis=1)), config.lag - 1))
+    for good_T, ahead in needed:
         legal_T[: rows - ahead] &= good_T[ahead:]
         legal_T[rows - ahead :] &= ahead == 0
     return legal_T
@@ -129,16 +129,16 @@ def _categories(
 ) -> list[dict[str, Any]]:
     """The words of each category that train has, or those ``known``; others get code 0."""
     codes = np.lib.format.open_memmap(path, mode="r+")
-    count, found = len(config.categories), []
+    count, numbers = len(config.categories), []
     for number, (name, words) in enumerate(zip(config.categories, laid.words, strict=True)):
         codes_TS = codes[:, number::count]
         if known is None:
             kept = categories.keep_known(codes_TS, train, words)
         else:
             kept = categories.renumber(codes_TS, words, known[number])
-        found.append({"name": name, "words": kept})
+        numbers.append({"name": name, "words": kept})
     codes.flush()
-    return found
+    return numbers
 
 
 def _target_column(laid: series_table.Series, config: SeriesPrepare) -> int:

@@ -50,8 +50,8 @@ def recent_windows(frame: "pd.DataFrame", meta: Mapping[str, Any]) -> tuple[np.n
             last_T = ~np.asarray(missing.any(axis=1))
     good = np.asarray(np.isfinite(scaled).all(axis=1))
     lag, runs_R2 = meta["lag"], starts.runs(good, joined)
-    found = starts.split_windows(runs_R2, 0, len(times), lag, horizon=0, stride=1)
-    last = found.starts(np.arange(len(found))) + lag - 1
+    windows = starts.split_windows(runs_R2, 0, len(times), lag, horizon=0, stride=1)
+    last = windows.starts(np.arange(len(windows))) + lag - 1
     last = last[last_T[last]]
     if not len(last):
         sites = f" for each of the sites {', '.join(meta['sites'])}" if meta["target_site"] else ""
@@ -108,8 +108,8 @@ def seconds(time: "pd.Series[Any]") -> np.ndarray:
     if len(bad):
         (seen,) = time.iloc[bad[:1]].tolist()
         raise TableError(f"{seen!r}; expected a time (ISO 8601, UTC)", row=int(bad[0]) + 1, column="time")
-    found: np.ndarray = parsed.dt.as_unit("s").astype("int64").to_numpy()
-    return found
+    seconds_T: np.ndarray = parsed.dt.as_unit("s").astype("int64").to_numpy()
+    return seconds_T
 
 
 def _require_single(stamps: np.ndarray, where: np.ndarray, site: str) -> None:

@@ -28,11 +28,11 @@ class Series(NamedTuple):
     words: list[list[str]] = []  # noqa: RUF012 - of each category, if there are any
 
 
-def choose(asked: str | Sequence[str], there: Sequence[str], what: str) -> list[str]:
+def choose(selection: str | Sequence[str], there: Sequence[str], what: str) -> list[str]:
     """The names asked for (``all`` is every one), or DataError that says which there are."""
-    if asked == "all":
+    if selection == "all":
         return list(there)
-    names = [asked] if isinstance(asked, str) else list(asked)
+    names = [selection] if isinstance(selection, str) else list(selection)
     for name in names:
         if name not in there:
             raise DataError(f"{what} {name!r} is not in the table; expected one of {', '.join(there)}")
@@ -59,7 +59,7 @@ def lay_out(
     names = choose(variables, there, "column")
     if target not in names:
         raise DataError(f"target {target!r} is not among the variables; expected one of {', '.join(names)}")
-    found = choose(categories, [str(c) for c in table.columns if c not in ("time", "site", *there)], "category")
+    categorical = choose(categories, [str(c) for c in table.columns if c not in ("time", "site", *there)], "category")
     code, levels = _site_codes(table)
     chosen = choose(sites, levels, "site")
     seconds = _seconds(table.pop("time"))
@@ -71,7 +71,7 @@ def lay_out(
         times = filling.bridge(times, step_s(times), bridge)
     shape = (len(times), len(chosen) * len(names))
     store.write_parts(path, shape, np.float32, _blocks(times, rows, seconds_S, columns, np.float32(np.nan)))
-    coded = [words.encode(table.pop(name), name) for name in found]
+    coded = [words.encode(table.pop(name), name) for name in categorical]
     if coded:
         blocks = _blocks(times, rows, seconds_S, [codes for codes, _ in coded], np.int16(0))
         store.write_parts(path.with_name("categories.npy"), (len(times), len(chosen) * len(coded)), np.int16, blocks)
@@ -143,8 +143,8 @@ def _blocks(
             first, stop = np.searchsorted(seconds, here[0]), np.searchsorted(seconds, here[-1], side="right")
             place = np.searchsorted(here, seconds[first:stop])
             for offset, column in enumerate(columns):
-                found = column[where][first:stop] if isinstance(where, slice) else column[where[first:stop]]
-                block[place, number * len(columns) + offset] = found
+                piece = column[where][first:stop] if isinstance(where, slice) else column[where[first:stop]]
+                block[place, number * len(columns) + offset] = piece
         yield block
 
 

@@ -75,10 +75,10 @@ def read_history(path: Path) -> "pd.DataFrame":
         history = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}: no history of epochs: {error}") from None
-    wanted = ("epoch", "train_loss", "validation_loss")
-    missing = [name for name in wanted if name not in history]
+    required = ("epoch", "train_loss", "validation_loss")
+    missing = [name for name in required if name not in history]
     if missing:
-        raise StoreError(f"{path}: column {missing[0]!r} is missing; expected {', '.join(wanted)}")
+        raise StoreError(f"{path}: column {missing[0]!r} is missing; expected {', '.join(required)}")
     return history
 
 
@@ -103,8 +103,8 @@ def comparison(metrics: Metrics, trained: Trained) -> Figure:
 
     headline = metrics["headline"]
     rows = [
-        {"name": name, "value": found[headline], "low": found[f"{headline}_low"], "high": found[f"{headline}_high"]}
-        for name, found in {render.NETWORK: metrics["test"], **metrics["baselines"]}.items()
+        {"name": name, "value": scores[headline], "low": scores[f"{headline}_low"], "high": scores[f"{headline}_high"]}
+        for name, scores in {render.NETWORK: metrics["test"], **metrics["baselines"]}.items()
     ]
     frame = pd.DataFrame(rows).astype({"value": float, "low": float, "high": float})
     direction = "higher" if trained.problem.scoring.higher_is_better else "lower"
@@ -157,8 +157,8 @@ def verdicts(metrics: Metrics) -> list[str]:
     """For each baseline one sentence: better, worse, or not to be told apart by these rows."""
     headline = metrics["headline"]
     sentences = []
-    for name, found in metrics["advantage"].items():
-        value, low, high = (found[f"{headline}{end}"] for end in ("", "_low", "_high"))
+    for name, difference in metrics["advantage"].items():
+        value, low, high = (difference[f"{headline}{end}"] for end in ("", "_low", "_high"))
         if None in (value, low, high):
             sentences.append(f"**Cannot be compared with {words(name)}**: the difference is undefined.")
             continue
@@ -211,20 +211,20 @@ def _groups(metrics: Metrics, target: str) -> Iterator[str]:
         yield f"### {_capital(words(grouping))}"
         kind = words(grouping).removeprefix("by ")
         yield _markdown([kind, "examples", *(measure(name, target) for name in names)], rows)
-        ends = [(found[f"{name}_low"], found[f"{name}_high"]) for found in groups.values() for name in names]
+        ends = [(scores[f"{name}_low"], scores[f"{name}_high"]) for scores in groups.values() for name in names]
         if any(low is not None and low == high for low, high in ends):
             yield "An interval without width: the draws were all alike, which in a small group says little."
 
 
-def _metric_names(found: Mapping[str, Any]) -> list[str]:
-    return [name for name in found if name != "count" and not name.endswith(("_low", "_high"))]
+def _metric_names(scores: Mapping[str, Any]) -> list[str]:
+    return [name for name in scores if name != "count" and not name.endswith(("_low", "_high"))]
 
 
 def _results(metrics: Metrics, target: str) -> str:
     names = _metric_names(metrics["test"])
     rows = [
-        [f"**{words(who)}**" if who == render.NETWORK else words(who), *(with_interval(found, n) for n in names)]
-        for who, found in {render.NETWORK: metrics["test"], **metrics["baselines"]}.items()
+        [f"**{words(who)}**" if who == render.NETWORK else words(who), *(with_interval(scores, n) for n in names)]
+        for who, scores in {render.NETWORK: metrics["test"], **metrics["baselines"]}.items()
     ]
     heads = ["", *(measure(name, target) for name in names)]
     if len(names) > MAX_COLUMNS:  # several horizons: what is long goes downwards
@@ -232,9 +232,9 @@ def _results(metrics: Metrics, target: str) -> str:
     return _markdown(heads, rows)
 
 
-def with_interval(found: Mapping[str, float | None], name: str) -> str:
+def with_interval(scores: Mapping[str, float | None], name: str) -> str:
     """A metric with its 95 % interval in brackets, as far as it has one."""
-    value, low, high = found[name], found[f"{name}_low"], found[f"{name}_high"]
+    value, low, high = scores[name], scores[f"{name}_low"], scores[f"{name}_high"]
     if value is None:
         return "undefined"
     return number(value) + (f" [{number(low)}, {number(high)}]" if low is not None and high is not None else "")
@@ -255,15 +255,15 @@ def _limits(trained: Trained, origin: Origin, metrics: Metrics) -> list[str]:
 def _weakest_group(metrics: Metrics, higher_is_better: bool) -> str:
     """The group with the worst headline metric (by class: F1), where it has examples enough; else empty."""
     headline = metrics["headline"]
-    found = []
+    scored = []
     for grouping, groups in metrics["groups"].items():
         for group, values in groups.items():
             name = next((name for name in (headline, "f1") if values.get(name) is not None), None)
             if name and values["count"] >= render.MIN_GROUP:
-                found.append((values[name], name, f"{words(grouping).removeprefix('by ')} {group}", values["count"]))
-    if not found:
+                scored.append((values[name], name, f"{words(grouping).removeprefix('by ')} {group}", values["count"]))
+    if not scored:
         return ""
-    value, name, where, count = (min if higher_is_better else max)(found, key=lambda entry: entry[0])
+    value, name, where, count = (min if higher_is_better else max)(scored, key=lambda entry: entry[0])
     return f"Weakest group: {where}, with {words(name)} {number(value)} on {count:,} examples."
 
 

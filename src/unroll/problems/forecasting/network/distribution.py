@@ -135,14 +135,14 @@ def normal_quantiles(mean_BH: Tensor, deviation: Tensor, levels: Sequence[float]
     return mean_BH[..., None] + deviation[..., None] * z_Q
 
 
-def between(given: Sequence[float], wanted: Sequence[float]) -> Tensor:
-    """A matrix from quantiles at the levels ``given`` to those at ``wanted``.
+def between(given: Sequence[float], levels: Sequence[float]) -> Tensor:
+    """A matrix from quantiles at the levels ``given`` to those at ``levels``.
 
     Levels between two given ones are interpolated, and those outside extrapolated, on the scale of the normal
     distribution: a normal distribution comes out exactly.
     """
-    known, weights = _z(given), torch.zeros(len(given), len(wanted))
-    for column, z in enumerate(_z(wanted)):
+    known, weights = _z(given), torch.zeros(len(given), len(levels))
+    for column, z in enumerate(_z(levels)):
         right = min(max(sum(one < z - 1e-9 for one in known), 1), len(known) - 1)
         share = (z - known[right - 1]) / (known[right] - known[right - 1])
         weights[right - 1, column], weights[right, column] = 1 - share, share

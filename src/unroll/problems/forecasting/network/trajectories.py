@@ -109,15 +109,15 @@ class Trajectories(ForecastModel):
         mean_BLV, deviation_BLV, state = member(x_BLF)
         mean, deviation = (each[:, -1].repeat_interleave(paths, 0) for each in (mean_BLV, deviation_BLV))
         state = _repeated(state, paths)
-        found = []
+        drawn = []
         for step in range(ahead_BAC.shape[1]):
             values = mean + deviation * noise_PAV[:, step].repeat(batch, 1)
-            found.append(values[:, self.shape.target])
+            drawn.append(values[:, self.shape.target])
             if step + 1 < ahead_BAC.shape[1]:
                 row = torch.cat([values, ahead_BAC[:, step].repeat_interleave(paths, 0)], dim=1)[:, None]
                 mean, deviation, state = member(row, state)
                 mean, deviation = mean[:, 0], deviation[:, 0]
-        return torch.stack(found, dim=1).view(batch, paths, -1)
+        return torch.stack(drawn, dim=1).view(batch, paths, -1)
 
     def _noise(self, paths: int, steps: int) -> Tensor:
         """Draws (P, A, V) of a distribution of spread 1, by Box and Muller; of Student's by Bailey (1994)."""

@@ -149,12 +149,12 @@ def _direct(y_NTM: Tensor, u_NTU: Tensor) -> Tensor:
     Of values, an input that happens to rise where a series has a trend, or walks, would be taken for its cause.
     """
     y_SM, u_SU = y_NTM.diff(dim=1).flatten(0, 1), u_NTU[:, : y_NTM.shape[1]].diff(dim=1).flatten(0, 1)
-    found = []
+    gains = []
     for y_S in y_SM.T:
         seen = ~y_S.isnan()
         u, y = u_SU[seen], y_S[seen, None]
-        found.append(_least_squares(u - u.mean(0), y - y.mean(0)).T)
-    return torch.nan_to_num(torch.cat(found))  # of a series that was never seen twice in a row nothing is known
+        gains.append(_least_squares(u - u.mean(0), y - y.mean(0)).T)
+    return torch.nan_to_num(torch.cat(gains))  # of a series that was never seen twice in a row nothing is known
 
 
 @dataclass(frozen=True)
