@@ -71,6 +71,14 @@ def test_versions_are_those_that_are_installed_however_the_wheel_was_built(
     assert set(taken(task)["libraries"].values()) == {"2.13.0"}
 
 
+def test_it_is_current_until_a_file_changes(task: Task) -> None:
+    assert not fingerprint.is_current(task)  # there is none
+    taken(task)
+    assert fingerprint.is_current(task)
+    (task.layout.root / "vectors.txt").write_text("late 1 3\n", encoding="utf-8")
+    assert not fingerprint.is_current(task)
+
+
 def test_a_fingerprint_that_has_not_changed_is_not_written_again(task: Task) -> None:
     taken(task)
     os.utime(task.layout.fingerprint, (1, 1))

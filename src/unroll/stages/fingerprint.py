@@ -27,13 +27,21 @@ MISSING = "missing"
 
 def write(task: Task) -> None:
     """Bring the task's fingerprint up to date; the file is not touched where it is."""
-    path, taken = task.layout.fingerprint, take(task)
+    taken = take(task)
+    if taken != _written(task):
+        store.write_json(task.layout.fingerprint, taken)
+
+
+def is_current(task: Task) -> bool:
+    """Whether the task's fingerprint as written is what would be written now."""
+    return bool(take(task) == _written(task))
+
+
+def _written(task: Task) -> Any:
     try:
-        known = store.read_json(path)
+        return store.read_json(task.layout.fingerprint)
     except StoreError:
-        known = None
-    if known != taken:
-        store.write_json(path, taken)
+        return None
 
 
 def take(task: Task) -> dict[str, Any]:

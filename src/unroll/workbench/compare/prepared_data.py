@@ -96,7 +96,8 @@ def fresh_stages(task: Task) -> set[str]:
     """The stages before register that are up to date, as DVC sees it; none where DVC cannot tell."""
     stages = chain.STAGES[:-1]
     try:
-        fingerprint.write(task)
+        if not fingerprint.is_current(task):
+            return set()
         targets = [f"{stage}@{task.name}" for stage in stages]
         changed = chain.changed(task.layout.root, *targets).get(task.name, [])
     except (UnrollError, ValueError):
