@@ -11,7 +11,7 @@ import pytest
 from projects import TASKS, change_params, read_yaml, run, run_cli, write_toy, write_yaml
 
 from unroll.core.errors import StoreError
-from unroll.pipeline.ci import merge_lock, plan
+from unroll.pipeline.ci import affected, merge_lock
 
 IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@example.invalid")
 
@@ -95,7 +95,7 @@ def test_a_name_that_is_no_task_is_refused(clone: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("unroll: ")
     assert "tasks.adition: no such task; expected one of " in done.stderr
-    assert set(TASKS) > set(plan.plan(clone, ["tweets"])) or plan.plan(clone, ["tweets"]) == {}
+    assert set(TASKS) > set(affected.plan(clone, ["tweets"])) or affected.plan(clone, ["tweets"]) == {}
 
 
 # ---- two branches

@@ -108,7 +108,7 @@ def test_timing_is_noted_outside_the_reports(layout: Layout, monkeypatch: pytest
     evaluated(layout)
     assert not (layout.state / "timings.json").exists()  # what measures is the entry point, the same for all stages
     monkeypatch.setattr(sys, "argv", ["evaluate.py", TASK])
-    monkeypatch.setattr(entry, "project_root", lambda: layout.root)
+    monkeypatch.setattr("unroll.core.layout.project_root", lambda: layout.root)
     entry.main(evaluate.evaluate)
     assert list(json.loads((layout.state / "timings.json").read_text())) == ["evaluate"]
 

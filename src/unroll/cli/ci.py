@@ -18,9 +18,9 @@ def plan(
     tasks: Tasks = None, as_json: Annotated[bool, typer.Option("--json", help="Names of tasks, for a matrix")] = False
 ) -> None:
     """Say which tasks the code, parameters and files as they are make stale, and from which stage on; needs no data."""
-    from unroll.pipeline.ci import plan as planning
+    from unroll.pipeline.ci import affected
 
-    stale = planning.plan(root(), tasks or [])
+    stale = affected.plan(root(), tasks or [])
     if as_json:
         typer.echo(json.dumps(list(stale)))
         return
