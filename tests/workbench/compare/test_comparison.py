@@ -20,6 +20,7 @@ from trained_project import _empty_store
 from unroll.core import store
 from unroll.core.errors import ConfigError, TrackingError
 from unroll.problems.common.base import Prepared
+from unroll.stages import fingerprint
 from unroll.stages.common.task import Task
 from unroll.stages.ingest import ingest
 from unroll.stages.train import train
@@ -314,6 +315,7 @@ def test_own_data_are_used_where_dvc_says_that_they_are_fresh(tmp_path: Path, mo
     task = Task.open(write_project(tmp_path / "project"), "addition")
     store.write_json(task.layout.prepared / "meta.json", {"own": 1})
     store.write_json(task.layout.validated / "table.parquet", {"own": 2})
+    fingerprint.write(task)
     asked: list[str] = []
 
     def status(root: Path, *arguments: str) -> str:
